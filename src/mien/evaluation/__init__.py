@@ -1,0 +1,1 @@
+"""Arrays in, documents out: metrics, intervals, reports. Knows no network."""

@@ -1,0 +1,1 @@
+"""The path of a face: image -> detect -> align -> crop -> tensor."""

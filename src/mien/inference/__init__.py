@@ -1,0 +1,1 @@
+"""Prediction with onnxruntime; never imports torch."""

@@ -1,0 +1,202 @@
+"""Expression names, their synonyms and the label orders of the corpora.
+
+A bare integer never crosses a file boundary: every dataset, run and model stores the
+:class:`LabelSpace` its numbers belong to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, field_validator
+
+EXPRESSIONS: tuple[str, ...] = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+)
+"""The canonical names, in the order of FER+."""
+
+_SYNONYMS: dict[str, tuple[str, ...]] = {
+    "neutral": ("neutrality", "calm", "ne", "neu"),
+    "happiness": ("happy", "joy", "smile", "ha", "hap"),
+    "surprise": ("surprised", "su", "sur"),
+    "sadness": ("sad", "sa"),
+    "anger": ("angry", "an", "ang"),
+    "disgust": ("disgusted", "di", "dis"),
+    "fear": ("fearful", "afraid", "scared", "fe", "fea"),
+    "contempt": ("contemptuous", "contemptful", "co", "con"),
+    "other": ("others",),
+}
+_CANONICAL: dict[str, str] = {
+    word: name for name, words in _SYNONYMS.items() for word in (name, *words)
+}
+
+
+def canonical_expression(name: str) -> str:
+    """The canonical name of an expression, for any spelling that corpora use.
+
+    Raises ``ValueError`` with the known names for an unknown one.
+
+    >>> canonical_expression("Happy"), canonical_expression("FEAR")
+    ('happiness', 'fear')
+    """
+    word = re.sub(r"[^a-z]", "", name.lower())
+    if word not in _CANONICAL:
+        known = ", ".join(_SYNONYMS)
+        raise ValueError(f"expected an expression name ({known}), got {name!r}")
+    return _CANONICAL[word]
+
+
+class LabelSpace(BaseModel):
+    """An ordered set of class names; class ``i`` is ``names[i]`` everywhere it is stored.
+
+    >>> LABEL_SPACES["ferplus"].index("happy")
+    1
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    names: tuple[str, ...]
+
+    @field_validator("names")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(names) < 2 or len(set(names)) != len(names):
+            raise ValueError(f"expected at least two distinct class names, got {list(names)}")
+        return names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        """The index of a class, by its own name or, failing that, by a synonym of it."""
+        if name in self.names:
+            return self.names.index(name)
+        try:
+            canonical = canonical_expression(name)
+        except ValueError:
+            canonical = name
+        if canonical not in self.names:
+            raise ValueError(
+                f"expected a class of label space {self.name!r} ({', '.join(self.names)}), "
+                f"got {name!r}"
+            )
+        return self.names.index(canonical)
+
+    def projection(self, target: LabelSpace) -> NDArray[np.float64]:
+        """The ``(len(self), len(target))`` 0/1 matrix that carries probabilities into ``target``.
+
+        A class that ``target`` lacks has an all-zero row: its probability is dropped, and the
+        caller renormalises. The spaces must share at least two classes (``ValueError``).
+        """
+        matrix = np.array(
+            [[float(mine == theirs) for theirs in target.names] for mine in self.names]
+        )
+        if matrix.sum() < 2:
+            raise ValueError(
+                f"label spaces {self.name!r} ({', '.join(self.names)}) and {target.name!r} "
+                f"({', '.join(target.names)}) share fewer than two classes"
+            )
+        return matrix
+
+
+def label_space_of(names: Sequence[str], *, name: str = "custom") -> LabelSpace:
+    """The label space of a user's class names: canonical where all are expressions, else as given.
+
+    Expressions come in canonical order whatever order the folder lists them in; other classes
+    keep the given order.
+
+    >>> label_space_of(["angry", "happy"]).names
+    ('happiness', 'anger')
+    """
+    try:
+        canonical = [canonical_expression(word) for word in names]
+    except ValueError:
+        return LabelSpace(name=name, names=tuple(names))
+    if len(set(canonical)) != len(canonical):
+        return LabelSpace(name=name, names=tuple(names))
+    order = (*EXPRESSIONS, "other")
+    return LabelSpace(name=name, names=tuple(sorted(canonical, key=order.index)))
+
+
+LABEL_SPACES: dict[str, LabelSpace] = {
+    space.name: space
+    for space in (
+        LabelSpace(name="ferplus", names=EXPRESSIONS),
+        LabelSpace(
+            name="fer2013",
+            names=("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"),
+        ),
+        LabelSpace(
+            name="affectnet8",
+            names=(
+                "neutral",
+                "happiness",
+                "sadness",
+                "surprise",
+                "fear",
+                "disgust",
+                "anger",
+                "contempt",
+            ),
+        ),
+        LabelSpace(
+            name="affectnet7",
+            names=("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger"),
+        ),
+        LabelSpace(
+            name="rafdb",
+            names=("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"),
+        ),
+        LabelSpace(
+            name="ckplus",
+            names=(
+                "neutral",
+                "anger",
+                "contempt",
+                "disgust",
+                "fear",
+                "happiness",
+                "sadness",
+                "surprise",
+            ),
+        ),
+        LabelSpace(
+            name="abaw",
+            names=(
+                "neutral",
+                "anger",
+                "disgust",
+                "fear",
+                "happiness",
+                "sadness",
+                "surprise",
+                "other",
+            ),
+        ),
+        LabelSpace(
+            name="emotieff8",
+            names=(
+                "anger",
+                "contempt",
+                "disgust",
+                "fear",
+                "happiness",
+                "neutral",
+                "sadness",
+                "surprise",
+            ),
+        ),
+    )
+}
+"""Label orders that are in use, by the name of the corpus or tool that fixed them."""

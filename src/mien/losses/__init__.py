@@ -1,0 +1,1 @@
+"""Losses of the five methods, as pure functions on embeddings."""

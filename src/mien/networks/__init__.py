@@ -1,0 +1,1 @@
+"""Backbones, embeddings, heads, and the network they make."""

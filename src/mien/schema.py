@@ -1,0 +1,157 @@
+"""The nouns that stages exchange: how a crop was made, a face, a prediction.
+
+Everything here is frozen and validated, and needs nothing but numpy and pydantic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+UInt8Array = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+
+
+class MienError(Exception):
+    """A user's mistake or a bad file, in one sentence: expected, got, what to do.
+
+    The command line prints the sentence and exits with 2; it never shows a traceback for it.
+    """
+
+
+class Preprocessing(BaseModel):
+    """How a face becomes a crop and a crop a tensor; stored in every dataset, run and model.
+
+    ``template`` names where eyes and mouth land in the crop, ``size`` is the side of the square
+    crop in pixels and ``margin`` widens the template (0.1: a tenth of the side more context on
+    each side). ``colour`` ``"grey"`` means luma repeated in three channels. ``mean`` and ``std``
+    are per channel for values in [0, 1].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    template: Literal["eyes-mouth"] = "eyes-mouth"
+    size: int = Field(default=112, ge=16, le=1024)
+    margin: float = Field(default=0.0, ge=-0.2, le=1.0)
+    colour: Literal["rgb", "bgr", "grey"] = "rgb"
+    interpolation: Literal["linear", "cubic", "area"] = "cubic"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    partial_image: Literal["full"] = "full"
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits that change with any setting."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def differences(self, other: Preprocessing) -> str:
+        """The settings in which two recipes differ, as one phrase for an error message."""
+        mine, theirs = self.model_dump(), other.model_dump()
+        return ", ".join(
+            f"{key} {mine[key]!r} against {theirs[key]!r}"
+            for key in mine
+            if mine[key] != theirs[key]
+        )
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels of the upright image; it may reach over the image's edge."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        if not (self.width > 0 and self.height > 0):
+            raise ValueError(f"expected a positive size, got {self.width} x {self.height}")
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Head rotation in degrees: yaw to the image's right, pitch up, roll clockwise positive."""
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+class Alignment(StrEnum):
+    """How a crop was cut out of its image."""
+
+    SIMILARITY = "similarity"  # eyes and mouth moved onto the template
+    BOX = "box"  # the detector's box, no landmarks
+    FIXED = "fixed"  # the image was a tight face crop already and was only resized
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face of an image.
+
+    ``landmarks`` is ``(478, 2)`` (MediaPipe's mesh) or ``(5, 2)`` (right eye, left eye, nose
+    tip, right and left mouth corner; right and left are the person's), float32, in pixels of the
+    upright image. ``blendshapes`` maps MediaPipe's 52 names to [0, 1]. ``score`` is the
+    detector's in [0, 1].
+    """
+
+    box: Box
+    score: float
+    landmarks: FloatArray | None = None
+    pose: Pose | None = None
+    blendshapes: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.landmarks is not None and self.landmarks.shape not in ((478, 2), (5, 2)):
+            raise ValueError(
+                f"expected landmarks of shape (478, 2) or (5, 2), got {self.landmarks.shape}"
+            )
+
+
+class Status(StrEnum):
+    """What came of one input."""
+
+    OK = "ok"
+    NO_FACE = "no-face"
+    UNREADABLE = "unreadable"
+    ABSTAINED = "abstained"
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the model says of one face, or why there is nothing to say.
+
+    ``probabilities`` follows the model's label space and sums to one. With status ``no-face`` or
+    ``unreadable`` there is no face and ``reason`` says why; with ``abstained`` the probabilities
+    are there and ``reason`` says why they should not be used. ``box`` and ``landmarks`` are in
+    pixels of the upright image; ``frame`` counts from 0 and ``time`` is in seconds, both None
+    for a photo.
+    """
+
+    status: Status
+    source: str = ""
+    reason: str = ""
+    frame: int | None = None
+    time: float | None = None
+    index: int = 0
+    face: Face | None = None
+    alignment: Alignment | None = None
+    expression: str | None = None
+    confidence: float | None = None
+    probabilities: dict[str, float] = field(default_factory=dict)
+    embedding: FloatArray | None = None
+    crop: UInt8Array | None = None
+
+    def __post_init__(self) -> None:
+        if self.status is not Status.OK and not self.reason:
+            raise ValueError(f"a prediction with status {self.status.value!r} needs a reason")
+        if self.status is Status.OK and not self.probabilities:
+            raise ValueError("a prediction with status 'ok' needs probabilities")

@@ -1,0 +1,1 @@
+"""Recipes and training: the only place that holds networks and losses together."""
