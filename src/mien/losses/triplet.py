@@ -1,0 +1,166 @@
+"""Triplet losses on unit rows: conventional, dual, and one threshold a slice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mien.losses.pairs import (
+    check_rows,
+    full_precision,
+    masked_mean,
+    pair_masks,
+    squared_distances,
+    unit_rows,
+)
+
+Mining = Literal["hard", "all"]
+
+
+@full_precision
+def triplet_loss(
+    embeddings: Tensor, labels: Tensor, *, threshold: float = 0.5, mining: Mining = "hard"
+) -> Tensor:
+    """Conventional triplet loss, the mean of ``[d(a, p) - d(a, n) + threshold]_+``.
+
+    ``d`` is the squared L2 distance of unit rows, in [0, 4]. ``hard`` takes for each anchor its
+    farthest positive and its nearest negative (ties: the lowest row) and averages over the anchors
+    that have both; ``all`` takes every valid triplet and averages over those above zero.
+
+    Parameters
+    ----------
+    embeddings
+        ``(B, D)``, any scale.
+    labels
+        ``(B,)`` int64.
+    """
+    check_rows(embeddings, labels)
+    return _mean_triplet(unit_rows(embeddings)[None], labels, [threshold], mining, dual=False)
+
+
+@full_precision
+def dual_triplet_loss(
+    embeddings: Tensor, labels: Tensor, *, threshold: float = 0.5, mining: Mining = "hard"
+) -> Tensor:
+    """Triplet loss that judges the negative against the anchor and against the positive.
+
+    The mean of ``[d(a, p) - d(a, n) + threshold]_+ + [d(a, p) - d(p, n) + threshold]_+`` over the
+    same selection as `triplet_loss`. With ``all`` every pair appears in both roles, so the value
+    is exactly twice the conventional one.
+    """
+    check_rows(embeddings, labels)
+    return _mean_triplet(unit_rows(embeddings)[None], labels, [threshold], mining, dual=True)
+
+
+@full_precision
+def multi_threshold_loss(
+    embeddings: Tensor,
+    labels: Tensor,
+    *,
+    thresholds: Sequence[float],
+    dual: bool = True,
+    mining: Mining = "hard",
+) -> Tensor:
+    """Mean of one triplet loss per slice, each slice with its own threshold.
+
+    ``D`` is cut into ``len(thresholds)`` equal slices; each is scaled to unit rows and mined on
+    its own.
+
+    Raises
+    ------
+    ValueError
+        ``D`` is not divisible by the number of thresholds, or there is none.
+    """
+    check_rows(embeddings, labels)
+    batch, width = embeddings.shape
+    if not thresholds or width % len(thresholds):
+        raise ValueError(
+            f"expected a width divisible by the {len(thresholds)} thresholds, got {width}"
+        )
+    slices = embeddings.reshape(batch, len(thresholds), -1).transpose(0, 1)
+    return _mean_triplet(unit_rows(slices), labels, thresholds, mining, dual=dual)
+
+
+def _mean_triplet(
+    rows: Tensor, labels: Tensor, thresholds: Sequence[float], mining: Mining, *, dual: bool
+) -> Tensor:
+    """Mean over the slices of ``rows`` (S, B, D), already of unit length."""
+    if mining not in ("hard", "all"):
+        raise ValueError(f"expected mining 'hard' or 'all', got {mining!r}")
+    if rows.shape[1] < 2:
+        return rows.sum() * 0.0
+    levels = torch.as_tensor(thresholds, dtype=rows.dtype, device=rows.device)
+    if mining == "hard":
+        return _hard(rows, labels, levels, dual=dual)
+    each = [
+        _all(one, labels, level) for one, level in zip(rows.unbind(), levels.unbind(), strict=True)
+    ]
+    return torch.stack(each).mean() * (2.0 if dual else 1.0)
+
+
+def _hard(rows: Tensor, labels: Tensor, thresholds: Tensor, *, dual: bool) -> Tensor:
+    positives, negatives = pair_masks(labels)
+    usable = positives.any(1) & negatives.any(1)
+    farthest, nearest = _hardest(rows.detach(), positives, negatives)
+    # Only the mined pairs carry a gradient, so their distances are taken anew from the rows:
+    # no (S, B, B) tensor reaches the backward pass, and small distances keep their digits.
+    positive, negative = _pick(rows, farthest), _pick(rows, nearest)
+    apart = (rows - positive).square().sum(-1) + thresholds[:, None]
+    loss = torch.relu(apart - (rows - negative).square().sum(-1))
+    if dual:
+        loss = loss + torch.relu(apart - (positive - negative).square().sum(-1))
+    return masked_mean(loss, usable.expand_as(loss))
+
+
+def _pick(rows: Tensor, chosen: Tensor) -> Tensor:
+    slices, batch, width = rows.shape
+    first = torch.arange(slices, device=rows.device)[:, None] * batch
+    return rows.reshape(-1, width).index_select(0, (chosen + first).flatten()).view_as(rows)
+
+
+@torch.no_grad()
+def _hardest(rows: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
+    """Farthest positive and nearest negative of each anchor, both ``(S, B)`` int64.
+
+    An anchor without one gets any row: the caller leaves it out.
+    """
+    # |n|^2 - 2 a.n ranks the rows around an anchor as the distance does and lies in [-1, 3];
+    # the offsets put negatives below self below positives, so one matrix serves both searches.
+    offsets = torch.where(positives, 2.5, -2.5).to(rows.dtype)
+    offsets.diagonal().fill_(2.0)
+    keys = rows.square().sum(-1)[:, None, :] + offsets
+    keys.baddbmm_(rows, rows.transpose(1, 2), alpha=-2)
+    return keys.argmax(-1), keys.argmin(-1)
+
+
+def _all(rows: Tensor, labels: Tensor, threshold: Tensor) -> Tensor:
+    """All valid triplets of ``rows`` (B, D) in quadratic memory."""
+    positives, negatives = pair_masks(labels)
+    distances = squared_distances(rows)
+    shares = _active_shares(distances.detach(), positives, negatives, threshold)
+    # Over the active triplets the hinge is linear, so the mean is one weighted sum of distances.
+    return (distances * shares).sum() + threshold * (shares.clamp_min(0).sum())
+
+
+@torch.no_grad()
+def _active_shares(
+    distances: Tensor, positives: Tensor, negatives: Tensor, threshold: Tensor
+) -> Tensor:
+    """In how many active triplets each pair stands, ``(B, B)``, over the number of triplets.
+
+    Positive for positive pairs, negative for negative pairs. A triplet is active when
+    ``d(a, p) + threshold > d(a, n)``.
+    """
+    infinity = float("inf")
+    reach = distances + threshold
+    near = torch.where(negatives, distances, infinity).sort(dim=1).values
+    far = torch.where(positives, reach, -infinity).sort(dim=1).values
+    beaten = torch.searchsorted(near, reach.contiguous())
+    batch = distances.shape[0]
+    beating = batch - torch.searchsorted(far, distances.contiguous(), right=True)
+    counts = torch.where(positives, beaten, torch.where(negatives, -beating, 0))
+    total = torch.where(positives, beaten, 0).sum().clamp_min(1)
+    return counts.to(distances.dtype) / total
