@@ -1,0 +1,122 @@
+"""Backbones from timm: an image batch in, a feature map out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from mien.schema import MienError
+
+
+def create_backbone(
+    name: str, *, weights: str | None = None, arguments: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """A timm backbone without pooling and classifier.
+
+    Called on ``(B, 3, S, S)`` it returns the last feature map ``(B, num_features, H, W)``.
+
+    Parameters
+    ----------
+    name
+        A model name of timm; an unknown one raises :class:`MienError` with the closest names.
+    weights
+        None for random weights, ``"hub"`` for timm's pretrained ones (downloaded), or a
+        ``.safetensors`` file in timm's keys. A classifier in the file is ignored; any other
+        missing or surplus tensor is an error.
+    arguments
+        Passed on to ``timm.create_model``, e.g. ``{"drop_path_rate": 0.1}``.
+    """
+    if not timm.is_model(name):
+        close = timm.list_models(f"*{name.rstrip('0123456789_')}*")[:5] or timm.list_models()[:5]
+        raise MienError(
+            f"expected a backbone that timm knows (such as {', '.join(close)}), got {name!r}"
+        )
+    try:
+        backbone: nn.Module = timm.create_model(
+            name,
+            num_classes=0,
+            global_pool="",
+            pretrained=weights == "hub",
+            **dict(arguments or {}),
+        )
+    except TypeError as error:
+        raise MienError(
+            f"backbone {name!r} does not take these arguments: {error}; "
+            "correct backbone.arguments in the recipe"
+        ) from None
+    if weights is not None and weights != "hub":
+        _load_weights(backbone, Path(weights))
+    return backbone
+
+
+def _load_weights(backbone: nn.Module, path: Path) -> None:
+    if path.suffix != ".safetensors" or not path.is_file():
+        raise MienError(
+            f"expected backbone.weights to be 'hub' or an existing .safetensors file, got {path}"
+        )
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise MienError(f"expected a safetensors file, got {path}: {error}") from None
+    wanted = backbone.state_dict()
+    heads = ("classifier.", "head.", "fc.")
+    surplus = [key for key in state if key not in wanted and not key.startswith(heads)]
+    wrong = [
+        key
+        for key, tensor in wanted.items()
+        if key not in state or state[key].shape != tensor.shape
+    ]
+    if surplus or wrong:
+        raise MienError(
+            f"the weights in {path} do not fit the backbone: "
+            f"{len(wrong)} tensors missing or of another shape, {len(surplus)} unknown "
+            f"(first: {(wrong + surplus)[0]})"
+        )
+    backbone.load_state_dict({key: state[key] for key in wanted})
+
+
+@torch.no_grad()
+def restore_batch_norm(backbone: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Give folded-in batch norms the statistics of real data without changing the function.
+
+    Converted networks often come with batch norm folded into the convolutions: their norms are
+    the identity (mean 0, variance 1). Fine-tuning such norms in training mode would change the
+    network at the first step. This sets each norm's running statistics to those of ``batches``
+    (``(B, 3, S, S)`` each) and its scale and shift so that, in evaluation mode, the output stays
+    what it was.
+    """
+    norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    moments: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {norm: [] for norm in norms}
+
+    def record(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        values = inputs[0].double()
+        moments[norm].append((values.mean((0, 2, 3)), values.square().mean((0, 2, 3))))
+
+    hooks = [norm.register_forward_pre_hook(record) for norm in norms]
+    training = backbone.training
+    backbone.eval()
+    for batch in batches:
+        backbone(batch)
+    backbone.train(training)
+    for hook in hooks:
+        hook.remove()
+    for norm in norms:
+        seen = moments[norm]
+        if not seen or norm.running_mean is None or norm.running_var is None:
+            continue
+        mean = torch.stack([first for first, _ in seen]).mean(0)
+        variance = torch.stack([second for _, second in seen]).mean(0) - mean.square()
+        variance = variance.clamp_min(1e-4)
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        shift = norm.bias - norm.running_mean * scale
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        norm.weight.copy_(scale * (norm.running_var + norm.eps).sqrt())
+        norm.bias.copy_(shift + norm.running_mean * scale)

@@ -1,0 +1,176 @@
+"""A run as one ONNX file that describes itself.
+
+It stands in ``training``, not in ``inference``, because it needs the network and so torch.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from mien.schema import MienError
+from mien.training.run import Run
+
+_PARITY_FLOAT = 1e-4
+_PARITY_INT8 = 0.05
+
+
+def export(
+    run: Run,
+    out: str | Path,
+    *,
+    name: str | None = None,
+    card: str = "",
+    int8: bool = False,
+    abstain_below: float | None = None,
+) -> dict[str, Any]:
+    """Write ``run`` to ``out`` (``.onnx``) and return the metadata that the file carries.
+
+    Input ``input`` ``(B, 3, S, S)`` float32 as :func:`mien.faces.tensors.to_tensor` makes it;
+    outputs ``probabilities`` ``(B, C)`` and ``embedding`` ``(B, D)``. ``int8`` stores convolution
+    and linear weights as int8 with a scale per output channel (a quarter of the size; they are
+    unpacked when the model is loaded, so speed stays the same). Before the file gets its name,
+    onnxruntime must give the network's probabilities on 16 random images within 1e-4 (0.05 with
+    int8); otherwise :class:`MienError`.
+    """
+    out = Path(out)
+    if out.suffix != ".onnx":
+        raise MienError(f"expected a file name ending in .onnx, got {out}")
+    model = _to_onnx(run)
+    if int8:
+        _pack_weights(model)
+    parity = _parity(run, model, limit=_PARITY_INT8 if int8 else _PARITY_FLOAT)
+    document = {
+        "format": 1,
+        "name": name or out.stem,
+        "label_space": run.label_space.model_dump(mode="json"),
+        "preprocessing": run.preprocessing.model_dump(mode="json"),
+        "preprocessing_hash": run.preprocessing.hash,
+        "calibration": run.info["calibration"],
+        "abstain_below": abstain_below,
+        "card": card,
+        "terms": _terms(run.info["terms"]),
+        "recipe": run.info["recipe"],
+        "selected_on": run.info.get("selected_on", {}),
+        "created": datetime.now(UTC).date().isoformat(),
+        "created_with": f"mien {metadata.version('mien')}",
+        "weights": "int8 per output channel" if int8 else "float32",
+        "parity": parity,
+    }
+    helper.set_model_props(model, {"mien": json.dumps(document)})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(out.name + ".part")
+    temporary.write_bytes(model.SerializeToString())
+    os.replace(temporary, out)
+    return document
+
+
+def _terms(terms: dict[str, str]) -> str:
+    parts = [f"Training data: {terms['data']}"]
+    if terms.get("start_weights"):
+        parts.append(f"Start weights: {terms['start_weights']}")
+    return " ".join(parts)
+
+
+def _to_onnx(run: Run) -> onnx.ModelProto:
+    size = run.preprocessing.size
+    example = torch.zeros(2, 3, size, size)
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                run.model,
+                (example,),
+                dynamo=True,
+                input_names=["input"],
+                output_names=["probabilities", "embedding"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                verbose=False,
+            )
+    finally:
+        logger.setLevel(level)
+    model: onnx.ModelProto = program.model_proto
+    # Traces and source paths of the exporting machine do not belong into a file that is shared.
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+    for tensor in model.graph.initializer:
+        tensor.doc_string = ""
+        del tensor.metadata_props[:]
+    return model
+
+
+def _pack_weights(model: onnx.ModelProto) -> None:
+    """Store weights as int8 times a scale per output channel, unpacked by Cast and Mul.
+
+    QuantizeLinear nodes would make onnxruntime compute in int8, which is slower on many CPUs and
+    less exact; Cast and Mul of constants are folded once, when the model is loaded.
+    """
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    axis_of: dict[str, int] = {}
+    for node in graph.node:
+        if node.op_type == "Conv" and node.input[1] in constants:
+            axis_of[node.input[1]] = 0
+        elif node.op_type == "Gemm" and node.input[1] in constants:
+            transposed = any(a.name == "transB" and a.i for a in node.attribute)
+            axis_of[node.input[1]] = 0 if transposed else 1
+        elif node.op_type == "MatMul" and node.input[1] in constants:
+            axis_of[node.input[1]] = 1
+    unpack = []
+    for name, axis in axis_of.items():
+        tensor = constants[name]
+        weights = numpy_helper.to_array(tensor)
+        if weights.size < 1024:
+            continue
+        others = tuple(a for a in range(weights.ndim) if a != axis)
+        scale = np.abs(weights).max(axis=others, keepdims=True) / 127
+        scale = np.where(scale == 0, 1, scale).astype(np.float32)
+        packed = np.rint(weights / scale).astype(np.int8)
+        graph.initializer.remove(tensor)
+        graph.initializer.append(numpy_helper.from_array(packed, f"{name}.int8"))
+        graph.initializer.append(numpy_helper.from_array(scale, f"{name}.scale"))
+        unpack.append(
+            helper.make_node("Cast", [f"{name}.int8"], [f"{name}.float"], to=TensorProto.FLOAT)
+        )
+        unpack.append(helper.make_node("Mul", [f"{name}.float", f"{name}.scale"], [name]))
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*unpack, *nodes])
+
+
+@torch.inference_mode()
+def _parity(run: Run, model: onnx.ModelProto, *, limit: float) -> dict[str, Any]:
+    size = run.preprocessing.size
+    images = np.random.default_rng(0).normal(size=(16, 3, size, size)).astype(np.float32)
+    expected: NDArray[np.float32] = run.model(torch.from_numpy(images))[0].numpy()
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    got = session.run(["probabilities"], {"input": images})[0]
+    difference = float(np.abs(got - expected).max())
+    if not difference <= limit:
+        raise MienError(
+            f"the exported model differs from the network by {difference:.2g} in probability "
+            f"(at most {limit:g} is allowed); nothing was written"
+        )
+    return {"largest_difference": difference, "images": 16, "limit": limit}

@@ -1,0 +1,308 @@
+"""Train a recipe on a dataset into a run folder; resume one after a kill."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+import yaml
+from lightning.pytorch.callbacks import TQDMProgressBar, WeightAveraging
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mien.data.dataset import Dataset
+from mien.data.targets import Targets, make_targets
+from mien.evaluation.metrics import accuracy, macro_f1, mean_class_accuracy
+from mien.evaluation.uncertainty import temperature_scale
+from mien.networks.backbones import restore_batch_norm
+from mien.networks.network import build_network
+from mien.schema import MienError
+from mien.training.module import Crops, EpochBatches, Module, images_for_network, loader
+from mien.training.recipe import Recipe
+
+CHECKPOINT = Path("checkpoints") / "last.ckpt"
+_VALIDATION_BATCH = 128
+
+
+def fit(
+    recipe: Recipe,
+    dataset: Dataset,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    threads: int | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+) -> Path:
+    """Train ``recipe`` on the split ``train`` and keep the epoch that is best on ``valid``.
+
+    The run folder gets ``recipe.yaml`` (resolved), ``metrics.jsonl`` (a line an epoch),
+    ``model.safetensors`` and ``model.json`` (the best epoch so far, replaced in one step) and
+    ``checkpoints/last.ckpt``. With ``resume``, a killed run goes on after its last finished epoch
+    and ends with the same weights, bit for bit on one machine's CPU, as if never interrupted.
+    ``on_epoch`` receives each line of ``metrics.jsonl``. Returns the folder.
+    """
+    out = Path(out)
+    _prepare_folder(out, recipe, resume=resume)
+    if threads:
+        torch.set_num_threads(threads)
+    if recipe.preprocessing is not None and recipe.preprocessing != dataset.preprocessing:
+        raise MienError(
+            f"the recipe's preprocessing ({recipe.preprocessing.hash}) is not the dataset's "
+            f"({dataset.preprocessing.hash}): "
+            f"{recipe.preprocessing.differences(dataset.preprocessing)}; "
+            "prepare the dataset again with the recipe's settings or change the recipe"
+        )
+    targets = make_targets(dataset, recipe.target)
+    train_rows, valid_rows = (_usable(dataset, targets, split) for split in ("train", "valid"))
+    batches = EpochBatches(recipe, train_rows, targets.labels[train_rows])
+    train = loader(Crops(dataset, targets, recipe, training=True), batches)
+    chunks = np.array_split(valid_rows, max(1, -(-len(valid_rows) // _VALIDATION_BATCH)))
+    valid = loader(
+        Crops(dataset, targets, recipe, training=False), [(0, chunk) for chunk in chunks]
+    )
+
+    torch.manual_seed(recipe.seed)
+    architecture = {
+        "backbone": recipe.backbone.name,
+        "arguments": dict(recipe.backbone.arguments),
+        "embedding": recipe.embedding.size,
+        "dropout": recipe.embedding.dropout,
+        "classes": len(dataset.label_space),
+    }
+    network = build_network(architecture, weights=recipe.backbone.weights)
+    checkpoint = out / CHECKPOINT
+    resume = resume and checkpoint.is_file()
+    if recipe.backbone.restore_batch_norm and not resume:
+        restore_batch_norm(
+            network.backbone,
+            (
+                images_for_network(dataset.crops[rows], dataset.preprocessing)
+                for _, rows in [pair for pair, _ in zip(batches, range(8), strict=False)]
+            ),
+        )
+    module = Module(network, recipe, steps_per_epoch=len(batches))
+    recorder = _Recorder(
+        out,
+        targets=targets.labels[valid_rows],
+        model={
+            "format": 1,
+            "architecture": architecture,
+            "label_space": dataset.label_space.model_dump(mode="json"),
+            "preprocessing": dataset.preprocessing.model_dump(mode="json"),
+            "preprocessing_hash": dataset.preprocessing.hash,
+            "terms": {"data": dataset.terms, "start_weights": recipe.backbone.terms},
+            "dataset": {
+                "corpus": dataset.info.get("corpus"),
+                "checksum": dataset.info.get("checksum"),
+            },
+            "recipe": recipe.model_dump(mode="json"),
+        },
+        on_epoch=on_epoch,
+    )
+    # The recorder stands before the averaging, so it sees the averaged weights of validation.
+    callbacks: list[lightning.Callback] = [recorder]
+    if recipe.averaging:
+        callbacks.append(
+            WeightAveraging(use_buffers=True, multi_avg_fn=_averaging(recipe.averaging))
+        )
+    terminal = sys.stderr.isatty()
+    if terminal:
+        callbacks.append(TQDMProgressBar())
+    with _quiet():
+        trainer = lightning.Trainer(
+            accelerator="cpu" if not torch.cuda.is_available() else "auto",
+            devices=1,
+            max_epochs=recipe.schedule.epochs,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=terminal,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            gradient_clip_val=recipe.optimizer.clip,
+            default_root_dir=out,
+        )
+        try:
+            trainer.fit(module, train, valid, ckpt_path=str(checkpoint) if resume else None)
+        except FloatingPointError as error:
+            raise MienError(
+                f"the training diverged: {error}; lower optimizer.rate and train again"
+            ) from None
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return out
+
+
+def _prepare_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:
+    known = out / "recipe.yaml"
+    if resume and known.is_file():
+        before = Recipe.model_validate(yaml.safe_load(known.read_text("utf-8")))
+        if before != recipe:
+            changed = [
+                key
+                for key, value in before.model_dump().items()
+                if value != recipe.model_dump()[key]
+            ]
+            raise MienError(
+                f"{out} was trained with another recipe (it differs in {', '.join(changed)}); "
+                "resume with the same recipe and settings, or train into another folder"
+            )
+    elif out.exists() and any(out.iterdir()):
+        hint = "there is no run in it to resume" if resume else "use --resume to go on"
+        raise MienError(f"expected a new or empty run folder, got {out}; {hint}")
+    (out / "checkpoints").mkdir(parents=True, exist_ok=True)
+    _write_text(known, recipe.to_yaml())
+
+
+def _usable(dataset: Dataset, targets: Targets, split: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+    rows = dataset.split_indices(split)
+    usable = rows[targets.labels[rows] >= 0]
+    if not len(usable):
+        raise MienError(
+            f"expected rows with a label in the split {split!r}, got none of {len(rows)} in "
+            f"{dataset.folder}; training needs the splits 'train' and 'valid'"
+        )
+    return usable
+
+
+def _averaging(decay: float) -> Any:
+    """Exponential moving average whose decay rises from 0.1 to ``decay``, so it starts unbiased."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        steps = int(count)
+        share = 1 - min(decay, (1 + steps) / (10 + steps))
+        floats = [
+            pair for pair in zip(averaged, current, strict=True) if pair[0].is_floating_point()
+        ]
+        torch._foreach_lerp_([a for a, _ in floats], [c for _, c in floats], share)
+        for a, c in zip(averaged, current, strict=True):
+            if not a.is_floating_point():
+                a.copy_(c)
+
+    return update
+
+
+class _Recorder(lightning.Callback):
+    """Writes metrics, the best model and the checkpoint of a run."""
+
+    def __init__(
+        self,
+        out: Path,
+        *,
+        targets: np.ndarray[Any, np.dtype[np.int64]],
+        model: dict[str, Any],
+        on_epoch: Callable[[dict[str, Any]], None] | None,
+    ) -> None:
+        self.out, self.targets, self.model, self.on_epoch = out, targets, model, on_epoch
+        self.best = -1.0
+        self.started = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best = state["best"]
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Forget lines of an epoch that was not finished before a kill."""
+        path = self.out / "metrics.jsonl"
+        if path.is_file():
+            lines = path.read_text("utf-8").splitlines(keepends=True)
+            _write_text(path, "".join(lines[: trainer.current_epoch]))
+
+    def on_train_epoch_start(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule
+    ) -> None:
+        self.started = time.monotonic()
+
+    def on_validation_epoch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule
+    ) -> None:
+        if not isinstance(module, Module):
+            raise TypeError(f"expected a {Module.__name__}, got {type(module).__name__}")
+        logits = torch.cat(module.validation).double()
+        probabilities = logits.softmax(1).numpy()
+        predicted = probabilities.argmax(1)
+        classes = probabilities.shape[1]
+        values = {
+            "accuracy": accuracy(self.targets, predicted),
+            "mean_class_accuracy": mean_class_accuracy(self.targets, predicted, classes),
+            "macro_f1": macro_f1(self.targets, predicted, classes),
+        }
+        line = {
+            "epoch": trainer.current_epoch,
+            "train": module.epoch_losses(),
+            "valid": values,
+            "rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "seconds": round(time.monotonic() - self.started, 1),
+        }
+        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        score = values[module.recipe.select]
+        if score > self.best:
+            self.best = score
+            temperature = temperature_scale(logits.log_softmax(1).numpy(), self.targets)
+            self._write_model(module, trainer.current_epoch, values, temperature)
+        if self.on_epoch:
+            self.on_epoch(line)
+
+    def _write_model(
+        self, module: Module, epoch: int, values: dict[str, float], temperature: float
+    ) -> None:
+        document = self.model | {
+            "epoch": epoch,
+            "selected_on": {"split": "valid", "metric": module.recipe.select, **values},
+            "calibration": {"temperature": temperature, "method": "temperature scaling on valid"},
+        }
+        weights = self.out / "model.safetensors"
+        temporary = weights.with_name("model.safetensors.part")
+        save_file(
+            {name: tensor.contiguous() for name, tensor in module.network.state_dict().items()},
+            temporary,
+        )
+        os.replace(temporary, weights)
+        _write_text(self.out / "model.json", json.dumps(document, indent=2))
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule
+    ) -> None:
+        """Lightning's checkpoint, whole or not at all."""
+        path = self.out / CHECKPOINT
+        temporary = path.with_name("last.ckpt.part")
+        trainer.save_checkpoint(temporary)
+        os.replace(temporary, path)
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's advertisements and advice on workers are not for mien's users."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning(\.|$)")
+            warnings.filterwarnings("ignore", module=r"torch\.utils\.data")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

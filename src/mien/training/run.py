@@ -1,0 +1,71 @@
+"""A finished run: its model back from disk, and what it says of a dataset."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from mien.labels import LabelSpace
+from mien.networks.network import Predictions, build_network
+from mien.schema import MienError, Preprocessing
+from mien.training.module import images_for_network
+
+
+class Run(NamedTuple):
+    """The best epoch of a run: the network with its calibration, and ``model.json``."""
+
+    folder: Path
+    model: Predictions
+    label_space: LabelSpace
+    preprocessing: Preprocessing
+    info: dict[str, Any]
+
+
+def load_run(folder: str | Path) -> Run:
+    """The model of a run folder, in evaluation mode. No pickle is read: safetensors and JSON."""
+    folder = Path(folder)
+    description, weights = folder / "model.json", folder / "model.safetensors"
+    if not description.is_file() or not weights.is_file():
+        raise MienError(
+            f"expected a run folder with model.json and model.safetensors, got {folder}; "
+            "a run has them after its first epoch"
+        )
+    try:
+        info = json.loads(description.read_text("utf-8"))
+        network = build_network(info["architecture"])
+        network.load_state_dict(load_file(weights))
+        model = Predictions(network, float(info["calibration"]["temperature"])).eval()
+        return Run(
+            folder,
+            model,
+            LabelSpace.model_validate(info["label_space"]),
+            Preprocessing.model_validate(info["preprocessing"]),
+            info,
+        )
+    except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        what = str(error).splitlines()[0]
+        raise MienError(f"the model in {folder} is damaged or of another version: {what}") from None
+
+
+@torch.inference_mode()
+def predict_crops(
+    run: Run, crops: NDArray[np.uint8], *, batch_size: int = 128
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Probabilities ``(N, C)`` and unit embeddings ``(N, D)`` of crops ``(N, S, S, 3)``."""
+    parts = [
+        run.model(images_for_network(crops[start : start + batch_size], run.preprocessing))
+        for start in range(0, len(crops), batch_size)
+    ]
+    if not parts:
+        raise ValueError("expected at least one crop, got none")
+    return (
+        torch.cat([part[0] for part in parts]).numpy(),
+        torch.cat([part[1] for part in parts]).numpy(),
+    )
