@@ -1,0 +1,238 @@
+"""A photo in, its faces' expressions out.
+
+One predictor may be used from several threads: the network runs in parallel, the detector, which
+keeps state, one photo at a time.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+import numpy as np
+
+from mien.inference.model import ModelInfo, find_model, read_model
+from mien.schema import (
+    Alignment,
+    Box,
+    Face,
+    FloatArray,
+    MienError,
+    Prediction,
+    Status,
+    UInt8Array,
+)
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+    from mien.faces.detect import Detector
+
+MIN_FACE_PIXELS = 24
+"""A face whose box has a shorter side than this is too coarse to read."""
+MAX_YAW_DEGREES = 60.0
+"""Beyond this yaw half of the face is hidden and the alignment means little."""
+
+ImageSource = str | os.PathLike[str] | bytes | BinaryIO | UInt8Array
+
+
+@dataclass(frozen=True, eq=False)
+class CroppedFace:
+    """A detected face with its ``(S, S, 3)`` crop, ready for the network."""
+
+    face: Face
+    crop: UInt8Array
+    alignment: Alignment
+
+
+class Predictor:
+    """A model and a detector; called with an image, it gives the predictions of its faces.
+
+    ``info`` is what the model says of itself. The detector is MediaPipe's unless one is given,
+    and is only made when the first photo needs it. Use as a context manager, or call
+    :meth:`close`, to free the detector early; one that was given stays the caller's.
+    """
+
+    def __init__(
+        self, info: ModelInfo, session: InferenceSession, *, detector: Detector | None = None
+    ) -> None:
+        self.info = info
+        self._session = session
+        self._detector = detector
+        self._owns_detector = detector is None
+        self._detecting = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        name_or_file: str | os.PathLike[str] = "fer",
+        *,
+        detector: Detector | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """A predictor for a shipped model's name or an ONNX file that ``mien export`` wrote.
+
+        ``threads`` limits the threads of the network (None: one a core). Raises
+        :class:`~mien.schema.MienError` for an unknown name or a file that is no model.
+        """
+        info, session = read_model(find_model(name_or_file), threads=threads)
+        return cls(info, session, detector=detector)
+
+    def __call__(self, image: ImageSource, *, tight: bool = False) -> list[Prediction]:
+        """The predictions of an image's faces, largest face first; never an empty list.
+
+        Parameters
+        ----------
+        image
+            A path, encoded bytes, a binary file, or an array ``(H, W, 3)`` in RGB.
+        tight
+            Take the whole image as one face and look for none: for crops that are already tight.
+
+        Without a face there is one prediction with status ``no-face``. Raises
+        :class:`~mien.schema.MienError` for an image that cannot be read.
+        """
+        from mien.faces.images import load_image
+
+        source = os.fsdecode(image) if isinstance(image, (str, os.PathLike)) else ""
+        pixels = load_image(image)
+        found = self.crop_faces(pixels, tight=tight)
+        return self.predict_faces(found, source=source) or [self.no_face(pixels, source=source)]
+
+    def crop_faces(self, image: UInt8Array, *, tight: bool = False) -> list[CroppedFace]:
+        """The faces of an upright ``(H, W, 3)`` RGB image with their crops, largest first."""
+        from mien.faces.align import crop_face, fixed_crop
+
+        recipe = self.info.preprocessing
+        if tight:
+            height, width = image.shape[:2]
+            crop, alignment = fixed_crop(image, recipe)
+            return [CroppedFace(Face(Box(0, 0, width, height), score=1.0), crop, alignment)]
+        with self._detecting:
+            faces = self._ready_detector()(image)
+        return [CroppedFace(face, *crop_face(image, face, recipe)) for face in faces]
+
+    def predict_faces(self, found: Sequence[CroppedFace], *, source: str = "") -> list[Prediction]:
+        """One prediction a face, in the order given and numbered from 0."""
+        if not found:
+            return []
+        probabilities, embeddings = self.predict_crops(np.stack([one.crop for one in found]))
+        return [
+            self._prediction(one, index, probabilities[index], embeddings[index], source)
+            for index, one in enumerate(found)
+        ]
+
+    def predict_crops(
+        self, crops: UInt8Array, batch_size: int = 32
+    ) -> tuple[FloatArray, FloatArray]:
+        """Calibrated probabilities ``(B, C)`` and embeddings ``(B, D)`` of crops.
+
+        ``crops`` is ``(B, S, S, 3)`` uint8 RGB, cut as the model's preprocessing says; rows of
+        probabilities sum to one, rows of embeddings have length one.
+        """
+        from mien.faces.tensors import to_tensor
+
+        size = self.info.preprocessing.size
+        if crops.ndim != 4 or crops.shape[1:] != (size, size, 3) or crops.dtype != np.uint8:
+            raise ValueError(
+                f"expected uint8 crops (B, {size}, {size}, 3), got {crops.dtype} {crops.shape}"
+            )
+        if batch_size < 1:
+            raise ValueError(f"expected a batch size of at least 1, got {batch_size}")
+        outputs = [
+            self._run(to_tensor(crops[start : start + batch_size], self.info.preprocessing))
+            # No crops still make one, empty, run: it has the right widths.
+            for start in range(0, max(len(crops), 1), batch_size)
+        ]
+        if len(outputs) == 1:
+            return outputs[0]
+        probabilities, embeddings = zip(*outputs, strict=True)
+        return np.concatenate(probabilities), np.concatenate(embeddings)
+
+    def no_face(self, image: UInt8Array, *, source: str = "") -> Prediction:
+        """The prediction of an image in which no face was found."""
+        height, width = image.shape[:2]
+        return Prediction(
+            Status.NO_FACE, source=source, reason=f"no face found in {width} x {height} pixels"
+        )
+
+    def close(self) -> None:
+        """Free the detector; the next photo makes a new one."""
+        with self._detecting:
+            if self._owns_detector and self._detector is not None:
+                self._detector.close()
+                self._detector = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ready_detector(self) -> Detector:
+        if self._detector is None:
+            from mien.faces.detect import MediaPipeDetector
+
+            self._detector = MediaPipeDetector()
+        return self._detector
+
+    def _run(self, tensor: FloatArray) -> tuple[FloatArray, FloatArray]:
+        probabilities, embeddings = self._session.run(
+            ["probabilities", "embedding"], {"input": tensor}
+        )
+        if not (np.isfinite(probabilities).all() and np.isfinite(embeddings).all()):
+            raise MienError(
+                f"expected finite numbers from the model {self.info.name!r}, got NaN or infinity; "
+                "train or export it again"
+            )
+        return probabilities, embeddings
+
+    def _prediction(
+        self,
+        found: CroppedFace,
+        index: int,
+        probabilities: FloatArray,
+        embedding: FloatArray,
+        source: str,
+    ) -> Prediction:
+        names = self.info.label_space.names
+        top = int(probabilities.argmax())
+        confidence = float(probabilities[top])
+        reason = self._doubt(found.face, confidence)
+        return Prediction(
+            Status.ABSTAINED if reason else Status.OK,
+            source=source,
+            reason=reason,
+            index=index,
+            face=found.face,
+            alignment=found.alignment,
+            expression=names[top],
+            confidence=confidence,
+            probabilities=dict(zip(names, probabilities.tolist(), strict=True)),
+            embedding=embedding,
+            crop=found.crop,
+        )
+
+    def _doubt(self, face: Face, confidence: float) -> str:
+        """Why a face's probabilities should not be used; empty when they may be."""
+        box, least = face.box, self.info.abstain_below
+        if min(box.width, box.height) < MIN_FACE_PIXELS:
+            side, extent = min((box.width, "wide"), (box.height, "high"))
+            return f"face is {int(side)} pixels {extent}; at least {MIN_FACE_PIXELS} are needed"
+        if face.pose is not None and abs(face.pose.yaw) > MAX_YAW_DEGREES:
+            return (
+                f"head is turned by {math.ceil(abs(face.pose.yaw))} degrees; "
+                f"at most {MAX_YAW_DEGREES:.0f} can be read"
+            )
+        if least is not None and confidence < least:
+            return f"confidence is {confidence:.3f}; the model answers from {least:.3f}"
+        return ""

@@ -1,0 +1,209 @@
+"""Predictions as a table: CSV, Parquet or JSON lines, one row a face, written as they come."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.inference.model import ModelInfo
+from mien.schema import MienError, Prediction, Status
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = (
+    *("source", "frame", "time", "face", "box", "status", "reason", "expression", "confidence"),
+    *("probabilities", "alignment", "yaw", "pitch", "roll", "model"),
+)
+"""The columns of every table, in order; ``embedding`` follows where it was asked for."""
+
+Row = dict[str, Any]
+_Writer = tuple[Callable[[list[Row]], None], Callable[[], None]]
+_ROWS_AT_ONCE = 1000
+
+
+def write_table(
+    predictions: Iterable[Prediction],
+    path: str | os.PathLike[str],
+    info: ModelInfo,
+    *,
+    embeddings: bool = False,
+) -> Counter[Status]:
+    """Write one row a prediction to a .csv, .parquet or .jsonl file; how many of each status.
+
+    Parameters
+    ----------
+    predictions
+        Consumed as they come; memory does not grow with their number.
+    path
+        The suffix chooses the format. The file appears under this name only when it is complete;
+        a missing folder is made.
+    info
+        The model's: it names the classes, and Parquet files carry its terms in their schema.
+    embeddings
+        Add the column ``embedding`` (Parquet and JSON lines).
+
+    Columns are :data:`COLUMNS`. ``face`` counts from 0 and is empty without a face; ``box`` is
+    left, top, width, height in pixels; yaw, pitch and roll are degrees. In CSV ``box`` is four
+    numbers with spaces between and ``probabilities`` is JSON. Raises
+    :class:`~mien.schema.MienError` for another suffix and for a file that cannot be written.
+    """
+    path = Path(path)
+    writers = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}
+    suffix = path.suffix.lower()
+    if suffix not in writers:
+        raise MienError(f"expected a table named {', '.join(writers)}, got {str(path)!r}")
+    if embeddings and suffix == ".csv":
+        raise MienError("expected .parquet or .jsonl for embeddings, got .csv; choose one of those")
+    counts: Counter[Status] = Counter()
+
+    def counted() -> Iterator[Row]:
+        for prediction in predictions:
+            counts[prediction.status] += 1
+            yield _row(prediction, info, embeddings)
+
+    rows = counted()
+    with _replacing(path) as partial:
+        with _explaining(path):
+            write, close = writers[suffix](partial, info, embeddings)
+        try:
+            while batch := list(islice(rows, _ROWS_AT_ONCE)):
+                with _explaining(path):
+                    write(batch)
+        finally:
+            with _explaining(path):
+                close()
+    return counts
+
+
+def table_schema(info: ModelInfo, *, embeddings: bool = False) -> pa.Schema:
+    """The Arrow schema of a model's tables; its metadata ``mien`` is JSON with model and terms."""
+    import pyarrow as pa
+
+    number, integer, text = pa.float32(), pa.int32(), pa.string()
+    probabilities = pa.struct([(name, number) for name in info.label_space.names])
+    box = pa.struct([(side, number) for side in ("left", "top", "width", "height")])
+    types = {
+        **dict.fromkeys(COLUMNS, text),
+        **dict.fromkeys(("confidence", "yaw", "pitch", "roll"), number),
+        **{"frame": pa.int64(), "time": pa.float64(), "face": integer},
+        **{"box": box, "probabilities": probabilities},
+    }
+    if embeddings:
+        types["embedding"] = pa.list_(number)
+    about = {
+        "model": info.name,
+        "terms": info.terms,
+        "label_space": info.label_space.model_dump(mode="json"),
+        "preprocessing_hash": info.preprocessing_hash,
+    }
+    return pa.schema(list(types.items()), metadata={"mien": json.dumps(about)})
+
+
+def _row(prediction: Prediction, info: ModelInfo, embeddings: bool) -> Row:
+    face = prediction.face
+    pose = face.pose if face else None
+    row: Row = {
+        "source": _text(prediction.source),
+        "frame": prediction.frame,
+        "time": prediction.time,
+        "face": prediction.index if face else None,
+        "box": None
+        if face is None
+        else {
+            side: _single(getattr(face.box, side)) for side in ("left", "top", "width", "height")
+        },
+        "status": prediction.status.value,
+        "reason": _text(prediction.reason) or None,
+        "expression": prediction.expression,
+        "confidence": _single(prediction.confidence),
+        "probabilities": {name: _single(p) for name, p in prediction.probabilities.items()} or None,
+        "alignment": prediction.alignment.value if prediction.alignment else None,
+        **{axis: _single(getattr(pose, axis, None)) for axis in ("yaw", "pitch", "roll")},
+        "model": info.name,
+    }
+    if embeddings:
+        vector = prediction.embedding
+        row["embedding"] = None if vector is None else [_single(x) for x in vector]
+    return row
+
+
+def _text(text: str) -> str:
+    """A file name that is not valid text, with its odd bytes spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _single(number: float | None) -> float | None:
+    """The shortest decimal that is the same float32: 0.83, not 0.8299999833106995."""
+    return None if number is None else float(str(np.float32(number)))
+
+
+def _csv_writer(partial: Path, info: ModelInfo, embeddings: bool) -> _Writer:
+    file = partial.open("w", encoding="utf-8", newline="")
+    writer = csv.DictWriter(file, COLUMNS)
+    writer.writeheader()
+
+    def write(rows: list[Row]) -> None:
+        for row in rows:
+            if row["box"]:
+                row["box"] = " ".join(f"{value:.1f}" for value in row["box"].values())
+            if row["probabilities"]:
+                row["probabilities"] = _json(row["probabilities"])
+        writer.writerows(rows)
+
+    return write, file.close
+
+
+def _jsonl_writer(partial: Path, info: ModelInfo, embeddings: bool) -> _Writer:
+    file = partial.open("w", encoding="utf-8", newline="\n")
+    return lambda rows: file.writelines(_json(row) + "\n" for row in rows), file.close
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _parquet_writer(partial: Path, info: ModelInfo, embeddings: bool) -> _Writer:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = table_schema(info, embeddings=embeddings)
+    writer = pq.ParquetWriter(partial, schema, compression="zstd")
+    return lambda rows: writer.write_batch(pa.RecordBatch.from_pylist(rows, schema)), writer.close
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary sibling that takes the name of ``path`` on success and is removed otherwise."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with _explaining(path):
+        if path.is_dir():
+            raise IsADirectoryError(None, "a folder of this name")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield partial
+        with _explaining(path):
+            os.replace(partial, path)
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MienError(
+            f"expected to write {str(path)!r}, got {error.strerror or error}; "
+            "free some space or choose another place"
+        ) from error
