@@ -23,7 +23,7 @@ from torch import Tensor
 
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets, make_targets
-from mien.evaluation.metrics import accuracy, macro_f1, mean_class_accuracy
+from mien.evaluation.metrics import classification_metrics
 from mien.evaluation.uncertainty import temperature_scale
 from mien.networks.backbones import restore_batch_norm
 from mien.networks.network import build_network
@@ -233,14 +233,7 @@ class _Recorder(lightning.Callback):
         if not isinstance(module, Module):
             raise TypeError(f"expected a {Module.__name__}, got {type(module).__name__}")
         logits = torch.cat(module.validation).double()
-        probabilities = logits.softmax(1).numpy()
-        predicted = probabilities.argmax(1)
-        classes = probabilities.shape[1]
-        values = {
-            "accuracy": accuracy(self.targets, predicted),
-            "mean_class_accuracy": mean_class_accuracy(self.targets, predicted, classes),
-            "macro_f1": macro_f1(self.targets, predicted, classes),
-        }
+        values = classification_metrics(self.targets, logits.softmax(1).numpy())
         line = {
             "epoch": trainer.current_epoch,
             "train": module.epoch_losses(),
@@ -253,7 +246,7 @@ class _Recorder(lightning.Callback):
         score = values[module.recipe.select]
         if score > self.best:
             self.best = score
-            temperature = temperature_scale(logits.log_softmax(1).numpy(), self.targets)
+            temperature = temperature_scale(logits.numpy(), self.targets)
             self._write_model(module, trainer.current_epoch, values, temperature)
         if self.on_epoch:
             self.on_epoch(line)

@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mien.schema import MienError
+from mien.training.recipe import Recipe, load_recipe, recipe_names
+
+MINIMAL = {"name": "mine", "losses": [{"term": "cross-entropy"}]}
+
+
+def write(path: Path, tree: object) -> Path:
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_shipped_recipe_is_valid_short_and_says_what_it_is(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.paper and recipe.about and recipe.expect
+    source = Path(__file__).parents[2] / "src" / "mien" / "recipes" / f"{name}.yaml"
+    assert len(source.read_text().splitlines()) <= 50
+
+
+def test_a_resolved_recipe_reads_back_the_same() -> None:
+    recipe = load_recipe("triplet")
+    assert Recipe.model_validate(yaml.safe_load(recipe.to_yaml())) == recipe
+
+
+def test_changes_reach_nested_keys_list_items_and_floats() -> None:
+    recipe = load_recipe(
+        "triplet",
+        ["optimizer.rate=1e-4", "losses.1.weight=0.25", "schedule.epochs=3", "embedding.size=null"],
+    )
+    assert recipe.optimizer.rate == 1e-4
+    assert recipe.losses[1].weight == 0.25
+    assert recipe.schedule.epochs == 3
+    assert recipe.embedding.size is None
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        (MINIMAL | {"optimiser": {}}, "did you mean 'optimizer'"),
+        (MINIMAL | {"optimizer": {"rat": 1}}, "unknown key 'optimizer.rat'; did you mean 'rate'"),
+        (MINIMAL | {"schedule": {"epochs": 0}}, "schedule.epochs"),
+        ({"name": "x", "losses": []}, "losses"),
+        ({"name": "x", "losses": [{"term": "tripplet"}]}, "tripplet"),
+        ({"name": "x", "losses": [{"term": "triplet"}]}, "cross-entropy"),
+        (
+            MINIMAL | {"losses": [{"term": "cross-entropy"}, {"term": "triplet"}], "mixup": 0.2},
+            "mixup has no single label for triplet",
+        ),
+        (MINIMAL | {"backbone": {"weights": "a.safetensors"}}, "backbone.terms"),
+        (["a list"], "mapping"),
+    ],
+)
+def test_mistakes_are_one_sentence_that_names_them(
+    tree: object, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(MienError) as caught:
+        load_recipe(write(tmp_path / "mine.yaml", tree))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change", ["epochs", "=3", "losses.7.weight=1", "name.deep=1", "losses.x.weight=1"]
+)
+def test_a_bad_change_is_refused(change: str) -> None:
+    with pytest.raises(MienError, match="--set"):
+        load_recipe("triplet", [change])
+
+
+def test_broken_yaml_and_missing_files_are_sentences(tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text("name: [")
+    for name in (tmp_path / "broken.yaml", tmp_path / "missing.yaml", "no-such-recipe"):
+        with pytest.raises(MienError) as caught:
+            load_recipe(name)
+        assert "\n" not in str(caught.value)
