@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from mien.losses.pairs import check_rows, full_precision
 
@@ -17,6 +18,9 @@ def center_loss(
 ) -> Tensor:
     """Half the mean squared distance to the own centre, ``1/(2B) sum A_d (f_d - c_d)^2``.
 
+    Wen et al., ECCV 2016; with attention the sparse center loss of DACL (Farzaneh and Qi, WACV
+    2021). Summed over the dimensions: a row (3, 4) and a centre (0, 0) give 12.5.
+
     Parameters
     ----------
     embeddings
@@ -26,17 +30,134 @@ def center_loss(
     centers
         ``(C, D)``.
     attention
-        ``(B, D)`` weights of the dimensions; None weighs all with one. With it the loss is the
-        sparse center loss of DACL.
+        ``(B, D)`` weights of the dimensions; None weighs all with one.
     """
-    check_centers(embeddings, labels, centers, attention)
-    return _distance(embeddings, centers[labels], attention).sum() / max(1, len(embeddings))
+    _check(embeddings, labels, centers, attention)
+    return _distances(embeddings, centers[labels], attention).sum() / max(1, len(embeddings))
 
 
-def check_centers(
-    embeddings: Tensor, labels: Tensor, centers: Tensor, attention: Tensor | None
-) -> None:
-    """Raise ValueError unless the shapes are (B, D), (B,), (C, D) and (B, D) or None."""
+@full_precision
+def triplet_center_loss(
+    embeddings: Tensor,
+    labels: Tensor,
+    centers: Tensor,
+    *,
+    margin: float = 1.0,
+    negatives: Negatives = "nearest",
+    logits: Tensor | None = None,
+    attention: Tensor | None = None,
+    ratio: float = 0.5,
+) -> Tensor:
+    """Mean of ``[D_A(f, own centre) - D_A(f, negative) + margin]_+``.
+
+    ``D_A(f, c) = 1/2 sum A_d (f_d - c_d)^2`` on raw embeddings, so the margin has their scale. The
+    negative is that of `negative_centers`; the gradient reaches rows, centres and attention, not
+    the choice. He et al., CVPR 2018, takes ``nearest``; their code measures the unsquared distance.
+    """
+    _check(embeddings, labels, centers, attention)
+    others = _negatives(embeddings, labels, centers, negatives, logits, attention, ratio)
+    own = _distances(embeddings, centers[labels], attention)
+    other = _distances(embeddings, others, attention)
+    return torch.relu(own - other + margin).sum() / max(1, len(embeddings))
+
+
+@full_precision
+def negative_centers(
+    embeddings: Tensor,
+    labels: Tensor,
+    centers: Tensor,
+    *,
+    negatives: Negatives,
+    logits: Tensor | None = None,
+    attention: Tensor | None = None,
+    ratio: float = 0.5,
+) -> Tensor:
+    """The centre that each row is pushed away from, ``(B, D)``; ties go to the lowest class.
+
+    - ``nearest``: the other class's centre with the smallest ``D_A``.
+    - ``fully-synthesized``: in each dimension the nearest value among the other centres.
+    - ``semi-synthesized``: the nearest centre, except on the ``round(ratio * D)`` dimensions of
+      largest attention (ties: the first), which are synthesized.
+    - ``prediction-based``: the other class with the largest of ``logits`` ``(B, C)``.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, fewer than two centres, no logits where they are needed.
+    """
+    _check(embeddings, labels, centers, attention)
+    return _negatives(embeddings, labels, centers, negatives, logits, attention, ratio)
+
+
+def _negatives(
+    embeddings: Tensor,
+    labels: Tensor,
+    centers: Tensor,
+    negatives: Negatives,
+    logits: Tensor | None,
+    attention: Tensor | None,
+    ratio: float,
+) -> Tensor:
+    if len(centers) < 2:
+        raise ValueError(f"expected the centres of at least two classes, got {len(centers)}")
+    own = torch.zeros(len(labels), len(centers), dtype=torch.bool, device=labels.device)
+    own.scatter_(1, labels[:, None], True)
+    if negatives == "prediction-based":
+        if logits is None or logits.shape != own.shape:
+            got = "none" if logits is None else tuple(logits.shape)
+            raise ValueError(f"expected logits {tuple(own.shape)}, got {got}")
+        return centers[logits.detach().masked_fill(own, -torch.inf).argmax(1)]
+    if negatives == "nearest":
+        return centers[_nearest(embeddings, centers, own, attention)]
+    if negatives == "fully-synthesized":
+        return centers.gather(0, _nearest_values(embeddings, centers, own))
+    if negatives == "semi-synthesized":
+        chosen = _nearest(embeddings, centers, own, attention)[:, None]
+        synthesized = _attended(embeddings, attention, ratio)
+        values = _nearest_values(embeddings, centers, own)
+        return centers.gather(0, torch.where(synthesized, values, chosen))
+    raise ValueError(
+        "expected negatives 'nearest', 'fully-synthesized', 'semi-synthesized' or "
+        f"'prediction-based', got {negatives!r}"
+    )
+
+
+@torch.no_grad()
+def _nearest(embeddings: Tensor, centers: Tensor, own: Tensor, attention: Tensor | None) -> Tensor:
+    """Index of the nearest other centre, ``(B,)``."""
+    distances = _distances(embeddings[:, None], centers, _over_classes(attention))
+    return distances.masked_fill(own, torch.inf).argmin(1)
+
+
+@torch.no_grad()
+def _nearest_values(embeddings: Tensor, centers: Tensor, own: Tensor) -> Tensor:
+    """Index of the other centre that is nearest in each dimension, ``(B, D)``."""
+    gaps = (embeddings[:, None] - centers).abs()
+    return gaps.masked_fill(own[..., None], torch.inf).argmin(1)
+
+
+@torch.no_grad()
+def _attended(embeddings: Tensor, attention: Tensor | None, ratio: float) -> Tensor:
+    """The ``round(ratio * D)`` dimensions of largest attention, bool ``(B, D)``."""
+    if not 0 <= ratio <= 1:
+        raise ValueError(f"expected a ratio in [0, 1], got {ratio}")
+    weights = torch.ones_like(embeddings) if attention is None else attention
+    order = weights.argsort(dim=1, descending=True, stable=True)
+    first = order[:, : round(ratio * embeddings.shape[1])]
+    return torch.zeros_like(weights, dtype=torch.bool).scatter_(1, first, True)
+
+
+def _over_classes(attention: Tensor | None) -> Tensor | None:
+    return None if attention is None else attention[:, None]
+
+
+def _distances(rows: Tensor, centers: Tensor, attention: Tensor | None) -> Tensor:
+    """``1/2 sum A_d (f_d - c_d)^2`` over the last dimension."""
+    squares = (rows - centers).square()
+    return 0.5 * (squares if attention is None else squares * attention).sum(-1)
+
+
+def _check(embeddings: Tensor, labels: Tensor, centers: Tensor, attention: Tensor | None) -> None:
     check_rows(embeddings, labels)
     if centers.ndim != 2 or centers.shape[1] != embeddings.shape[1]:
         raise ValueError(f"expected centers (C, {embeddings.shape[1]}), got {tuple(centers.shape)}")
@@ -46,7 +167,53 @@ def check_centers(
         )
 
 
-def _distance(embeddings: Tensor, centers: Tensor, attention: Tensor | None) -> Tensor:
-    """``1/2 sum A_d (f_d - c_d)^2``, one value a row."""
-    squares = (embeddings - centers).square()
-    return 0.5 * (squares if attention is None else squares * attention).sum(-1)
+class Centers(nn.Module):
+    """One learned centre a class, `weight` ``(classes, width)``, saved with the model.
+
+    With the rule ``gradient`` the optimizer moves them, at `learning_rate` through
+    `parameter_group`. With ``dacl`` they take no gradient: `update` moves each towards the mean of
+    its rows after a step of the network. Start: normal, variance ``2 / width`` (Kaiming).
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        width: int,
+        *,
+        learning_rate: float = 0.5,
+        rule: Literal["gradient", "dacl"] = "gradient",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if rule not in ("gradient", "dacl"):
+            raise ValueError(f"expected the rule 'gradient' or 'dacl', got {rule!r}")
+        self.learning_rate = learning_rate
+        self.rule = rule
+        start = torch.randn(classes, width, generator=generator) * (2 / width) ** 0.5
+        self.weight = nn.Parameter(start, requires_grad=rule == "gradient")
+
+    def forward(self) -> Tensor:
+        """The centres."""
+        return self.weight
+
+    def parameter_group(self) -> dict[str, object]:
+        """A group for the optimizer with the centres' own rate; empty under ``dacl``."""
+        trained = [self.weight] if self.rule == "gradient" else []
+        return {"params": trained, "lr": self.learning_rate, "weight_decay": 0.0}
+
+    @torch.no_grad()
+    def update(self, embeddings: Tensor, labels: Tensor, attention: Tensor | None = None) -> None:
+        """Move the centres in place by DACL's rule; nothing happens under ``gradient``.
+
+        ``c_j -= learning_rate * sum over the rows of class j of A (c_j - f) / (1 + n_j)``. A class
+        without rows stays. The weight of the loss term has no part in it.
+        """
+        _check(embeddings, labels, self.weight, attention)
+        if self.rule == "gradient":
+            return
+        pull = self.weight[labels] - embeddings.to(self.weight.dtype)
+        if attention is not None:
+            pull = pull * attention
+        counts = torch.bincount(labels, minlength=len(self.weight)).to(self.weight.dtype)
+        total = torch.zeros_like(self.weight).index_add_(0, labels, pull.to(self.weight.dtype))
+        self.weight.sub_(self.learning_rate * total / (1 + counts)[:, None])
