@@ -1,0 +1,273 @@
+"""The dataset folder: ``faces.parquet``, ``crops.npy`` and ``dataset.json``, opened and checked.
+
+Opening reads the description and two headers; columns and crops are read when they are used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from mien.labels import LabelSpace
+from mien.schema import MienError, Preprocessing, UInt8Array
+
+FORMAT = 1
+FACES_FILE, CROPS_FILE, INFO_FILE = "faces.parquet", "crops.npy", "dataset.json"
+LEFT_OUT_FILE = "left_out.csv"
+
+FACES_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("corpus", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("subject", pa.string()),
+        pa.field("video", pa.string()),
+        pa.field("frame", pa.int64()),
+        pa.field("time", pa.float64()),
+        pa.field("label", pa.string()),
+        pa.field("votes", pa.list_(pa.int16())),
+        pa.field("landmarks", pa.list_(pa.float32())),
+        pa.field("alignment", pa.string(), nullable=False),
+        pa.field("quality", pa.float32()),
+    ]
+)
+"""Columns that every ``faces.parquet`` has; a corpus may add its own after them.
+
+``landmarks`` are x, y pairs in fractions of the crop, flattened; ``quality`` is the detector's
+score in [0, 1]; ``time`` is in seconds.
+"""
+
+Index = int | np.integer[Any] | slice | NDArray[np.int64]
+
+
+class Crops:
+    """The crops of a dataset: ``(N, S, S, 3)`` uint8, read from disk when indexed.
+
+    An integer gives ``(S, S, 3)``; a slice or an integer array gives ``(n, S, S, 3)`` in that
+    order, always a fresh array. Grey crops lie on disk with one channel and are repeated here.
+    Pickling carries the path, not the pixels, so that loader processes map the file themselves.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stored: UInt8Array = np.load(path, mmap_mode="r", allow_pickle=False)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(N, S, S, 3)``."""
+        count, height, width, _ = self._stored.shape
+        return (count, height, width, 3)
+
+    def __len__(self) -> int:
+        return int(self._stored.shape[0])
+
+    def __getitem__(self, index: Index) -> UInt8Array:
+        picked = np.asarray(self._stored[index])
+        if picked.shape[-1] == 1:
+            return np.repeat(picked, 3, axis=-1)
+        return picked.copy()
+
+    def __reduce__(self) -> tuple[type[Crops], tuple[Path]]:
+        return (Crops, (self.path,))
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A prepared corpus: one row a face, with its crop.
+
+    ``info`` is the whole of ``dataset.json``; ``vote_names`` is empty where there are no votes.
+    """
+
+    folder: Path
+    label_space: LabelSpace
+    preprocessing: Preprocessing
+    terms: str
+    vote_names: tuple[str, ...]
+    info: dict[str, Any]
+    crops: Crops
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], *, verify: bool = False) -> Dataset:
+        """Open a dataset folder; with ``verify`` also compare every byte with its checksum.
+
+        Raises :class:`MienError` for a folder that is no dataset, is of another format, or whose
+        files are missing, cut short, foreign or (with ``verify``) changed.
+        """
+        folder = Path(folder)
+        info = _read_info(folder)
+        for name in (FACES_FILE, CROPS_FILE, LEFT_OUT_FILE):
+            _check_file(folder / name, info["files"], verify=verify)
+        try:
+            label_space = LabelSpace.model_validate(info["label_space"])
+            preprocessing = Preprocessing.model_validate(info["preprocessing"])
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise MienError(
+                f"expected a label space and preprocessing that this version knows in "
+                f"{folder / INFO_FILE}, got {first['msg']!r} at {where!r}: prepare it again"
+            ) from None
+        rows = _check_faces(folder / FACES_FILE)
+        crops = _open_crops(folder / CROPS_FILE)
+        if crops.shape != (rows, preprocessing.size, preprocessing.size, 3):
+            raise MienError(
+                f"expected {rows} crops of {preprocessing.size} pixels in {folder}, got shape "
+                f"{crops.shape}: its files do not belong together, prepare it again"
+            )
+        return cls(
+            folder=folder,
+            label_space=label_space,
+            preprocessing=preprocessing,
+            terms=info["terms"],
+            vote_names=tuple(info["vote_names"]),
+            info=info,
+            crops=crops,
+        )
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    @cached_property
+    def faces(self) -> pa.Table:
+        """The whole of ``faces.parquet``; :meth:`column` reads a single column."""
+        return pq.read_table(self.folder / FACES_FILE)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One column as ``(N,)``; a missing string or list is None, a missing number NaN."""
+        path = self.folder / FACES_FILE
+        known = pq.read_schema(path).names
+        if name not in known:
+            raise MienError(
+                f"expected a column of {path} ({', '.join(known)}), got {name!r}: name one of them"
+            )
+        values: NDArray[Any] = pq.read_table(path, columns=[name])[name].to_numpy()
+        return values
+
+    @cached_property
+    def splits(self) -> NDArray[Any]:
+        """The split of each row, ``(N,)`` strings."""
+        return self.column("split")
+
+    def split_indices(self, name: str) -> NDArray[np.int64]:
+        """The rows of a split, ascending; raises :class:`MienError` that lists the splits."""
+        found = np.flatnonzero(self.splits == name).astype(np.int64)
+        if found.size == 0:
+            known = ", ".join(sorted(set(self.splits)))
+            raise MienError(
+                f"expected a split of {self.folder} ({known}), got {name!r}: name one of them"
+            )
+        return found
+
+    @cached_property
+    def subjects(self) -> NDArray[Any] | None:
+        """The subject of each row, ``(N,)`` strings or None, or None where no row has one."""
+        values = self.column("subject")
+        return None if all(value is None for value in values) else values
+
+    @cached_property
+    def votes(self) -> NDArray[np.int64] | None:
+        """Annotators' votes, ``(N, len(vote_names))``; a row without votes is all zero."""
+        if not self.vote_names:
+            return None
+        rows = self.column("votes")
+        none = np.zeros(len(self.vote_names), dtype=np.int64)
+        return np.array([none if row is None else row for row in rows], dtype=np.int64)
+
+
+def _read_info(folder: Path) -> dict[str, Any]:
+    path = folder / INFO_FILE
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        got = f"no {INFO_FILE} in it" if folder.is_dir() else "no such folder"
+        raise MienError(
+            f"expected a dataset folder at {folder}, got {got}: make one with mien prepare"
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise MienError(
+            f"expected a dataset description in {path}, got {error}: prepare it again"
+        ) from None
+    if not isinstance(info, dict) or info.get("format") != FORMAT:
+        version = info.get("format") if isinstance(info, dict) else type(info).__name__
+        raise MienError(
+            f"expected a dataset of format {FORMAT} in {path}, got {version!r}: prepare it again, or "
+            f"use the version of mien that made it"
+        )
+    needed = {"label_space", "preprocessing", "terms", "vote_names", "files"}
+    if missing := sorted(needed - set(info)):
+        raise MienError(
+            f"expected {', '.join(missing)} in {path}, got a description without: prepare it again"
+        )
+    return info
+
+
+def sha256_of(path: Path) -> str:
+    """The hex digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _check_file(path: Path, files: dict[str, Any], *, verify: bool) -> None:
+    try:
+        expected, digest = int(files[path.name]["bytes"]), files[path.name]["sha256"]
+    except (KeyError, TypeError, ValueError):
+        raise MienError(
+            f"expected the size and sha256 of {path.name} in {path.parent / INFO_FILE}, got none: "
+            f"prepare it again"
+        ) from None
+    if not path.is_file():
+        raise MienError(f"expected {path.name} in {path.parent}, got none: prepare it again")
+    size = path.stat().st_size
+    if size != expected:
+        raise MienError(
+            f"expected {expected:,} bytes in {path}, got {size:,}: the file was cut short "
+            f"or replaced, copy it again or prepare it again"
+        )
+    if verify and sha256_of(path) != digest:
+        raise MienError(
+            f"expected {path} as it was prepared, got other bytes (sha256 differs): copy it again "
+            f"or prepare it again"
+        )
+
+
+def _check_faces(path: Path) -> int:
+    """The number of rows of ``faces.parquet``, whose columns must be there."""
+    try:
+        metadata = pq.read_metadata(path)
+    except (OSError, pa.ArrowException) as error:
+        raise MienError(
+            f"expected a Parquet file at {path}, got {error}: prepare the dataset again"
+        ) from None
+    missing = sorted(set(FACES_SCHEMA.names) - set(metadata.schema.to_arrow_schema().names))
+    if missing:
+        raise MienError(
+            f"expected the columns {', '.join(missing)} in {path}, got a table without: prepare "
+            f"the dataset again"
+        )
+    return int(metadata.num_rows)
+
+
+def _open_crops(path: Path) -> Crops:
+    try:
+        crops = Crops(path)
+        stored = crops._stored
+        if stored.dtype != np.uint8 or stored.ndim != 4 or stored.shape[3] not in (1, 3):
+            raise ValueError(f"an array of {stored.dtype} and shape {stored.shape}")
+    except (OSError, ValueError, EOFError) as error:
+        raise MienError(
+            f"expected crops of shape (N, S, S, 1 or 3) in uint8 in {path}, got {error}: prepare "
+            f"the dataset again"
+        ) from None
+    return crops
