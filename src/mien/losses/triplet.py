@@ -27,8 +27,8 @@ def triplet_loss(
     """Conventional triplet loss, the mean of ``[d(a, p) - d(a, n) + threshold]_+``.
 
     ``d`` is the squared L2 distance of unit rows, in [0, 4]. ``hard`` takes for each anchor its
-    farthest positive and its nearest negative (ties: the lowest row) and averages over the anchors
-    that have both; ``all`` takes every valid triplet and averages over those above zero.
+    farthest positive and its nearest negative (any of equals) and averages over the anchors that
+    have both; ``all`` takes every valid triplet and averages over those above zero.
 
     Parameters
     ----------
