@@ -1,0 +1,329 @@
+"""Predictions drawn into the picture: a frame and a card with probabilities for each face."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from mien.faces.images import load_image
+from mien.inference.cards import place_cards
+from mien.inference.predictor import ImageSource
+from mien.schema import Box, MienError, Prediction, Status, UInt8Array
+
+Colour = tuple[int, int, int]
+
+# Okabe and Ito's palette, which stays distinct for colour-blind eyes; the two that are dark on a
+# dark card are lightened.
+COLOURS: dict[str, Colour] = {
+    "neutral": (222, 222, 222),
+    "happiness": (240, 228, 66),
+    "surprise": (230, 159, 0),
+    "sadness": (86, 180, 233),
+    "anger": (229, 98, 24),
+    "disgust": (20, 178, 133),
+    "fear": (214, 134, 179),
+    "contempt": (66, 133, 220),
+    "other": (170, 140, 110),
+}
+"""The colour of each expression, the same in every picture."""
+
+_GREY: Colour = (168, 172, 178)
+_WHITE: Colour = (255, 255, 255)
+_PANEL: Colour = (18, 21, 27)
+_SHORTEST_SIDE = 640  # smaller pictures are enlarged until text of a readable size fits
+_LONGEST_SIDE = 2600
+# Bars on a card (0: one stacked strip) and the text's scale, tried until everything fits.
+_LAYOUTS = ((8, 1.0), (8, 0.8), (3, 1.0), (3, 0.8), (0, 1.0), (0, 0.75))
+
+
+@dataclass(frozen=True)
+class _Card:
+    """What a card says; lengths are in units of the text's height."""
+
+    title: str
+    value: str
+    bars: tuple[tuple[str, float, Colour], ...]
+    shown: int
+    note: str
+    colour: Colour
+
+    @property
+    def width(self) -> float:
+        return 11.8 if self.shown or self.note else 8.6
+
+    @property
+    def height(self) -> float:
+        if self.note:
+            return 2.75
+        return 2.25 + 1.14 * self.shown if self.shown else 2.35
+
+
+def annotate(image: ImageSource, predictions: Sequence[Prediction]) -> UInt8Array:
+    """The picture with its predictions drawn in, ``(H', W', 3)`` uint8 RGB.
+
+    Every face gets a frame in its expression's colour and a card beside it with name, confidence
+    and bars; crowded pictures get smaller cards. Abstained faces are grey and dashed with the
+    reason. Pictures under 640 pixels are enlarged by a whole factor; a lone face that leaves no
+    room gets its card in a margin that is added on the right. ``image`` is what the predictor
+    was given; it is not changed.
+    """
+    pixels = load_image(image)
+    factor = _enlargement(pixels)
+    picture = Image.fromarray(pixels)
+    if factor > 1:
+        picture = picture.resize(
+            (picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC
+        )
+    seen = [one for one in predictions if one.face is not None]
+    if not seen:
+        _caption(picture, [one.reason for one in predictions if one.reason])
+        return np.asarray(picture)
+    boxes = [_scaled(one.face.box, factor) for one in seen if one.face is not None]
+    unit = _text_height(picture, boxes)
+    for shown, scale in _LAYOUTS:
+        cards = [_card(one, shown) for one in seen]
+        places, free = _arrange(picture, boxes, cards, unit * scale)
+        if free:
+            unit *= scale
+            break
+    else:
+        if len(seen) == 1:
+            cards = [_card(seen[0], min(8, len(seen[0].probabilities)))]
+            picture, places = _with_margin(picture, cards[0], unit)
+        else:
+            unit *= scale
+    for one, box, card, place in zip(seen, boxes, cards, places, strict=True):
+        _draw_frame(picture, box, card.colour, unit, dashed=one.status is Status.ABSTAINED)
+        _draw_card(picture, place, card, unit)
+    return np.asarray(picture)
+
+
+def annotate_file(
+    image: ImageSource, predictions: Sequence[Prediction], out: str | os.PathLike[str]
+) -> None:
+    """Write :func:`annotate`'s picture to a .png, .jpg or .webp file, whole or not at all.
+
+    Raises :class:`~mien.schema.MienError` for another suffix or a file that cannot be written.
+    """
+    out = Path(out)
+    formats = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+    if out.suffix.lower() not in formats:
+        raise MienError(f"expected a picture named {', '.join(formats)}, got {str(out)!r}")
+    picture = Image.fromarray(annotate(image, predictions))
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(partial, formats[out.suffix.lower()], quality=92)
+        os.replace(partial, out)
+    except OSError as error:
+        raise MienError(
+            f"expected to write {str(out)!r}, got {error.strerror or error}; "
+            "free some space or choose another place"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def colour_of(expression: str, names: Sequence[str] = ()) -> Colour:
+    """An expression's colour; a class of the user's own gets one by its place in ``names``."""
+    if expression in COLOURS:
+        return COLOURS[expression]
+    palette = list(COLOURS.values())[1:]
+    return palette[list(names).index(expression) % len(palette) if expression in names else 0]
+
+
+def _enlargement(pixels: UInt8Array) -> int:
+    height, width = pixels.shape[:2]
+    short, long = min(height, width), max(height, width)
+    return max(1, min(math.ceil(_SHORTEST_SIDE / short), _LONGEST_SIDE // long))
+
+
+def _text_height(picture: Image.Image, boxes: Sequence[Box]) -> float:
+    """The height of text that fits the faces and can be read in a picture of this size."""
+    short = min(picture.size)
+    face = float(np.median([box.height for box in boxes]))
+    return max(min(max(face * 0.115, short / 42), short / 26), 12.0)
+
+
+def _scaled(box: Box, factor: int) -> Box:
+    return Box(box.left * factor, box.top * factor, box.width * factor, box.height * factor)
+
+
+def _card(prediction: Prediction, shown: int) -> _Card:
+    names = tuple(prediction.probabilities)
+    ranked = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])
+    bars = tuple((name, value, colour_of(name, names)) for name, value in ranked)
+    if prediction.status is Status.ABSTAINED:
+        return _Card("abstained", "", bars, 0, prediction.reason.split(";")[0], _GREY)
+    name = prediction.expression or ""
+    return _Card(
+        title=name,
+        value=_percent(prediction.confidence or 0.0),
+        bars=bars,
+        shown=min(shown, len(bars)),
+        note="",
+        colour=colour_of(name, names),
+    )
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+def _arrange(
+    picture: Image.Image, boxes: Sequence[Box], cards: Sequence[_Card], unit: float
+) -> tuple[list[Box], bool]:
+    edge = 0.5 * unit
+    canvas = Box(edge, edge, picture.width - 2 * edge, picture.height - 2 * edge)
+    sizes = [(card.width * unit, card.height * unit) for card in cards]
+    fits = all(width <= canvas.width and height <= canvas.height for width, height in sizes)
+    places, free = place_cards(boxes, sizes, canvas, gap=0.6 * unit)
+    return places, free and fits
+
+
+def _with_margin(picture: Image.Image, card: _Card, unit: float) -> tuple[Image.Image, list[Box]]:
+    width, height = card.width * unit, card.height * unit
+    wide = Image.new(
+        "RGB",
+        (picture.width + math.ceil(width + 2 * unit), max(picture.height, math.ceil(height))),
+        _PANEL,
+    )
+    wide.paste(picture)
+    return wide, [Box(picture.width + unit, max((wide.height - height) / 2, 0), width, height)]
+
+
+def _draw_frame(
+    picture: Image.Image, box: Box, colour: Colour, unit: float, *, dashed: bool
+) -> None:
+    line = 0.17 * unit
+    dash = 0.9 * unit if dashed else 0.0
+    # A soft dark line underneath keeps the frame visible on any background.
+    _rounded(picture, box, 0.7 * unit, (0, 0, 0), 0.45, stroke=2.2 * line, soft=2 * line)
+    _rounded(picture, box, 0.7 * unit, colour, 1.0, stroke=line, dash=dash)
+
+
+def _draw_card(picture: Image.Image, place: Box, card: _Card, unit: float) -> None:
+    _rounded(picture, place, 0.5 * unit, _PANEL, 0.82)
+    left, right = place.left + 0.75 * unit, place.left + place.width - 0.65 * unit
+    accent = Box(place.left + 0.28 * unit, place.top + 0.5 * unit, 0.17 * unit, 1.0 * unit)
+    _rounded(picture, accent, 0.085 * unit, card.colour, 1.0)
+    title = place.top + 1.0 * unit
+    room = right - left - _length(card.value, unit)
+    _write(picture, left, title, card.title, unit, room=room, bold=True)
+    _write(picture, right, title, card.value, unit, colour=card.colour, anchor="rm", bold=True)
+    if card.note:
+        _write(picture, left, place.top + 2.05 * unit, card.note, 0.74 * unit, room=right - left)
+    elif not card.shown:
+        _draw_strip(picture, Box(left, place.top + 1.72 * unit, right - left, 0.24 * unit), card)
+    for row, (name, value, colour) in enumerate(card.bars[: card.shown]):
+        middle = place.top + (2.36 + 1.14 * row) * unit
+        small = 0.74 * unit
+        start, width = left + 3.9 * unit, right - left - 5.95 * unit
+        _write(picture, left, middle, name, small, colour=(222, 225, 230), room=3.8 * unit)
+        _write(picture, right, middle, _percent(value), small, colour=_GREY, anchor="rm")
+        track = Box(start, middle - 0.17 * unit, width, 0.34 * unit)
+        _rounded(picture, track, 0.17 * unit, _WHITE, 0.13)
+        # Never narrower than its round ends, so that small probabilities are still dots.
+        full = Box(start, track.top, max(width * value, 0.34 * unit), track.height)
+        _rounded(picture, full, 0.17 * unit, colour, 1.0 if value >= 0.005 else 0.35)
+
+
+def _draw_strip(picture: Image.Image, strip: Box, card: _Card) -> None:
+    """All probabilities side by side in one bar."""
+    left = strip.left
+    for _, value, colour in card.bars:
+        width = strip.width * value
+        if width >= 0.5:
+            _rounded(picture, Box(left, strip.top, width, strip.height), 0, colour, 1.0)
+        left += width
+
+
+def _caption(picture: Image.Image, reasons: Sequence[str]) -> None:
+    """Why there is nothing to draw, at the bottom left."""
+    if not reasons:
+        return
+    unit = max(min(picture.size) / 30, 12.0)
+    width = min(_length(reasons[0], unit) + 1.4 * unit, picture.width - unit)
+    panel = Box(0.5 * unit, picture.height - 2.4 * unit, width, 1.9 * unit)
+    _rounded(picture, panel, 0.5 * unit, _PANEL, 0.82)
+    middle = panel.top + 0.95 * unit
+    _write(picture, panel.left + 0.7 * unit, middle, reasons[0], unit, room=width - 1.3 * unit)
+
+
+@lru_cache(maxsize=32)
+def _font(size: float) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size=size)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        raise MienError("expected a Pillow with FreeType, got one without; reinstall Pillow")
+    return font
+
+
+def _length(text: str, size: float) -> float:
+    return _font(size).getlength(text)
+
+
+def _write(
+    picture: Image.Image,
+    x: float,
+    y: float,
+    text: str,
+    size: float,
+    *,
+    colour: Colour = _WHITE,
+    anchor: str = "lm",
+    bold: bool = False,
+    room: float = math.inf,
+) -> None:
+    """One line of text, cut short with an ellipsis where it does not fit into ``room``."""
+    if _length(text, size) > room:
+        while text and _length(text + "…", size) > room:
+            text = text[:-1].rstrip()
+        text += "…"
+    draw = ImageDraw.Draw(picture)
+    stroke = size / 60 if bold else 0
+    draw.text((x, y), text, colour, _font(size), anchor, stroke_width=stroke)
+
+
+def _rounded(
+    picture: Image.Image,
+    box: Box,
+    radius: float,
+    colour: Colour,
+    opacity: float,
+    *,
+    stroke: float = 0.0,
+    soft: float = 1.0,
+    dash: float = 0.0,
+) -> None:
+    """A smooth rounded rectangle: filled, or an outline ``stroke`` wide, ``soft`` at its edges."""
+    reach = stroke / 2 + soft
+    x0, x1 = _clip(box.left - reach, box.left + box.width + reach, picture.width)
+    y0, y1 = _clip(box.top - reach, box.top + box.height + reach, picture.height)
+    radius = min(radius, box.width / 2, box.height / 2)
+    x = np.arange(x0, x1, dtype=np.float32) + 0.5
+    dx = np.abs(x - (box.left + box.width / 2)) - (box.width / 2 - radius)
+    # In bands, so that a frame around most of a huge photo costs little memory.
+    for top in range(y0, y1, 256):
+        y = np.arange(top, min(top + 256, y1), dtype=np.float32)[:, None] + 0.5
+        dy = np.abs(y - (box.top + box.height / 2)) - (box.height / 2 - radius)
+        # The signed distance to the outline: negative inside.
+        distance = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0)) - radius
+        distance += np.minimum(np.maximum(dx, dy), 0)
+        if stroke:
+            distance = np.abs(distance) - stroke / 2
+        cover = np.clip(0.5 - distance / soft, 0, 1)
+        if dash:
+            cover *= (x + y) % dash < 0.55 * dash
+        mask = Image.fromarray(np.round(cover * (255 * opacity)).astype(np.uint8))
+        picture.paste(colour, (x0, top), mask)
+
+
+def _clip(low: float, high: float, length: int) -> tuple[int, int]:
+    return max(0, math.floor(low)), min(length, math.ceil(high))

@@ -1,0 +1,52 @@
+"""The light install: nothing heavy is imported, and nothing of training ever."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def _run(code: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *options, "-c", code], capture_output=True, text=True, check=True
+    )
+
+
+def _modules(code: str) -> set[str]:
+    return set(_run(f"{code}\nimport sys\nprint(*sys.modules)").stdout.split())
+
+
+FORBIDDEN = {"torch", "lightning", "timm", "mien.data", "mien.training", "mien.evaluation"}
+HEAVY = {"cv2", "mediapipe", "onnxruntime", "pyarrow", "PIL", "matplotlib", "sklearn", "scipy"}
+
+
+@pytest.mark.parametrize("module", ["mien", "mien.inference.predictor", "mien.inference.stream"])
+def test_imports_nothing_heavy(module: str) -> None:
+    loaded = _modules(f"import {module}")
+    assert module in loaded
+    assert not loaded & (FORBIDDEN | HEAVY)
+
+
+def test_a_whole_prediction_needs_no_torch(model_file: Path, tmp_path: Path) -> None:
+    code = f"""
+from skimage.data import astronaut
+from mien import load
+from mien.inference.annotate import annotate_file
+from mien.inference.table import write_table
+predictor = load({str(model_file)!r})
+rows = predictor(astronaut())
+write_table(rows, {str(tmp_path / "t.parquet")!r}, predictor.info)
+annotate_file(astronaut(), rows, {str(tmp_path / "t.png")!r})
+"""
+    assert not _modules(code) & FORBIDDEN
+    assert (tmp_path / "t.parquet").exists() and (tmp_path / "t.png").exists()
+
+
+def test_import_takes_less_than_half_a_second() -> None:
+    log = _run("import mien", "-X", "importtime").stderr
+    [line] = [line for line in log.splitlines() if line.split("|")[-1].strip() == "mien"]
+    microseconds = int(line.split("|")[1])
+    assert microseconds < 500_000

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.data import astronaut
+
+from mien.faces.align import crop_face, fixed_crop
+from mien.faces.tensors import to_tensor
+from mien.inference.model import read_model
+from mien.inference.predictor import Predictor
+from mien.schema import Alignment, Box, MienError, Prediction, Status
+
+from .conftest import SIZE, WIDTH, OneFace, WriteModel, description, picture
+
+
+def test_one_face(predictor: Predictor) -> None:
+    [one] = predictor(picture())
+    assert one.status is Status.OK
+    assert one.reason == ""
+    assert list(one.probabilities) == list(predictor.info.label_space.names)
+    assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-6)
+    assert one.expression == max(one.probabilities, key=lambda name: one.probabilities[name])
+    assert one.confidence == max(one.probabilities.values())
+    assert one.alignment is Alignment.SIMILARITY
+    assert one.crop is not None and one.crop.shape == (SIZE, SIZE, 3)
+    assert one.embedding is not None and one.embedding.shape == (WIDTH,)
+    assert np.linalg.norm(one.embedding) == pytest.approx(1, abs=1e-5)
+
+
+def test_equals_bare_onnxruntime_bit_for_bit(predictor: Predictor, model_file: Path) -> None:
+    image = picture(3)
+    [one] = predictor(image)
+    info, session = read_model(model_file, threads=1)
+    crop, _ = crop_face(image, OneFace()(image)[0], info.preprocessing)
+    probabilities, embedding = session.run(
+        ["probabilities", "embedding"], {"input": to_tensor(crop, info.preprocessing)}
+    )
+    assert list(one.probabilities.values()) == probabilities[0].tolist()
+    assert one.embedding is not None and np.array_equal(one.embedding, embedding[0])
+
+
+def test_file_bytes_stream_and_array_agree(predictor: Predictor, tmp_path: Path) -> None:
+    path = tmp_path / "face.png"
+    Image.fromarray(picture()).save(path)
+    content = path.read_bytes()
+    answers = [
+        predictor(source)[0]
+        for source in (path, str(path), content, io.BytesIO(content), picture())
+    ]
+    assert len({tuple(one.probabilities.values()) for one in answers}) == 1
+    assert [one.source for one in answers] == [str(path), str(path), "", "", ""]
+
+
+def test_several_faces_are_numbered(model_file: Path) -> None:
+    with Predictor.load(model_file, detector=OneFace(count=3)) as predictor:
+        assert [one.index for one in predictor(picture())] == [0, 1, 2]
+
+
+def test_no_face_has_a_reason(predictor: Predictor) -> None:
+    [one] = predictor(np.zeros((40, 50, 3), np.uint8))
+    assert one.status is Status.NO_FACE
+    assert one.reason == "no face found in 50 x 40 pixels"
+    assert one.face is None and one.probabilities == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"words, not pixels", b"\xff\xd8\xff\xe0cut"])
+def test_unreadable_image(predictor: Predictor, content: bytes) -> None:
+    with pytest.raises(MienError, match="expected an image"):
+        predictor(content)
+
+
+def test_tight_crop_needs_no_detector(model_file: Path) -> None:
+    detector = OneFace()
+    with Predictor.load(model_file, detector=detector) as predictor:
+        image = picture(5, 48, 48)
+        [one] = predictor(image, tight=True)
+    assert detector.calls == 0
+    assert one.alignment is Alignment.FIXED
+    assert one.face is not None and one.face.box == Box(0, 0, 48, 48)
+    assert one.crop is not None
+    assert np.array_equal(one.crop, fixed_crop(image, predictor.info.preprocessing)[0])
+
+
+def _first(model: Path, detector: OneFace) -> Prediction:
+    with Predictor.load(model, detector=detector) as predictor:
+        return predictor(picture())[0]
+
+
+def test_abstains_from_small_faces(model_file: Path) -> None:
+    one = _first(model_file, OneFace(side=0.195))  # of 120 pixels: 23.4
+    assert one.status is Status.ABSTAINED
+    assert one.reason == "face is 23 pixels high; at least 24 are needed"
+    assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-6)
+    assert one.expression is not None
+    assert _first(model_file, OneFace(side=0.2)).status is Status.OK
+
+
+def test_abstains_from_profiles(model_file: Path) -> None:
+    assert _first(model_file, OneFace(yaw=60)).status is Status.OK
+    for yaw in (60.2, -75):
+        one = _first(model_file, OneFace(yaw=yaw))
+        assert one.status is Status.ABSTAINED
+        assert one.reason.startswith("head is turned by")
+
+
+def test_abstains_below_the_models_threshold(write_model: WriteModel) -> None:
+    confidence = _first(write_model(), OneFace()).confidence
+    assert confidence is not None and confidence < 0.999
+    above = _first(write_model(description(abstain_below=confidence + 1e-3)), OneFace())
+    below = _first(write_model(description(abstain_below=confidence - 1e-3)), OneFace())
+    assert (above.status, below.status) == (Status.ABSTAINED, Status.OK)
+    assert above.reason.startswith(f"confidence is {confidence:.3f}")
+
+
+def _crops(count: int) -> np.ndarray:
+    return np.stack([picture(seed, SIZE, SIZE) for seed in range(count)])
+
+
+def test_crops_do_not_depend_on_their_batch(predictor: Predictor) -> None:
+    crops = _crops(11)
+    together = predictor.predict_crops(crops)
+    assert together[0].shape == (11, 8) and together[1].shape == (11, WIDTH)
+    assert len(np.unique(together[0].argmax(1))) > 1  # the model tells these pictures apart
+    np.testing.assert_allclose(together[0].sum(1), 1, atol=1e-6)
+    for batch_size in (1, 4, 11):
+        probabilities, embeddings = predictor.predict_crops(crops, batch_size)
+        # Kernels may add in another order for another batch size.
+        np.testing.assert_allclose(probabilities, together[0], atol=1e-6)
+        np.testing.assert_allclose(embeddings, together[1], atol=1e-6)
+    shuffled = np.random.default_rng(0).permutation(11)
+    assert np.array_equal(predictor.predict_crops(crops[shuffled])[0], together[0][shuffled])
+
+
+def test_no_crops(predictor: Predictor) -> None:
+    probabilities, embeddings = predictor.predict_crops(np.empty((0, SIZE, SIZE, 3), np.uint8))
+    assert probabilities.shape == (0, 8) and embeddings.shape == (0, WIDTH)
+
+
+@pytest.mark.parametrize(
+    "crops",
+    [
+        np.zeros((2, SIZE, SIZE, 3), np.float32),
+        np.zeros((2, 48, 48, 3), np.uint8),
+        np.zeros((SIZE, SIZE, 3), np.uint8),
+    ],
+)
+def test_crops_of_another_shape(predictor: Predictor, crops: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="expected uint8 crops"):
+        predictor.predict_crops(crops)
+    with pytest.raises(ValueError, match="batch size"):
+        predictor.predict_crops(_crops(1), 0)
+
+
+def test_never_a_silent_nan(write_model: WriteModel) -> None:
+    predictor = Predictor.load(write_model(blow_up=True), detector=OneFace())
+    with pytest.raises(MienError, match="finite numbers from the model 'tiny'"):
+        predictor(picture())
+
+
+def test_two_threads_share_a_predictor(predictor: Predictor) -> None:
+    images = [picture(seed) for seed in range(24)]
+    alone = [predictor(image)[0].probabilities for image in images]
+    with ThreadPoolExecutor(2) as pool:
+        together = [found[0].probabilities for found in pool.map(predictor, images)]
+    assert together == alone
+
+
+def test_closes_only_its_own_detector(model_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, made = OneFace(), OneFace()
+    with Predictor.load(model_file, detector=given) as predictor:
+        predictor(picture())
+    assert not given.closed
+    monkeypatch.setattr("mien.faces.detect.MediaPipeDetector", lambda: made)
+    with Predictor.load(model_file) as predictor:
+        predictor(picture())
+    assert made.calls == 1 and made.closed
+
+
+def test_finds_the_astronaut(model_file: Path) -> None:
+    with Predictor.load(model_file) as predictor:
+        [one] = predictor(astronaut())
+        image = np.asarray(Image.fromarray(astronaut()).resize((1024, 1024)))
+        [larger] = predictor(image)
+    assert one.status is Status.OK
+    assert one.face is not None and larger.face is not None
+    assert 150 < one.face.box.left < 220 and 50 < one.face.box.top < 110
+    assert larger.face.box.width == pytest.approx(2 * one.face.box.width, rel=0.1)
+    assert one.face.pose is not None and abs(one.face.pose.yaw) < 30
