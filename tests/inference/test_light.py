@@ -50,3 +50,12 @@ def test_import_takes_less_than_half_a_second() -> None:
     [line] = [line for line in log.splitlines() if line.split("|")[-1].strip() == "mien"]
     microseconds = int(line.split("|")[1])
     assert microseconds < 500_000
+
+
+def test_nothing_is_printed_when_nobody_closes_the_predictor(model_file: Path) -> None:
+    done = _run(
+        "from skimage.data import astronaut\nimport mien\n"
+        f"predictor = mien.load({str(model_file)!r})\nprint(predictor(astronaut())[0].status)"
+    )
+    assert done.stdout == "ok\n"
+    assert "Traceback" not in done.stderr and "ignored" not in done.stderr

@@ -140,8 +140,9 @@ def colour_of(expression: str, names: Sequence[str] = ()) -> Colour:
 
 
 def _enlargement(pixels: UInt8Array) -> int:
-    height, width = pixels.shape[:2]
-    short, long = min(height, width), max(height, width)
+    height, width, _ = pixels.shape
+    short: int = min(height, width)
+    long: int = max(height, width)
     return max(1, min(math.ceil(_SHORTEST_SIDE / short), _LONGEST_SIDE // long))
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import os
 import threading
+import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -64,7 +66,10 @@ class Predictor:
         self.info = info
         self._session = session
         self._detector = detector
-        self._owns_detector = detector is None
+        self._made: list[Detector] = []
+        # Registered before MediaPipe is imported and so run after its own exit handler: a
+        # MediaPipe object that nobody closed prints a traceback when the interpreter ends.
+        weakref.finalize(self, _close_late, self._made)
         self._detecting = threading.Lock()
 
     @classmethod
@@ -163,9 +168,9 @@ class Predictor:
     def close(self) -> None:
         """Free the detector; the next photo makes a new one."""
         with self._detecting:
-            if self._owns_detector and self._detector is not None:
-                self._detector.close()
+            if self._made:
                 self._detector = None
+                self._made.pop().close()
 
     def __enter__(self) -> Self:
         return self
@@ -183,6 +188,7 @@ class Predictor:
             from mien.faces.detect import MediaPipeDetector
 
             self._detector = MediaPipeDetector()
+            self._made.append(self._detector)
         return self._detector
 
     def _run(self, tensor: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -236,3 +242,10 @@ class Predictor:
         if least is not None and confidence < least:
             return f"confidence is {confidence:.3f}; the model answers from {least:.3f}"
         return ""
+
+
+def _close_late(made: list[Detector]) -> None:
+    for detector in made:
+        # At the interpreter's end MediaPipe's worker thread may be gone already.
+        with suppress(RuntimeError):
+            detector.close()

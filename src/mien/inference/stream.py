@@ -15,7 +15,8 @@ from mien.schema import MienError, Prediction, Status
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
 )
-_AHEAD = 4  # photos read ahead of the network; each holds its crops, not its pixels
+_AT_ONCE = 2  # more gain nothing, because the detector takes one photo at a time
+_AHEAD = 4  # finished photos that may wait; each holds its crops, not its pixels
 
 
 def predict_files(
@@ -33,15 +34,15 @@ def predict_files(
 
     Every input gives at least one prediction; what cannot be read has status ``unreadable`` and
     a reason. ``source`` is the path as given, or the folder as given and the path inside it.
-    ``tight`` is as in :meth:`Predictor.__call__`. Photos are read and their faces found in a
-    second thread while the network runs.
+    ``tight`` is as in :meth:`Predictor.__call__`. Two photos are worked on at a time, so that
+    reading one overlaps with finding faces in another; the order is kept.
     """
 
     def found(source: str, fault: str) -> list[Prediction]:
         return _predict(predictor, source, fault, tight)
 
     pending: deque[Future[list[Prediction]]] = deque()
-    pool = ThreadPoolExecutor(2, thread_name_prefix="mien-predict")
+    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mien-predict")
     try:
         for source, fault in _photos(inputs, listing):
             pending.append(pool.submit(found, source, fault))

@@ -1,0 +1,38 @@
+"""The Python of the page on prediction runs from top to bottom."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.data import astronaut
+
+from mien.inference import model as model_module
+from mien.inference.table import COLUMNS
+
+PAGE = Path(__file__).parents[2] / "docs" / "predict.md"
+
+
+def test_page(
+    tmp_path: Path, model_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    assert len(blocks) == 8
+    monkeypatch.setattr(model_module, "shipped_models", lambda: {"fer": model_file})
+    monkeypatch.chdir(tmp_path)
+    Path("holiday").mkdir()
+    Image.fromarray(astronaut()).save("photo.jpg")
+    Image.fromarray(astronaut()[:256, 90:346]).save("holiday/one.png")
+    Image.fromarray(astronaut()[60:180, 160:280]).resize((48, 48)).save("crop.png")
+    exec("\n".join(blocks), {})
+    printed = capsys.readouterr().out
+    assert "<Status.OK: 'ok'>: 2" in printed
+    assert "fixed" in printed
+    assert np.asarray(Image.open("drawn.png")).shape == (1024, 1024, 3)
+
+
+def test_page_names_every_column_in_order() -> None:
+    assert ", ".join(f"`{name}`" for name in COLUMNS) in PAGE.read_text("utf-8").replace("\n", " ")
