@@ -183,13 +183,11 @@ def _averaging(decay: float) -> Any:
     def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
         steps = int(count)
         share = 1 - min(decay, (1 + steps) / (10 + steps))
-        floats = [
-            pair for pair in zip(averaged, current, strict=True) if pair[0].is_floating_point()
-        ]
-        torch._foreach_lerp_([a for a, _ in floats], [c for _, c in floats], share)
-        for a, c in zip(averaged, current, strict=True):
-            if not a.is_floating_point():
-                a.copy_(c)
+        # The lists come grouped by dtype; counters of batches are copied, not averaged.
+        if averaged[0].is_floating_point():
+            torch._foreach_lerp_(averaged, current, share)
+        else:
+            torch._foreach_copy_(averaged, current)
 
     return update
 

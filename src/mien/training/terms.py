@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,8 +16,7 @@ from mien.losses.external import pytorch_metric_learning_loss
 from mien.networks.network import Outputs
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """One training batch: images ``(B, 3, S, S)``, labels ``(B,)``, target distribution ``(B, C)``.
 
     After mixup, images and distribution are blends; ``labels`` stay those of the larger part.
