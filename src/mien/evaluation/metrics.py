@@ -34,6 +34,11 @@ def grouped_sums(groups: IntArray, count: int, weights: FloatArray) -> FloatArra
     return sums
 
 
+def weighted_means(weights: FloatArray, values: FloatArray) -> FloatArray:
+    """Means of ``(N,)`` values under each row of ``(B, N)`` weights, ``(B,)``; NaN for all 0."""
+    return _ratio(weights @ values, weights.sum(1))
+
+
 def confusion_matrix(
     targets: IntArray,
     predictions: IntArray,
@@ -69,6 +74,11 @@ def confusion_matrix(
 def accuracy(confusion: FloatArray) -> FloatArray:
     """Share of rows on the diagonal of ``(..., C, C)``; NaN without rows."""
     return _ratio(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum((-2, -1)))
+
+
+def row_shares(confusion: FloatArray) -> FloatArray:
+    """Each row divided by its sum, ``(..., C, C)``; NaN in the row of a class without rows."""
+    return _ratio(confusion, confusion.sum(-1, keepdims=True))
 
 
 def recall(confusion: FloatArray) -> FloatArray:
@@ -118,10 +128,11 @@ def macro_f1(confusion: FloatArray) -> FloatArray:
 def negative_log_likelihoods(targets: IntArray, probabilities: FloatArray) -> FloatArray:
     """``-log p(truth)`` of each row in nats, ``(N,)``; the metric is their mean."""
     of_truth = np.asarray(probabilities, np.float64)[np.arange(targets.size), targets]
-    return -np.log(np.maximum(of_truth, SMALLEST_PROBABILITY))
+    losses: FloatArray = -np.log(np.maximum(of_truth, SMALLEST_PROBABILITY))
+    return losses
 
 
-def vote_divergences(votes: FloatArray, probabilities: FloatArray) -> FloatArray:
+def vote_divergences(votes: NDArray[Any], probabilities: FloatArray) -> FloatArray:
     """``KL(votes || probabilities)`` of each row in nats, ``(N,)``; 0 where they are equal.
 
     ``votes`` ``(N, C)`` are counts or shares; each row needs at least one vote (``ValueError``).
@@ -133,7 +144,7 @@ def vote_divergences(votes: FloatArray, probabilities: FloatArray) -> FloatArray
     return divergences
 
 
-def vote_agreements(votes: FloatArray, predictions: IntArray) -> FloatArray:
+def vote_agreements(votes: NDArray[Any], predictions: IntArray) -> FloatArray:
     """Share of each row's votes that the predicted class got, ``(N,)``.
 
     The mean is the chance that a random annotator of the face gives the model's answer.
@@ -154,7 +165,9 @@ class Reliability:
     accuracy: FloatArray
 
 
-def reliability(targets: IntArray, probabilities: FloatArray, *, bins: int = 15) -> Reliability:
+def reliability(
+    targets: IntArray, probabilities: NDArray[np.floating[Any]], *, bins: int = 15
+) -> Reliability:
     """Confidence (the largest probability) against accuracy in bins of equal width.
 
     Bin k is (k/K, (k+1)/K], as in Guo et al. 2017.
@@ -202,9 +215,11 @@ def _hits(confusion: FloatArray) -> FloatArray:
     return np.diagonal(confusion, axis1=-2, axis2=-1)
 
 
-def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> FloatArray:
     part, whole = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
-    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+    ratio: FloatArray = np.full(whole.shape, np.nan)
+    np.divide(part, whole, out=ratio, where=whole > 0)
+    return ratio
 
 
 def _mean_over_present(values: FloatArray, confusion: FloatArray) -> FloatArray:
@@ -212,7 +227,7 @@ def _mean_over_present(values: FloatArray, confusion: FloatArray) -> FloatArray:
     return _ratio(np.where(present, values, 0.0).sum(-1), present.sum(-1))
 
 
-def _vote_shares(votes: FloatArray) -> FloatArray:
+def _vote_shares(votes: NDArray[Any]) -> FloatArray:
     totals = np.asarray(votes, np.float64).sum(1, keepdims=True)
     if not (totals > 0).all():
         raise ValueError(f"expected a vote in every row, got {int((totals <= 0).sum())} without")

@@ -1,0 +1,225 @@
+"""The figures of a report as SVG text that takes its colours and font from the page."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.evaluation.metrics import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAP_ROWS = 2000
+_PCA_DIMENSIONS = 50
+_FEWEST_FOR_TSNE = 10
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+CLASS_COLOURS = 8
+"""The page defines ``--class-0`` to ``--class-7``; further classes start again with new markers."""
+
+# Matplotlib needs a hex colour; these stand for the page's own, which differ in light and dark.
+_INK, _MUTED, _RULE, _PAPER, _ACCENT = (f"#0a0b{index:02x}" for index in range(5))
+_CLASS = tuple(f"#0a0c{index:02x}" for index in range(CLASS_COLOURS))
+_VARIABLES = {
+    _INK: "var(--ink)",
+    _MUTED: "var(--muted)",
+    _RULE: "var(--rule)",
+    _PAPER: "var(--paper)",
+    _ACCENT: "var(--accent)",
+} | {colour: f"var(--class-{index})" for index, colour in enumerate(_CLASS)}
+
+
+def reliability_diagram(bins: Sequence[dict[str, Any]]) -> str:
+    """Accuracy over confidence for the bins of a report, and below how many rows each holds."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import (
+        MaxNLocator,
+        MultipleLocator,
+        PercentFormatter,
+        StrMethodFormatter,
+    )
+
+    figure = Figure(figsize=(4.6, 5.0))
+    upper, lower = figure.subplots(2, sharex=True, height_ratios=(4, 1))
+    used = [entry for entry in bins if entry["n"]]
+    x = np.array([entry["confidence"] for entry in used])
+    y = np.array([entry["accuracy"] for entry in used])
+    n = np.array([entry["n"] for entry in used])
+    upper.plot([0, 1], [0, 1], color=_MUTED, linewidth=1, dashes=(4, 3))
+    upper.vlines(x, np.minimum(x, y), np.maximum(x, y), color=_ACCENT, linewidth=2, alpha=0.35)
+    upper.plot(x, y, color=_ACCENT, linewidth=1.5)
+    # The area of a dot is the bin's share, so that a bin of three rows does not shout.
+    upper.scatter(
+        x, y, s=14 + 130 * n / n.sum(), color=_ACCENT, edgecolor=_PAPER, zorder=3, clip_on=False
+    )
+    upper.annotate("too sure", (0.97, 0.06), ha="right", color=_MUTED)
+    upper.annotate("too unsure", (0.03, 0.91), color=_MUTED)
+    upper.set(ylim=(0, 1), xlim=(0, 1), ylabel="Accuracy")
+    lower.bar(
+        [entry["above"] for entry in used],
+        [entry["n"] for entry in used],
+        [(entry["to"] - entry["above"]) * 0.9 for entry in used],
+        align="edge",
+        color=_ACCENT,
+        alpha=0.6,
+    )
+    lower.set(xlabel="Confidence", ylabel="Rows")
+    for axis in (upper.xaxis, upper.yaxis):
+        axis.set_major_locator(MultipleLocator(0.25))
+        axis.set_major_formatter(PercentFormatter(1.0))
+    lower.yaxis.set_major_locator(MaxNLocator(nbins=2 if n.max() > 1 else 1, integer=True))
+    lower.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    upper.grid(color=_RULE, linewidth=0.6)
+    figure.align_ylabels()
+    return _svg(figure, "reliability", "Reliability diagram: accuracy against confidence")
+
+
+def project(
+    embeddings: NDArray[np.floating[Any]], *, seed: int = 0, limit: int = MAP_ROWS
+) -> tuple[FloatArray, IntArray, str]:
+    """Points of ``(N, D)`` embeddings in the plane: ``(M, 2)``, their rows ``(M,)``, the method.
+
+    At most ``limit`` rows, drawn with ``seed``. PCA to 50 dimensions, then t-SNE; fewer than ten
+    rows, or rows that are all alike, are only projected by PCA.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    rows = np.arange(len(embeddings))
+    if rows.size > limit:
+        rows = np.sort(np.random.default_rng(seed).choice(rows.size, limit, replace=False))
+    points = np.asarray(embeddings[rows], np.float64)
+    points = points - points.mean(0)
+    spread = np.abs(points).max()
+    if spread < 1e-9:
+        return np.zeros((rows.size, 2)), rows, "PCA"
+    width = min(_PCA_DIMENSIONS, *points.shape)
+    points = PCA(width, random_state=seed).fit_transform(points / spread)
+    if width < 2:
+        points = np.hstack([points, np.zeros_like(points)])
+    if rows.size < _FEWEST_FOR_TSNE or len(np.unique(points, axis=0)) < _FEWEST_FOR_TSNE:
+        return points[:, :2], rows, "PCA"
+    method = TSNE(
+        perplexity=min(30.0, (rows.size - 1) / 3),
+        init="pca",
+        learning_rate="auto",
+        random_state=seed,
+    )
+    return np.asarray(method.fit_transform(points), np.float64), rows, "t-SNE"
+
+
+def embedding_map(points: FloatArray, targets: IntArray, names: Sequence[str], method: str) -> str:
+    """The plane of :func:`project` with a mark of its own for each true class."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.8, 5.8))
+    axes = figure.subplots()
+    present = [index for index in range(len(names)) if (targets == index).any()]
+    # Large classes first: the few rows of a rare class stay on top.
+    for index in sorted(present, key=lambda index: -int((targets == index).sum())):
+        axes.scatter(
+            points[targets == index, 0],
+            points[targets == index, 1],
+            s=13,
+            marker=class_marker(index),
+            color=_CLASS[index % CLASS_COLOURS],
+            alpha=0.75,
+            linewidth=0,
+        )
+    axes.set_axis_off()
+    axes.margins(0.02)
+    axes.set_aspect("equal")
+    for index, (x, y) in _label_places(points, targets, present):
+        label = axes.text(x, y, names[index], ha="center", va="center", size=9.5, parse_math=False)
+        label.set(gid=f"label-{index}", color=_INK)
+    return _svg(figure, "map", f"{method} map of the embedding, a mark for each class")
+
+
+def class_marker(index: int) -> str:
+    """The matplotlib marker of a class; colour and marker together repeat after 64 classes."""
+    return MARKERS[(index + index // CLASS_COLOURS) % len(MARKERS)]
+
+
+def class_mark(index: int) -> str:
+    """The mark of a class on the map, as a small SVG for tables and legends."""
+    from matplotlib.markers import MarkerStyle
+
+    marker = MarkerStyle(class_marker(index))
+    path = marker.get_path().transformed(marker.get_transform())
+    outline = np.asarray(path.to_polygons()[0], np.float64)
+    points = " ".join(f"{x:.2f},{-y:.2f}" for x, y in outline)
+    return (
+        '<svg class="mark" viewBox="-0.6 -0.6 1.2 1.2" aria-hidden="true">'
+        f'<polygon points="{points}" fill="var(--class-{index % CLASS_COLOURS})"/></svg>'
+    )
+
+
+def _label_places(
+    points: FloatArray, targets: IntArray, present: Sequence[int]
+) -> list[tuple[int, tuple[float, float]]]:
+    """The row nearest to each class's median, moved up where two names would collide."""
+    if not 0 < len(present) <= 12:
+        return []
+    width, height = np.maximum(np.ptp(points, axis=0), 1e-9)
+    places: list[tuple[int, tuple[float, float]]] = []
+    medians = {index: np.median(points[targets == index], axis=0) for index in present}
+    for index in sorted(present, key=lambda index: float(medians[index][1])):
+        own = points[targets == index]
+        x, y = own[np.abs(own - medians[index]).sum(1).argmin()]
+        while any(
+            abs(x - a) < 0.18 * width and abs(y - b) < 0.045 * height for _, (a, b) in places
+        ):
+            y += 0.01 * height
+        places.append((index, (float(x), float(y))))
+    return places
+
+
+def _svg(figure: Figure, name: str, title: str) -> str:
+    import matplotlib as mpl
+
+    # Words stay text, and the ids of two figures of one page differ.
+    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name}
+    for axes in figure.axes:
+        axes.set_facecolor("none")
+        axes.tick_params(color=_RULE, labelcolor=_MUTED, length=3)
+        for side, spine in axes.spines.items():
+            spine.set_color(_RULE)
+            if side in ("top", "right"):
+                spine.set_visible(False)
+        axes.xaxis.label.set_color(_MUTED)
+        axes.yaxis.label.set_color(_MUTED)
+    out = io.StringIO()
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # The page's fonts draw the text; that matplotlib's own lacks a letter is no matter.
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(
+            out,
+            format="svg",
+            transparent=True,
+            bbox_inches="tight",
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
+    return _inline(out.getvalue(), name, title)
+
+
+def _inline(svg: str, name: str, title: str) -> str:
+    """Matplotlib's file as an element of a page: no header, no foreign ids, fonts or colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r'<g id="(?!label-)[^"]*"', "<g", svg)
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = svg.replace('id="label-', f'class="label" data-{name}="')
+    svg = re.sub(r"font: (?:[\w ]+ )?(\d[\d.]*px) [^;\"]*", r"font-size: \1", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    head, rest = svg.split(">", 1)
+    box = head[head.index('viewBox="') :].split('"')[1]
+    return f'<svg class="{name}" viewBox="{box}" role="img" aria-label="{title}">{rest}'
