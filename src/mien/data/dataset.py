@@ -139,6 +139,9 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.crops)
 
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        return (Dataset.open, (self.folder,))
+
     @cached_property
     def faces(self) -> pa.Table:
         """The whole of ``faces.parquet``; :meth:`column` reads a single column."""
@@ -202,8 +205,8 @@ def _read_info(folder: Path) -> dict[str, Any]:
     if not isinstance(info, dict) or info.get("format") != FORMAT:
         version = info.get("format") if isinstance(info, dict) else type(info).__name__
         raise MienError(
-            f"expected a dataset of format {FORMAT} in {path}, got {version!r}: prepare it again, or "
-            f"use the version of mien that made it"
+            f"expected a dataset of format {FORMAT} in {path}, got {version!r}: prepare it again, "
+            f"or use the version of mien that made it"
         )
     needed = {"label_space", "preprocessing", "terms", "vote_names", "files"}
     if missing := sorted(needed - set(info)):

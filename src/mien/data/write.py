@@ -32,6 +32,8 @@ from mien.data.targets import make_targets
 from mien.labels import LabelSpace
 from mien.schema import MienError, Preprocessing, UInt8Array
 
+_ROW_GROUP = 4096
+
 Block = tuple[pa.Table, UInt8Array]
 """Rows of ``faces.parquet`` and their crops, ``(n, S, S, 3)`` or, for grey, ``(n, S, S, 1)``."""
 
@@ -92,7 +94,7 @@ def write_files(
     side = preprocessing.size
     digest = hashlib.sha256()
     written = 0
-    writer: pq.ParquetWriter | None = None
+    faces = _Faces(folder / FACES_FILE)
     try:
         with (folder / CROPS_FILE).open("wb") as stream:
             header = _npy_header((rows, side, side, channels))
@@ -107,16 +109,11 @@ def write_files(
                 pixels = np.ascontiguousarray(crops[..., :channels]).data
                 stream.write(pixels)
                 digest.update(pixels)
-                writer = writer or pq.ParquetWriter(
-                    folder / FACES_FILE, table.schema, compression="zstd"
-                )
-                writer.write_table(table)
                 written += table.num_rows
+                faces.write(table)
             _to_disk(stream)
-        writer = writer or pq.ParquetWriter(folder / FACES_FILE, FACES_SCHEMA)
     finally:
-        if writer is not None:
-            writer.close()
+        faces.close()
     if written != rows:
         raise ValueError(f"expected {rows} rows in all, got {written}")
     with (folder / LEFT_OUT_FILE).open("w", encoding="utf-8", newline="") as text:
@@ -166,6 +163,33 @@ def write_files(
         text.write(json.dumps(info, indent=2, ensure_ascii=False) + "\n")
         _to_disk(text)
     os.replace(temporary, folder / INFO_FILE)
+
+
+class _Faces:
+    """Writes tables of any length as row groups of a few thousand rows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held: list[pa.Table] = []
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, table: pa.Table) -> None:
+        self._held.append(table)
+        if sum(held.num_rows for held in self._held) >= _ROW_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        if self._held or self._writer is None:
+            self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _flush(self) -> None:
+        table = pa.concat_tables(self._held) if self._held else FACES_SCHEMA.empty_table()
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
+        self._writer.write_table(table)
+        self._held.clear()
 
 
 def group_reason(reason: str) -> str:

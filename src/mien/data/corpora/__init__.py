@@ -1,1 +1,27 @@
-"""One reader a corpus."""
+"""The corpora that can be prepared, by name; one reader a corpus."""
+
+from __future__ import annotations
+
+from mien.data.corpora import ferplus, folder
+from mien.data.corpora.items import Corpus
+from mien.schema import MienError
+
+CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in (ferplus.CORPUS, folder.CORPUS)}
+
+
+def corpus_of(name: str) -> Corpus:
+    """The corpus of a name; raises :class:`MienError` that lists the names."""
+    if name not in CORPORA:
+        raise MienError(
+            f"expected a corpus ({', '.join(CORPORA)}), got {name!r}: name one of them, or "
+            f"'folder' for images of your own"
+        )
+    return CORPORA[name]
+
+
+def describe() -> str:
+    """Every corpus with the layout that its reader expects, as text."""
+    return "\n\n".join(
+        f"{corpus.name}: {corpus.description}\n{corpus.layout}\nTerms: {corpus.terms}"
+        for corpus in CORPORA.values()
+    )

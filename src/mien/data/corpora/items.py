@@ -1,0 +1,133 @@
+"""What a corpus reader gives: items in a fixed order, and what belongs to all of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mien.labels import LabelSpace
+from mien.schema import UInt8Array
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a corpus is read, where it leaves a choice.
+
+    ``tight``: the images are tight face crops, no face is searched for. ``classes`` names the
+    numeric labels, in order from 0, or each as ``"1=surprise"``. ``seed`` and
+    ``valid_from_train`` (a fraction in [0, 1)) belong to the splits that a corpus lacks.
+    """
+
+    tight: bool = False
+    classes: tuple[str, ...] | None = None
+    seed: int = 0
+    valid_from_train: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.valid_from_train < 1:
+            raise ValueError(f"expected a fraction in [0, 1), got {self.valid_from_train}")
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One image that may become a row. ``image`` is a path, a file's bytes or pixels.
+
+    ``label`` is a name of the reading's label space; ``votes`` follow its vote names. A ``tight``
+    image is resized, not aligned. ``extra`` fills the reading's own columns.
+    """
+
+    id: str
+    source: str
+    image: Path | bytes | UInt8Array
+    split: str
+    subject: str | None = None
+    label: str | None = None
+    votes: tuple[int, ...] | None = None
+    tight: bool = False
+    video: str | None = None
+    frame: int | None = None
+    time: float | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A row that cannot be used; what stands before a colon in ``reason`` is counted together."""
+
+    id: str
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A corpus that was found. ``items()`` gives the same entries in the same order every time.
+
+    ``fingerprint`` changes with the source's names, sizes and times; ``total`` counts the
+    entries; ``fields`` are columns beyond the common ones; ``notes`` go into ``dataset.json``.
+    """
+
+    label_space: LabelSpace
+    items: Callable[[], Iterator[Item | LeftOut]]
+    fingerprint: str
+    total: int
+    vote_names: tuple[str, ...] = ()
+    fields: tuple[pa.Field, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus that can be prepared; ``layout`` says what its reader expects to find."""
+
+    name: str
+    description: str
+    layout: str
+    terms: str
+    read: Callable[[Path, Options], Reading]
+    label_space: LabelSpace | None = None
+
+
+def stamp(path: Path) -> str:
+    """Size and time of a file, as text; ``"-"`` where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "-"
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def fingerprint_of(parts: Iterable[str]) -> str:
+    """A hex digest of texts and their order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()
+
+
+def storable(text: str | os.PathLike[str]) -> str:
+    """A file name as valid Unicode: bytes that are not UTF-8 become hex escapes."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def split_name(text: str) -> str | None:
+    """``train``, ``valid`` or ``test`` for the names that folders and tables use, else None.
+
+    >>> split_name("Validation"), split_name("happy")
+    ('valid', None)
+    """
+    return _SPLITS.get(re.sub(r"[^a-z]", "", text.lower()))
+
+
+_SPLITS = {
+    **dict.fromkeys(("train", "training", "trainset"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "valset", "publictest"), "valid"),
+    **dict.fromkeys(("test", "testing", "testset", "privatetest"), "test"),
+}

@@ -1,0 +1,175 @@
+"""Items -> faces -> crops: what a worker does with one chunk, and the part file it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mien.data.corpora.items import Item, LeftOut
+from mien.data.dataset import FACES_SCHEMA
+from mien.faces.align import alignment_matrix, crop_face, fixed_crop
+from mien.faces.detect import Detector
+from mien.faces.images import load_image
+from mien.schema import Alignment, Face, MienError, Preprocessing, UInt8Array
+
+Entry = Item | LeftOut
+DetectorMaker = Callable[[], Detector]
+"""Makes a detector in each worker; pickled by reference, as ``partial(YuNetDetector, file)`` is."""
+
+TIGHT_BELOW = 100
+"""An image with a side of fewer pixels is taken as a tight face crop and not searched."""
+
+
+class Stopped(Exception):
+    """The work was called off between two images."""
+
+
+class Cropper:
+    """Turns chunks of entries into part files; owns a detector from the first time it needs one."""
+
+    def __init__(
+        self,
+        corpus: str,
+        preprocessing: Preprocessing,
+        make_detector: DetectorMaker,
+        fields: Sequence[pa.Field] = (),
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._corpus, self._preprocessing = corpus, preprocessing
+        self._make_detector, self._stopped = make_detector, stopped
+        self._detector: Detector | None = None
+        self._extra = [field.name for field in fields]
+        channels = 1 if preprocessing.colour == "grey" else 3
+        pixels = pa.binary(preprocessing.size**2 * channels)
+        self._schema = pa.schema([*FACES_SCHEMA, *fields, pa.field("crop", pixels, nullable=False)])
+
+    def close(self) -> None:
+        """Release the detector."""
+        if self._detector is not None:
+            self._detector.close()
+            self._detector = None
+
+    def write_part(self, entries: Sequence[Entry], path: Path) -> None:
+        """Crop the faces of ``entries`` into the part file ``path``, which appears complete."""
+        rows: list[dict[str, Any]] = []
+        left_out: list[tuple[str, str, str]] = []
+        several = searched = 0
+        for entry in entries:
+            if self._stopped():
+                raise Stopped
+            if isinstance(entry, LeftOut):
+                left_out.append((entry.id, entry.source, entry.reason))
+                continue
+            try:
+                image = load_image(entry.image)
+            except MienError as error:
+                left_out.append((entry.id, entry.source, f"image unreadable: {error}"))
+                continue
+            faces: list[Face] | None = None
+            if not (entry.tight or min(image.shape[:2]) < TIGHT_BELOW):
+                self._detector = self._detector or self._make_detector()
+                faces = self._detector(image)
+                searched += 1
+                several += len(faces) > 1
+                if not faces:
+                    left_out.append((entry.id, entry.source, "no face found"))
+                    continue
+            try:
+                rows.append(self._row(entry, image, faces[0] if faces else None))
+            except ValueError as error:  # landmarks that all coincide
+                left_out.append((entry.id, entry.source, f"face not aligned: {error}"))
+        table = pa.Table.from_pylist(rows, schema=self._schema)
+        about = {"left_out": left_out, "several_faces": several, "searched": searched}
+        _write_table(table.replace_schema_metadata({"part": json.dumps(about)}), path)
+
+    def _row(self, item: Item, image: UInt8Array, face: Face | None) -> dict[str, Any]:
+        landmarks = None
+        if face is None:
+            crop, alignment = fixed_crop(image, self._preprocessing)
+        else:
+            crop, alignment = crop_face(image, face, self._preprocessing)
+            if alignment is Alignment.SIMILARITY and face.landmarks is not None:
+                landmarks = in_crop(face.landmarks, self._preprocessing).ravel()
+        if self._preprocessing.colour == "grey":
+            crop = crop[..., :1]
+        return {
+            "id": item.id,
+            "source": item.source,
+            "corpus": self._corpus,
+            "split": item.split,
+            "subject": item.subject,
+            "video": item.video,
+            "frame": item.frame,
+            "time": item.time,
+            "label": item.label,
+            "votes": item.votes,
+            "landmarks": landmarks,
+            "alignment": alignment.value,
+            "quality": None if face is None else face.score,
+            "crop": np.ascontiguousarray(crop).tobytes(),
+            **{name: item.extra.get(name) for name in self._extra},
+        }
+
+
+def in_crop(landmarks: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Landmarks ``(L, 2)`` of an image in fractions of its aligned crop, ``(L, 2)``."""
+    matrix = alignment_matrix(landmarks, preprocessing)
+    moved = landmarks.astype(np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    fractions: NDArray[np.float32] = (moved / preprocessing.size).astype(np.float32)
+    return fractions
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What a part file holds: rows, their crops ``(n, S, S, C)``, and what was left out."""
+
+    faces: pa.Table
+    crops: UInt8Array
+    left_out: list[tuple[str, str, str]]
+    several_faces: int
+    searched: int
+
+
+def read_part(path: Path, size: int) -> Part:
+    """Read a part file of crops of ``size`` pixels, its crops memory-mapped.
+
+    Raises ``ValueError`` for a file that is none, such as one that a power cut left behind.
+    """
+    try:
+        with pa.memory_map(str(path)) as stream:
+            table = pa.ipc.open_file(stream).read_all()
+        about = json.loads(table.schema.metadata[b"part"])
+    except (OSError, pa.ArrowException, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no part file: {error}") from None
+    width = table.schema.field("crop").type.byte_width
+    crops = table["crop"].combine_chunks()
+    pixels = np.frombuffer(crops.buffers()[1] or b"", dtype=np.uint8)[: len(table) * width]
+    return Part(
+        faces=table.drop_columns(["crop"]).replace_schema_metadata(None),
+        crops=pixels.reshape(len(table), size, size, width // size**2),
+        left_out=[(row[0], row[1], row[2]) for row in about["left_out"]],
+        several_faces=about["several_faces"],
+        searched=about["searched"],
+    )
+
+
+def _write_table(table: pa.Table, path: Path) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            with pa.ipc.new_file(stream, table.schema) as writer:
+                writer.write_table(table)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

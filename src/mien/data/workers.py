@@ -1,0 +1,118 @@
+"""Chunks over processes: bounded, stopped by Ctrl-C between two images, never orphaned."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from mien.data.cropping import Cropper, Entry
+from mien.schema import MienError
+
+Chunk = tuple[list[Entry], Path]
+"""Entries, and the part file they go to."""
+
+_cropper: Cropper | None = None
+
+
+def available_cores() -> int:
+    """The cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def write_parts(
+    chunks: Iterable[Chunk], make_cropper: partial[Cropper], *, workers: int
+) -> Iterator[int]:
+    """Write the part file of every chunk; yields the number of entries of each as it is done.
+
+    ``chunks`` is read as far ahead as the workers need. What a worker raises is raised here,
+    after the others have stopped.
+    """
+    if workers == 1:
+        cropper = make_cropper()
+        try:
+            for entries, path in chunks:
+                cropper.write_part(entries, path)
+                yield len(entries)
+        finally:
+            cropper.close()
+        return
+    # A forked copy of MediaPipe's or Arrow's threads would hang, so processes start afresh.
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    running: dict[Future[None], int] = {}
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start, initargs=(make_cropper, stop)
+    ) as pool:
+        try:
+            for entries, path in chunks:
+                while len(running) >= 2 * workers:
+                    yield from _finished(running)
+                with _interrupts_held():
+                    running[pool.submit(_write_part, entries, path)] = len(entries)
+            while running:
+                yield from _finished(running)
+        except BrokenProcessPool:
+            raise MienError(
+                "expected the worker processes to live, got one that ended, often for want of "
+                "memory: run the same command again, with fewer workers; it goes on where it was"
+            ) from None
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _finished(running: dict[Future[None], int]) -> Iterator[int]:
+    done, _ = wait(running, return_when=FIRST_COMPLETED)
+    for future in done:
+        count = running.pop(future)
+        future.result()
+        yield count
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Start processes with Ctrl-C blocked: it is this process that stops them, in order."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start(make_cropper: partial[Cropper], stop: Event) -> None:
+    import cv2
+
+    global _cropper
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+    _cropper = make_cropper(stopped=stop.is_set)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent was killed; the pool itself would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _write_part(entries: list[Entry], path: Path) -> None:
+    if _cropper is None:
+        raise RuntimeError("expected a worker that _start has prepared")
+    _cropper.write_part(entries, path)
