@@ -1,0 +1,61 @@
+"""Rectangles: around points, shared by two, and tiles over a large image."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mien.schema import Box, Face, FloatArray
+
+_SAME_FACE = 0.3  # intersection over union above which two boxes hold one face
+
+
+def box_of(points: FloatArray) -> Box:
+    """The smallest box around ``(N, 2)`` points, at least a thousandth of a pixel wide and high."""
+    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    return Box(left, top, max(right - left, 1e-3), max(bottom - top, 1e-3))
+
+
+def overlap(one: Box, two: Box) -> float:
+    """Intersection over union, in [0, 1].
+
+    >>> overlap(Box(0, 0, 2, 2), Box(1, 0, 2, 2)) == 2 / 6
+    True
+    """
+    width = min(one.left + one.width, two.left + two.width) - max(one.left, two.left)
+    height = min(one.top + one.height, two.top + two.height) - max(one.top, two.top)
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (one.width * one.height + two.width * two.height - shared)
+
+
+def largest_first(faces: list[Face]) -> list[Face]:
+    """The faces by falling area of their boxes."""
+    return sorted(faces, key=lambda face: -face.box.width * face.box.height)
+
+
+def distinct(faces: list[Face]) -> list[Face]:
+    """Every face once, as the better scored of those that lie on one another."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        if all(overlap(face.box, other.box) < _SAME_FACE for other in kept):
+            kept.append(face)
+    return kept
+
+
+def tiles(width: int, height: int, side: int, share: float) -> list[tuple[int, int]]:
+    """Top-left corners of square tiles that cover an image and overlap by at least ``share``.
+
+    >>> tiles(250, 100, 100, 0.25)
+    [(0, 0), (75, 0), (150, 0)]
+    """
+    return [(x, y) for y in _starts(height, side, share) for x in _starts(width, side, share)]
+
+
+def _starts(length: int, side: int, share: float) -> list[int]:
+    if length <= side:
+        return [0]
+    count = math.ceil((length - side) / (side * (1 - share))) + 1
+    return [round(start) for start in np.linspace(0, length - side, count)]

@@ -1,0 +1,303 @@
+"""Photo or frame -> faces with landmarks, in pixels of the image.
+
+Coordinates are continuous: (0, 0) is the outer corner of the top-left pixel, so its centre lies
+at (0.5, 0.5) and mirroring an image of width W sends x to W - x.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import zipfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.faces.boxes import box_of, distinct, largest_first, overlap, tiles
+from mien.faces.model_file import face_landmarker_file
+from mien.faces.native import cv2, explained_libraries, quiet_stderr
+from mien.schema import Box, Face, MienError, Pose, UInt8Array
+
+# BlazeFace, the face finder, looks at 128 x 128 pixels whatever the photo's size; the mesh network
+# at 256 x 256 pixels of the face, which a found face still has in a frame shrunk to this side.
+_WHOLE_SIDE = 2048
+# It was trained on faces with room around them: of 400 FER2013 crops it finds 95 % as they are and
+# 99.5 % with this border, a share of the longer side. A face that needs it fills the frame.
+_BORDER = 0.35
+_BORDERED_SIDE = 1024
+# It needs faces of about a seventh of what it sees.
+_TILED_ABOVE = 1024
+_TILE_SIDE = 512
+_TILES_PER_SIDE = 8
+_TILE_OVERLAP = 0.25
+
+
+class Detector(Protocol):
+    """Finds the faces of an ``(H, W, 3)`` uint8 RGB image, largest first."""
+
+    name: str
+
+    def __call__(self, image: UInt8Array) -> list[Face]:
+        """The faces of one image; an empty list when there is none."""
+        ...
+
+    def close(self) -> None:
+        """Release the model; the detector cannot be called again."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class MediaPipeDetector:
+    """MediaPipe's Face Landmarker: 478 landmarks, 52 blendshapes and the head's pose.
+
+    Its face finder is meant for faces of about a tenth of the image or more. When nothing is
+    found, the image is searched again with a border, which finds faces that fill the frame, and
+    then, above 1,024 pixels, in overlapping tiles, which finds small ones; for group photos with
+    large and small faces use :class:`YuNetDetector`. At most ``max_faces``
+    are reported, those of at least ``min_score``.
+
+    ``model`` is a ``face_landmarker.task``; without it :func:`face_landmarker_file` looks for
+    one. Not to be carried over a fork: every process makes its own.
+    """
+
+    name = "mediapipe"
+
+    def __init__(
+        self, *, model: str | Path | None = None, max_faces: int = 10, min_score: float = 0.5
+    ) -> None:
+        if max_faces < 1 or not 0 <= min_score <= 1:
+            raise ValueError(
+                "expected max_faces of at least 1 and min_score in [0, 1], "
+                f"got {max_faces} and {min_score}"
+            )
+        self._max_faces = max_faces
+        path = Path(model) if model is not None else face_landmarker_file()
+        finder, bundle = _read_bundle(path)
+        with explained_libraries(), quiet_stderr():
+            import mediapipe
+            from mediapipe.tasks.python import BaseOptions, vision
+
+            self._image = mediapipe.Image
+            self._format = mediapipe.ImageFormat.SRGB
+            try:
+                # The landmarker tells no score, so its own face finder is asked for it: 1.5 ms,
+                # which also spare the landmarker the images and tiles without a face.
+                self._finder: Any = vision.FaceDetector.create_from_options(
+                    vision.FaceDetectorOptions(
+                        base_options=BaseOptions(model_asset_buffer=finder),
+                        min_detection_confidence=min_score,
+                    )
+                )
+                self._landmarker: Any = vision.FaceLandmarker.create_from_options(
+                    vision.FaceLandmarkerOptions(
+                        base_options=BaseOptions(model_asset_buffer=bundle),
+                        num_faces=max_faces,
+                        min_face_detection_confidence=min_score,
+                        output_face_blendshapes=True,
+                        output_facial_transformation_matrixes=True,
+                    )
+                )
+            except (RuntimeError, ValueError) as error:
+                raise _no_model(path) from error
+            blank = self._picture(np.zeros((128, 128, 3), np.uint8))
+            self._finder.detect(blank)
+        self._met_a_face = False
+
+    def __call__(self, image: UInt8Array) -> list[Face]:
+        """The faces of an ``(H, W, 3)`` uint8 RGB image, largest first; landmarks are (478, 2)."""
+        _check(image)
+        height, width = image.shape[:2]
+        longest = max(height, width)
+        frame = _shrunk(image, _WHOLE_SIDE)
+        faces = self._in_view(frame, (0, 0), max(frame.shape[:2]) / longest)
+        if not faces:
+            frame = _shrunk(frame, _BORDERED_SIDE)
+            scale, edge = max(frame.shape[:2]) / longest, math.ceil(_BORDER * max(frame.shape[:2]))
+            frame = _array(cv2.copyMakeBorder(frame, edge, edge, edge, edge, cv2.BORDER_CONSTANT))
+            faces = self._in_view(frame, (-edge, -edge), scale)
+        if not faces and longest > _TILED_ABOVE:
+            side = max(_TILE_SIDE, longest // _TILES_PER_SIDE)
+            faces = distinct(
+                [
+                    face
+                    for x, y in tiles(width, height, side, _TILE_OVERLAP)
+                    for face in self._in_view(image[y : y + side, x : x + side], (x, y), 1.0)
+                ]
+            )
+        return largest_first(faces)[: self._max_faces]
+
+    def _in_view(self, view: UInt8Array, corner: tuple[int, int], scale: float) -> list[Face]:
+        """The faces of a view, in pixels of the image it was taken from.
+
+        A view is the image times ``scale`` with ``corner`` as its top-left pixel.
+        """
+        picture = self._picture(view)
+        # Both networks may log once more until they have run on a face.
+        with contextlib.nullcontext() if self._met_a_face else quiet_stderr():
+            found = [
+                (Box(b.origin_x, b.origin_y, b.width, b.height), d.categories[0].score)
+                for d in self._finder.detect(picture).detections
+                if (b := d.bounding_box).width > 0 and b.height > 0
+            ]
+            if not found:
+                return []
+            result = self._landmarker.detect(picture)
+        self._met_a_face = True
+        height, width = view.shape[:2]
+        faces = []
+        for mesh, shapes, matrix in zip(
+            result.face_landmarks,
+            result.face_blendshapes,
+            result.facial_transformation_matrixes,
+            strict=True,
+        ):
+            points = np.array([(p.x * width, p.y * height) for p in mesh], np.float32)
+            seen = box_of(points)
+            points = (points + np.array(corner, np.float32)) / np.float32(scale)
+            faces.append(
+                Face(
+                    box=box_of(points),
+                    score=_score_at(seen, found),
+                    landmarks=points,
+                    pose=pose_of(np.asarray(matrix, np.float64)),
+                    blendshapes={s.category_name: float(s.score) for s in shapes},
+                )
+            )
+        return faces
+
+    def _picture(self, view: UInt8Array) -> Any:
+        return self._image(image_format=self._format, data=np.ascontiguousarray(view))
+
+    def close(self) -> None:
+        """Release both models."""
+        with quiet_stderr():
+            self._finder.close()
+            self._landmarker.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class YuNetDetector:
+    """YuNet through ``cv2.FaceDetectorYN``: 5 landmarks, for small faces in group photos.
+
+    It finds faces of some ten pixels; a photo is shrunk to 2,048 pixels on its longer side first,
+    as the time it takes grows with the area. ``model`` is YuNet's ONNX file, which mien does not
+    ship.
+    """
+
+    name = "yunet"
+
+    def __init__(self, model: str | Path, *, min_score: float = 0.7) -> None:
+        path = Path(model)
+        if not path.is_file():
+            raise MienError(
+                f"expected YuNet's ONNX file, got {str(model)!r} where there is no file"
+            )
+        with quiet_stderr():
+            try:
+                self._net: Any = cv2.FaceDetectorYN.create(
+                    str(path), "", (320, 320), score_threshold=min_score
+                )
+                self._net.detect(np.zeros((320, 320, 3), np.uint8))
+            except cv2.error as error:
+                raise _no_model(path) from error
+
+    def __call__(self, image: UInt8Array) -> list[Face]:
+        """The faces of an ``(H, W, 3)`` uint8 RGB image, largest first; landmarks are (5, 2)."""
+        _check(image)
+        frame = _shrunk(image, _WHOLE_SIDE)
+        scale = max(frame.shape[:2]) / max(image.shape[:2])
+        self._net.setInputSize((frame.shape[1], frame.shape[0]))
+        _, rows = self._net.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        faces = []
+        for row in [] if rows is None else rows:
+            left, top, width, height = (float(value) / scale for value in row[:4])
+            if width > 0 and height > 0:
+                points = row[4:14].reshape(5, 2) / np.float32(scale)
+                faces.append(Face(Box(left, top, width, height), float(row[14]), points))
+        return largest_first(faces)
+
+    def close(self) -> None:
+        """Nothing to release; there for the protocol."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def pose_of(matrix: NDArray[np.float64]) -> Pose:
+    """The pose in degrees from MediaPipe's ``(4, 4)`` face-to-camera matrix (x right, y up).
+
+    The matrix assumes a camera that looks at the middle of the image, which nobody knows of a cut
+    photo: moving one face from corner to corner changes yaw by about 4 and pitch by 7 degrees.
+    """
+    rotation = matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
+    yaw = np.arctan2(rotation[0, 2], rotation[2, 2])
+    pitch = np.arcsin(np.clip(rotation[1, 2], -1, 1))
+    roll = -np.arctan2(rotation[1, 0], rotation[1, 1])
+    return Pose(*(float(angle) for angle in np.degrees([yaw, pitch, roll])))
+
+
+def _read_bundle(path: Path) -> tuple[bytes, bytes]:
+    """The face finder inside a ``.task`` file, and the file itself."""
+    try:
+        with zipfile.ZipFile(path) as bundle:
+            return bundle.read("face_detector.tflite"), path.read_bytes()
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise _no_model(path) from error
+
+
+def _no_model(path: Path) -> MienError:
+    return MienError(f"expected a face model, got {path.name!r}, which is missing or no such model")
+
+
+def _score_at(box: Box, found: list[tuple[Box, float]]) -> float:
+    """The score of the found box that fits best."""
+    return float(max(found, key=lambda pair: overlap(pair[0], box))[1])
+
+
+def _shrunk(image: UInt8Array, side: int) -> UInt8Array:
+    """The image, no side longer than ``side`` pixels."""
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return image
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return _array(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+
+
+def _array(image: Any) -> UInt8Array:
+    # OpenCV's annotations allow any number type.
+    return np.asarray(image, np.uint8)
+
+
+def _check(image: UInt8Array) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"expected a uint8 image (H, W, 3), got {image.dtype} {image.shape}")

@@ -1,0 +1,67 @@
+"""OpenCV and MediaPipe load system libraries and write to stderr from C++; both are tamed here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from mien.schema import MienError
+
+INSTALL_LIBRARIES = "apt-get install -y libgl1 libegl1 libgles2 libglib2.0-0"
+
+_MISSING = re.compile(r"(\S+\.so[.\d]*): cannot open shared object file")
+# The start-up chatter of MediaPipe, TensorFlow Lite and OpenCV: notes and warnings, no errors.
+_CHATTER = re.compile(
+    rb"WARNING: All log messages|WARNING: Logging before|INFO: |[IW]\d{4} |\[ ?(INFO|WARN)"
+)
+
+
+@contextlib.contextmanager
+def explained_libraries() -> Iterator[None]:
+    """Turn the loader's "libGL.so.1: cannot open" into a MienError that tells how to install it."""
+    try:
+        yield
+    except (ImportError, OSError) as error:
+        missing = _MISSING.search(str(error))
+        if missing is None:
+            raise
+        raise MienError(
+            f"expected the system library {missing[1]}, got none; "
+            f"install it (on Debian and Ubuntu: {INSTALL_LIBRARIES})"
+        ) from error
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Hold back what C++ writes to file descriptor 2 and pass on all but start-up chatter.
+
+    Neither glog's nor absl's environment settings silence MediaPipe 1.2, and its Python API has
+    no switch. The redirection is process-wide, so it is meant for the moment of creation only.
+    """
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (OSError, ValueError, AttributeError):  # no stderr at all: nothing to hold back
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            held.seek(0)
+            kept = b"".join(line for line in held if not _CHATTER.match(line))
+            if kept:
+                os.write(saved, kept)
+            os.close(saved)
+
+
+with explained_libraries():
+    import cv2
+
+__all__ = ["INSTALL_LIBRARIES", "cv2", "explained_libraries", "quiet_stderr"]

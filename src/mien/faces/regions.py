@@ -1,0 +1,74 @@
+"""Where expression happens in an aligned crop: brows and eyes, nose with its folds, mouth.
+
+The regions of the partial-image method: brows and eyes hold action units 1, 2, 4, 5, 6 and 7, the
+nose and nasolabial folds 6, 9 and 10, the mouth 12, 15, 17, 20 and 23 to 27. Which landmarks
+bound them is our choice, as the method's paper gives no list.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.faces.align import LEFT_EYE, RIGHT_EYE, template_points
+from mien.schema import Box, FloatArray, Preprocessing
+
+_RIGHT_BROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
+_LEFT_BROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
+_BRIDGE_AND_TIP = (6, 197, 195, 5, 4, 1, 2, 98, 327, 64, 294, 48, 278)
+_FOLDS_AND_CHEEKS = (129, 49, 36, 203, 205, 206, 50, 358, 279, 266, 423, 425, 426, 280)
+_OUTER_LIPS = (
+    *(61, 146, 91, 181, 84, 17, 314, 405, 321, 375),
+    *(291, 409, 270, 269, 267, 0, 37, 39, 40, 185),
+)
+
+
+_POINTS: dict[str, tuple[int, ...]] = {
+    "brows-eyes": _RIGHT_BROW + RIGHT_EYE + _LEFT_BROW + LEFT_EYE,
+    "nose": _BRIDGE_AND_TIP + _FOLDS_AND_CHEEKS,
+    "mouth": _OUTER_LIPS,
+}
+# Left, top, right, bottom in fractions of the crop at margin 0: medians over the faces that the
+# template was measured on, made symmetrical.
+_FIXED: dict[str, tuple[float, float, float, float]] = {
+    "brows-eyes": (0.174, 0.246, 0.826, 0.416),
+    "nose": (0.225, 0.423, 0.775, 0.665),
+    "mouth": (0.356, 0.725, 0.644, 0.854),
+}
+_EXPANSION = 0.15
+
+
+def action_unit_boxes(
+    preprocessing: Preprocessing, landmarks: FloatArray | None = None
+) -> dict[str, Box]:
+    """The boxes ``"brows-eyes"``, ``"nose"`` and ``"mouth"`` in pixels of the crop.
+
+    ``landmarks`` is ``(478, 2)`` in crop pixels. Without them, or with ``(5, 2)``, which outline
+    nothing, the boxes are fixed fractions of the template. Each is widened by 15 % of its width
+    and height and cut at the crop's edge; where nothing of it is left in the crop, it is the
+    fixed one.
+
+    >>> sorted(action_unit_boxes(Preprocessing(size=96)))
+    ['brows-eyes', 'mouth', 'nose']
+    """
+    if landmarks is not None and landmarks.shape not in ((478, 2), (5, 2)):
+        raise ValueError(f"expected landmarks of shape (478, 2) or (5, 2), got {landmarks.shape}")
+    boxes = {}
+    for name, indexes in _POINTS.items():
+        outlines = [template_points(np.array(_FIXED[name]).reshape(2, 2), preprocessing)]
+        if landmarks is not None and len(landmarks) == 478:
+            outlines.insert(0, landmarks[list(indexes)].astype(np.float64))
+        found = (_expanded(outline, preprocessing.size) for outline in outlines)
+        boxes[name] = next(box for box in found if box is not None)
+    return boxes
+
+
+def _expanded(points: NDArray[np.float64], size: int) -> Box | None:
+    """The box around points, widened and cut at the crop's edge; None when it is outside."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    extra = (high - low) * (_EXPANSION / 2)
+    left, top = np.clip(low - extra, 0, size).tolist()
+    right, bottom = np.clip(high + extra, 0, size).tolist()
+    if not (right > left and bottom > top):
+        return None
+    return Box(left, top, right - left, bottom - top)
