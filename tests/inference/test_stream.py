@@ -44,9 +44,13 @@ def test_sources_are_as_given(
 
 
 def _png_header(width: int, height: int) -> bytes:
-    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    checksum = struct.pack(">I", zlib.crc32(body))
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + checksum
+    """A PNG that claims a size and holds no pixels."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
 
 
 def _jpeg() -> bytes:
@@ -89,7 +93,7 @@ def test_the_reasons_say_what_is_wrong(predictor: Predictor, tmp_path: Path) -> 
     huge.write_bytes(_png_header(60_000, 60_000))
     reasons = [row.reason for row in predict_files(predictor, [film, huge])]
     assert "got a video" in reasons[0]
-    assert "60,000 x 60,000" in reasons[1] or "60000 x 60000" in reasons[1]
+    assert "expected an image of at most" in reasons[1]
 
 
 def test_folder_without_images(predictor: Predictor, tmp_path: Path) -> None:
