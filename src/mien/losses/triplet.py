@@ -80,7 +80,7 @@ def multi_threshold_loss(
         raise ValueError(
             f"expected a width divisible by the {len(thresholds)} thresholds, got {width}"
         )
-    slices = embeddings.reshape(batch, len(thresholds), -1).transpose(0, 1)
+    slices = embeddings.reshape(batch, len(thresholds), width // len(thresholds)).transpose(0, 1)
     return _mean_triplet(unit_rows(slices), labels, thresholds, mining, dual=dual)
 
 
