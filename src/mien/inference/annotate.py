@@ -6,18 +6,16 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from mien.faces.images import load_image
 from mien.inference.cards import place_cards
+from mien.inference.drawing import WHITE, Colour, rounded, text_length, write
 from mien.inference.predictor import ImageSource
 from mien.schema import Box, MienError, Prediction, Status, UInt8Array
-
-Colour = tuple[int, int, int]
 
 # Okabe and Ito's palette, which stays distinct for colour-blind eyes; the two that are dark on a
 # dark card are lightened.
@@ -35,7 +33,6 @@ COLOURS: dict[str, Colour] = {
 """The colour of each expression, the same in every picture."""
 
 _GREY: Colour = (168, 172, 178)
-_WHITE: Colour = (255, 255, 255)
 _PANEL: Colour = (18, 21, 27)
 _SHORTEST_SIDE = 640  # smaller pictures are enlarged until text of a readable size fits
 _LONGEST_SIDE = 2600
@@ -206,34 +203,34 @@ def _draw_frame(
     line = 0.17 * unit
     dash = 0.9 * unit if dashed else 0.0
     # A soft dark line underneath keeps the frame visible on any background.
-    _rounded(picture, box, 0.7 * unit, (0, 0, 0), 0.45, stroke=2.2 * line, soft=2 * line)
-    _rounded(picture, box, 0.7 * unit, colour, 1.0, stroke=line, dash=dash)
+    rounded(picture, box, 0.7 * unit, (0, 0, 0), 0.45, stroke=2.2 * line, soft=2 * line)
+    rounded(picture, box, 0.7 * unit, colour, 1.0, stroke=line, dash=dash)
 
 
 def _draw_card(picture: Image.Image, place: Box, card: _Card, unit: float) -> None:
-    _rounded(picture, place, 0.5 * unit, _PANEL, 0.82)
+    rounded(picture, place, 0.5 * unit, _PANEL, 0.82)
     left, right = place.left + 0.75 * unit, place.left + place.width - 0.65 * unit
     accent = Box(place.left + 0.28 * unit, place.top + 0.5 * unit, 0.17 * unit, 1.0 * unit)
-    _rounded(picture, accent, 0.085 * unit, card.colour, 1.0)
+    rounded(picture, accent, 0.085 * unit, card.colour, 1.0)
     title = place.top + 1.0 * unit
-    room = right - left - _length(card.value, unit)
-    _write(picture, left, title, card.title, unit, room=room, bold=True)
-    _write(picture, right, title, card.value, unit, colour=card.colour, anchor="rm", bold=True)
+    room = right - left - text_length(card.value, unit)
+    write(picture, left, title, card.title, unit, room=room, bold=True)
+    write(picture, right, title, card.value, unit, colour=card.colour, anchor="rm", bold=True)
     if card.note:
-        _write(picture, left, place.top + 2.05 * unit, card.note, 0.74 * unit, room=right - left)
+        write(picture, left, place.top + 2.05 * unit, card.note, 0.74 * unit, room=right - left)
     elif not card.shown:
         _draw_strip(picture, Box(left, place.top + 1.72 * unit, right - left, 0.24 * unit), card)
     for row, (name, value, colour) in enumerate(card.bars[: card.shown]):
         middle = place.top + (2.36 + 1.14 * row) * unit
         small = 0.74 * unit
         start, width = left + 3.9 * unit, right - left - 5.95 * unit
-        _write(picture, left, middle, name, small, colour=(222, 225, 230), room=3.8 * unit)
-        _write(picture, right, middle, _percent(value), small, colour=_GREY, anchor="rm")
+        write(picture, left, middle, name, small, colour=(222, 225, 230), room=3.8 * unit)
+        write(picture, right, middle, _percent(value), small, colour=_GREY, anchor="rm")
         track = Box(start, middle - 0.17 * unit, width, 0.34 * unit)
-        _rounded(picture, track, 0.17 * unit, _WHITE, 0.13)
+        rounded(picture, track, 0.17 * unit, WHITE, 0.13)
         # Never narrower than its round ends, so that small probabilities are still dots.
         full = Box(start, track.top, max(width * value, 0.34 * unit), track.height)
-        _rounded(picture, full, 0.17 * unit, colour, 1.0 if value >= 0.005 else 0.35)
+        rounded(picture, full, 0.17 * unit, colour, 1.0 if value >= 0.005 else 0.35)
 
 
 def _draw_strip(picture: Image.Image, strip: Box, card: _Card) -> None:
@@ -242,7 +239,7 @@ def _draw_strip(picture: Image.Image, strip: Box, card: _Card) -> None:
     for _, value, colour in card.bars:
         width = strip.width * value
         if width >= 0.5:
-            _rounded(picture, Box(left, strip.top, width, strip.height), 0, colour, 1.0)
+            rounded(picture, Box(left, strip.top, width, strip.height), 0, colour, 1.0)
         left += width
 
 
@@ -251,80 +248,8 @@ def _caption(picture: Image.Image, reasons: Sequence[str]) -> None:
     if not reasons:
         return
     unit = max(min(picture.size) / 30, 12.0)
-    width = min(_length(reasons[0], unit) + 1.4 * unit, picture.width - unit)
+    width = min(text_length(reasons[0], unit) + 1.4 * unit, picture.width - unit)
     panel = Box(0.5 * unit, picture.height - 2.4 * unit, width, 1.9 * unit)
-    _rounded(picture, panel, 0.5 * unit, _PANEL, 0.82)
+    rounded(picture, panel, 0.5 * unit, _PANEL, 0.82)
     middle = panel.top + 0.95 * unit
-    _write(picture, panel.left + 0.7 * unit, middle, reasons[0], unit, room=width - 1.3 * unit)
-
-
-@lru_cache(maxsize=32)
-def _font(size: float) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size=size)
-    if not isinstance(font, ImageFont.FreeTypeFont):
-        raise MienError("expected a Pillow with FreeType, got one without; reinstall Pillow")
-    return font
-
-
-def _length(text: str, size: float) -> float:
-    return _font(size).getlength(text)
-
-
-def _write(
-    picture: Image.Image,
-    x: float,
-    y: float,
-    text: str,
-    size: float,
-    *,
-    colour: Colour = _WHITE,
-    anchor: str = "lm",
-    bold: bool = False,
-    room: float = math.inf,
-) -> None:
-    """One line of text, cut short with an ellipsis where it does not fit into ``room``."""
-    if _length(text, size) > room:
-        while text and _length(text + "…", size) > room:
-            text = text[:-1].rstrip()
-        text += "…"
-    draw = ImageDraw.Draw(picture)
-    stroke = size / 60 if bold else 0
-    draw.text((x, y), text, colour, _font(size), anchor, stroke_width=stroke)
-
-
-def _rounded(
-    picture: Image.Image,
-    box: Box,
-    radius: float,
-    colour: Colour,
-    opacity: float,
-    *,
-    stroke: float = 0.0,
-    soft: float = 1.0,
-    dash: float = 0.0,
-) -> None:
-    """A smooth rounded rectangle: filled, or an outline ``stroke`` wide, ``soft`` at its edges."""
-    reach = stroke / 2 + soft
-    x0, x1 = _clip(box.left - reach, box.left + box.width + reach, picture.width)
-    y0, y1 = _clip(box.top - reach, box.top + box.height + reach, picture.height)
-    radius = min(radius, box.width / 2, box.height / 2)
-    x = np.arange(x0, x1, dtype=np.float32) + 0.5
-    dx = np.abs(x - (box.left + box.width / 2)) - (box.width / 2 - radius)
-    # In bands, so that a frame around most of a huge photo costs little memory.
-    for top in range(y0, y1, 256):
-        y = np.arange(top, min(top + 256, y1), dtype=np.float32)[:, None] + 0.5
-        dy = np.abs(y - (box.top + box.height / 2)) - (box.height / 2 - radius)
-        # The signed distance to the outline: negative inside.
-        distance = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0)) - radius
-        distance += np.minimum(np.maximum(dx, dy), 0)
-        if stroke:
-            distance = np.abs(distance) - stroke / 2
-        cover = np.clip(0.5 - distance / soft, 0, 1)
-        if dash:
-            cover *= (x + y) % dash < 0.55 * dash
-        mask = Image.fromarray(np.round(cover * (255 * opacity)).astype(np.uint8))
-        picture.paste(colour, (x0, top), mask)
-
-
-def _clip(low: float, high: float, length: int) -> tuple[int, int]:
-    return max(0, math.floor(low)), min(length, math.ceil(high))
+    write(picture, panel.left + 0.7 * unit, middle, reasons[0], unit, room=width - 1.3 * unit)
