@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -12,28 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.evaluation import plots
+from mien.evaluation import plots, tables
 
 if TYPE_CHECKING:
-    from mien.evaluation.report import Evaluation
+    from mien.evaluation.arrays import Evaluation
 
 LARGEST_PICTURE = 192
-
-METRICS: dict[str, tuple[str, str]] = {
-    "accuracy": ("Accuracy", "rows whose most probable class is the target"),
-    "mean_class_accuracy": ("Mean-class accuracy", "mean recall of the classes that have rows"),
-    "macro_f1": ("Macro F1", "mean F1 of the classes that have rows"),
-    "precision_at_1": ("Precision at 1", "rows whose nearest other row is of their class"),
-    "map_at_r": ("MAP at R", "how purely a class\u2019s rows are each other\u2019s nearest"),
-    "vote_agreement": ("Vote agreement", "annotators\u2019 votes that the answer got, on average"),
-    "vote_kl": ("Vote divergence", "nats from votes to probabilities; 0 is best"),
-    "ece": ("Calibration error", "gap of confidence to accuracy; 0 is best"),
-    "nll": ("Log loss", "nats per row; 0 is best"),
-}
-"""Title and meaning, in the order of the table."""
-
-HEADLINE = ("accuracy", "mean_class_accuracy", "macro_f1", "precision_at_1")
-_NATS = ("nll", "vote_kl")
 
 
 def render_page(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
@@ -54,11 +38,11 @@ def render_page(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
         facts=" <i>\u00b7</i> ".join(facts),
         rule=escape(report["rule"]),
         warnings=_warnings(report["warnings"]),
-        headline=_headline(report["metrics"]),
-        metrics=_metric_table(report["metrics"]),
-        other_rules=_other_rules(report),
-        per_class=_class_table(report["per_class"]),
-        confusion=_confusion_table(report, names),
+        headline=tables.headline(report["metrics"]),
+        metrics=tables.metric_table(report["metrics"]),
+        other_rules=tables.rules_table(report),
+        per_class=tables.class_table(report["per_class"]),
+        confusion=tables.confusion_table(report, names),
         reliability=plots.reliability_diagram(report["reliability"]),
         calibration=_calibration(report["metrics"]),
         map=_map(evaluation, report, names),
@@ -74,173 +58,19 @@ def _s(count: int) -> str:
     return "" if count == 1 else "s"
 
 
-def _number(value: float | None, metric: str = "") -> str:
-    if value is None:
-        return "\u2013"
-    return f"{value:.3f}" if metric in _NATS else f"{100 * value:.1f}"
-
-
-def _range(entry: Mapping[str, Any], metric: str = "") -> str:
-    if entry["low"] is None:
-        return ""
-    return f"{_number(entry['low'], metric)}\u2009\u2013\u2009{_number(entry['high'], metric)}"
-
-
-def _note(entry: Mapping[str, Any], notes: list[str]) -> str:
-    """A footnote mark for the reason of an entry; ``notes`` collects the reasons of a table."""
-    reason = entry.get("reason", "")
-    if not reason:
-        return ""
-    if reason not in notes:
-        notes.append(reason)
-    return f"<sup>{notes.index(reason) + 1}</sup>"
-
-
-def _footnotes(notes: Iterable[str]) -> str:
-    lines = "".join(f"<li>{escape(_sentence(note))}</li>" for note in notes)
-    return f'<ol class="notes">{lines}</ol>' if lines else ""
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
-
-
-def _whisker(entry: Mapping[str, Any]) -> str:
-    if entry["value"] is None:
-        return ""
-    low, high = (entry["value"] if entry[end] is None else entry[end] for end in ("low", "high"))
-    style = f"--value:{entry['value']:.4f};--low:{low:.4f};--high:{high:.4f}"
-    return f'<span class="whisker" style="{style}" aria-hidden="true"></span>'
-
-
 def _warnings(warnings: Sequence[str]) -> str:
     if not warnings:
         return ""
-    lines = "".join(f"<p>{escape(_sentence(warning))}</p>" for warning in warnings)
+    lines = "".join(f"<p>{escape(tables.sentence(warning))}</p>" for warning in warnings)
     return f'<aside class="warnings" role="note" aria-label="Warnings">{lines}</aside>'
 
 
-def _headline(metrics: Mapping[str, Any]) -> str:
-    cells = []
-    for name in HEADLINE:
-        entry = metrics[name]
-        if entry["value"] is not None:
-            below = _range(entry) or "no interval"
-            cells.append(
-                f"<div><dt>{METRICS[name][0]}</dt><dd>{_number(entry['value'])}"
-                f'<span class="unit">%</span><small>{below}</small></dd></div>'
-            )
-    return f'<dl class="headline">{"".join(cells)}</dl>'
-
-
-def _ordered(metrics: Iterable[str]) -> list[str]:
-    known = list(METRICS)
-    return sorted(metrics, key=lambda name: known.index(name) if name in known else len(known))
-
-
-def _metric_table(metrics: Mapping[str, Any]) -> str:
-    rows, notes = [], list[str]()
-    for name in _ordered(metrics):
-        entry = metrics[name]
-        title, meaning = METRICS.get(name, (name, ""))
-        unit = "" if name in _NATS or entry["value"] is None else "\u2009%"
-        rows.append(
-            f'<tr><th scope="row">{escape(title)}<small>{escape(meaning)}</small></th>'
-            f"<td>{_number(entry['value'], name)}{unit}{_note(entry, notes)}</td>"
-            f"<td>{_range(entry, name)}</td>"
-            f'<td class="plot">{"" if name in _NATS else _whisker(entry)}</td></tr>'
-        )
-    head = (
-        '<tr><th scope="col">Metric</th><th scope="col">Value</th><th scope="col">Interval</th>'
-        '<th scope="col" class="plot"><span class="scale">'
-        "<span>0</span><span>50</span><span>100\u2009%</span></span></th></tr>"
-    )
-    table = f'<table class="metrics"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
-    return table + _footnotes(notes)
-
-
-def _other_rules(report: Mapping[str, Any]) -> str:
-    """The same model under each rule of making targets, the report's own first."""
-    if not report["other_rules"]:
-        return ""
-    notes: list[str] = []
-    main = {"n": report["n"], "metrics": report["metrics"]}
-    rows = []
-    for rule, entry in {report["rule"]: main, **report["other_rules"]}.items():
-        values = (entry["metrics"].get(name) for name in HEADLINE)
-        cells = "".join(
-            _value_cell(value, notes) if value else "<td>\u2013</td>" for value in values
-        )
-        rows.append(f'<tr><th scope="row">{escape(rule)}</th><td>{entry["n"]:,}</td>{cells}</tr>')
-    columns = "".join(f'<th scope="col">{METRICS[name][0]}</th>' for name in HEADLINE)
-    return (
-        "<h3>Under each rule of making targets</h3>"
-        '<div class="wide"><table class="values rules"><thead>'
-        f'<tr><th scope="col">Rule</th><th scope="col">Rows</th>{columns}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>{_footnotes(notes)}"
-    )
-
-
-def _value_cell(entry: Mapping[str, Any], notes: list[str]) -> str:
-    return f"<td>{_number(entry['value'])}{_note(entry, notes)}<small>{_range(entry)}</small></td>"
-
-
-def _class_table(per_class: Mapping[str, Any]) -> str:
-    rows, notes = [], list[str]()
-    for index, (name, entry) in enumerate(per_class.items()):
-        cells = "".join(_value_cell(entry[key], notes) for key in ("precision", "recall", "f1"))
-        rows.append(
-            f'<tr><th scope="row">{plots.class_mark(index)}{escape(name)}</th>'
-            f"<td>{entry['n']:,}</td>{cells}"
-            f'<td class="plot">{_whisker(entry["f1"])}</td></tr>'
-        )
-    head = "".join(
-        f'<th scope="col">{title}</th>' for title in ("Class", "Rows", "Precision", "Recall", "F1")
-    )
-    return (
-        f'<table class="values classes"><thead><tr>{head}<th scope="col" class="plot">'
-        '<span class="scale"><span>0</span><span>F1</span><span>100\u2009%</span></span></th>'
-        f"</tr></thead><tbody>{''.join(rows)}</tbody></table>{_footnotes(notes)}"
-    )
-
-
-def _confusion_table(report: Mapping[str, Any], names: Sequence[str]) -> str:
-    rows = []
-    for truth, counts, shares in zip(
-        names, report["confusion"], report["confusion_shares"], strict=True
-    ):
-        cells = "".join(
-            _confusion_cell(truth, name, count, share, sum(counts))
-            for name, count, share in zip(names, counts, shares, strict=True)
-        )
-        rows.append(f'<tr><th scope="row">{escape(truth)}</th>{cells}</tr>')
-    columns = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
-    return (
-        '<div class="wide"><table class="confusion"><thead><tr><td class="corner">'
-        f"<span>truth \u2193</span> <span>read as \u2192</span></td>{columns}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _confusion_cell(truth: str, name: str, count: int, share: Mapping[str, Any], total: int) -> str:
-    if share["value"] is None:
-        return '<td class="none">\u2013</td>'
-    value = float(share["value"])
-    interval = f", interval {_range(share)} %" if share["low"] is not None else ""
-    hint = escape(f"{truth} read as {name}: {count} of {total}, {_number(value)} %{interval}")
-    strong = " strong" if value > 0.65 else ""
-    zero = " zero" if count == 0 else ""
-    return (
-        f'<td class="cell{strong}{zero}" style="--share:{value:.3f}" title="{hint}">'
-        f"{100 * value:.0f}<small>{count:,}</small></td>"
-    )
-
-
 def _calibration(metrics: Mapping[str, Any]) -> str:
-    ece, nll = metrics["ece"]["value"], metrics["nll"]["value"]
+    ece = tables.number(metrics["ece"]["value"])
+    nll = tables.number(metrics["nll"]["value"], "nll")
     return (
-        f"On average a bin\u2019s confidence is <b>{_number(ece)}\u2009%</b> from its accuracy "
-        f"(expected calibration error, 15 bins); the log loss is <b>{_number(nll, 'nll')}</b> nats."
+        f"On average a bin\u2019s confidence is <b>{ece}\u2009%</b> from its accuracy (expected "
+        f"calibration error, 15 bins); the log loss is <b>{nll}</b> nats."
     )
 
 
@@ -283,7 +113,7 @@ def _mistakes(evaluation: Evaluation, mistakes: Sequence[Mapping[str, Any]]) -> 
         cards.append(
             f"<li>{picture}<p>read <b>{escape(entry['prediction'])}</b></p>"
             f"<p>is <b>{escape(entry['truth'])}</b></p>"
-            f"<p>{_number(entry['confidence'])}\u2009% sure</p>"
+            f"<p>{tables.number(entry['confidence'])}\u2009% sure</p>"
             f'<p class="id">{escape(entry["id"])}</p></li>'
         )
     return f'<ul class="mistakes">{"".join(cards)}</ul>'

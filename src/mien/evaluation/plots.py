@@ -156,7 +156,7 @@ def class_mark(index: int) -> str:
     outline = np.asarray(path.to_polygons()[0], np.float64)
     points = " ".join(f"{x:.2f},{-y:.2f}" for x, y in outline)
     return (
-        '<svg class="mark" viewBox="-0.6 -0.6 1.2 1.2" aria-hidden="true">'
+        '<svg class="mark" viewBox="-0.72 -0.72 1.44 1.44" aria-hidden="true">'
         f'<polygon points="{points}" fill="var(--class-{index % CLASS_COLOURS})"/></svg>'
     )
 
