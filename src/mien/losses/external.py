@@ -18,6 +18,7 @@ NOT_NAMED = {
         "CrossBatchMemory",
         "EmbeddingRegularizerMixin",
         "GenericPairLoss",
+        "ManifoldLoss",
         "MultipleLosses",
         "SelfSupervisedLoss",
         "VICRegLoss",
