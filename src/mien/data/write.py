@@ -204,7 +204,9 @@ def group_reason(reason: str) -> str:
 def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     """Rows by split and class under the majority rule; the rest are "no majority"."""
     labels = make_targets(dataset, "majority").labels
-    names = np.array([*dataset.label_space.names, "no majority" if dataset.vote_names else "none"])
+    names = np.array(
+        [*dataset.label_space.names, "no majority" if dataset.vote_names else "no label"]
+    )
     counts: dict[str, dict[str, int]] = {}
     for split in sorted(set(dataset.splits)):
         found = Counter(names[labels[dataset.splits == split]].tolist())

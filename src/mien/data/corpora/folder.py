@@ -113,9 +113,7 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
             if test
             else f"the split valid ({valid:.0%} of train)"
         )
-        notes.append(
-            f"mien made the splits {what} {how} by a hash of the names, seed {options.seed}"
-        )
+        notes.append(f"mien made {what} {how} by a hash of the names, seed {options.seed}")
 
     def items() -> Iterator[Item | LeftOut]:
         for row in rows(True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,7 @@ def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Ro
             _text(row.get(column)) if column else None
             for column in (columns.label, columns.split, columns.subject)
         )
+        label = re.sub(r"^([+-]?\d+)\.0*$", r"\1", label) if label else None
         if columns.embedded:
             image = row.get(columns.image)
             image = image.get("bytes") if isinstance(image, dict) else image

@@ -1,0 +1,198 @@
+import json
+import os
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from toy_corpora import FERPLUS, SMALL, VOTES, digests, small_dataset
+
+from mien.data.dataset import Dataset
+from mien.data.write import write_dataset
+from mien.schema import MienError, Preprocessing
+
+ROWS = [
+    {"split": "train", "label": "fear", "subject": "anna"},
+    {"split": "train", "label": "anger"},
+    {"split": "valid", "label": None, "subject": "bo", "frame": 3, "time": 0.12},
+    {"split": "test", "label": "neutral", "landmarks": [0.5, 0.25], "quality": 0.5},
+]
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return small_dataset(tmp_path / "toy", ROWS)
+
+
+def test_what_was_written_is_read(dataset):
+    assert len(dataset) == 4
+    assert dataset.label_space == FERPLUS
+    assert dataset.preprocessing == SMALL
+    assert dataset.terms == "made by a test"
+    assert dataset.faces.num_rows == 4
+    assert dataset.column("label").tolist() == ["fear", "anger", None, "neutral"]
+    assert dataset.column("frame")[2] == 3 and np.isnan(dataset.column("frame")[0])
+    assert dataset.subjects.tolist() == ["anna", None, "bo", None]
+    assert dataset.votes is None
+    assert dataset.info["counts"] == {
+        "test": {"neutral": 1},
+        "train": {"anger": 1, "fear": 1},
+        "valid": {"no label": 1},
+    }
+    assert dataset.info["alignment"] == {"fixed": 4}
+
+
+def test_splits(dataset):
+    indices = dataset.split_indices("train")
+    assert indices.dtype == np.int64 and indices.tolist() == [0, 1]
+    with pytest.raises(MienError, match=r"\(test, train, valid\), got 'dev'"):
+        dataset.split_indices("dev")
+    with pytest.raises(MienError, match=r"landmarks.*got 'valence'"):
+        dataset.column("valence")
+
+
+@pytest.mark.parametrize("colour", ["rgb", "grey"])
+def test_crops_by_integer_slice_and_array(tmp_path, colour):
+    preprocessing = Preprocessing(size=16, colour=colour)
+    crops = small_dataset(tmp_path / "toy", ROWS, preprocessing=preprocessing).crops
+    on_disk = np.load(tmp_path / "toy" / "crops.npy")
+    assert on_disk.shape[3] == (1 if colour == "grey" else 3)
+    every = np.broadcast_to(on_disk, (4, 16, 16, 3))
+    assert crops.shape == (4, 16, 16, 3) and len(crops) == 4
+    np.testing.assert_array_equal(crops[1], every[1])
+    np.testing.assert_array_equal(crops[np.int64(-1)], every[3])
+    np.testing.assert_array_equal(crops[1:3], every[1:3])
+    np.testing.assert_array_equal(crops[np.array([3, 0, 3])], every[[3, 0, 3]])
+    mine = crops[0]
+    mine[:] = 0
+    np.testing.assert_array_equal(crops[0], every[0])
+    with pytest.raises(IndexError):
+        crops[4]
+
+
+def test_a_pickled_dataset_carries_no_pixels(dataset):
+    _ = dataset.faces, dataset.crops[0]
+    text = pickle.dumps(dataset)
+    assert len(text) < 1000
+    np.testing.assert_array_equal(pickle.loads(text).crops[2], dataset.crops[2])
+
+
+def test_votes_are_zero_where_there_are_none(tmp_path):
+    votes = [4, 0, 0, 1, 3, 2, 0, 0, 0, 0]
+    dataset = small_dataset(tmp_path / "toy", [{"votes": votes}, {}], vote_names=VOTES)
+    assert dataset.votes.tolist() == [votes, [0] * 10]
+    assert dataset.subjects is None
+
+
+def test_the_bytes_depend_on_the_content_alone(tmp_path):
+    for name in ("one", "two"):
+        small_dataset(tmp_path / name, ROWS)
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, dataset):
+    block = (dataset.faces, dataset.crops[:])
+    about = {
+        "label_space": FERPLUS, "preprocessing": SMALL, "corpus": "toy", "terms": "none",
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="expected 5 rows in all, got 4"):
+        write_dataset(tmp_path / "new", [block], rows=5, **about)
+    with pytest.raises(ValueError, match="4 uint8 crops of 16 pixels"):
+        write_dataset(tmp_path / "new", [(block[0], block[1][:3])], rows=4, **about)
+    with pytest.raises(MienError, match="which exists"):
+        write_dataset(tmp_path / "toy", [block], rows=4, **about)
+    assert [path.name for path in tmp_path.iterdir()] == ["toy"]
+    assert len(Dataset.open(tmp_path / "toy", verify=True)) == 4
+
+
+def test_an_empty_dataset_opens(tmp_path):
+    assert len(small_dataset(tmp_path / "empty", [])) == 0
+
+
+def edit_info(folder, **changes):
+    path = folder / "dataset.json"
+    info = json.loads(path.read_text())
+    info |= changes
+    path.write_text(json.dumps(info))
+
+
+def accept_sizes(folder):
+    """Make the description agree with whatever the files now are."""
+    files = json.loads((folder / "dataset.json").read_text())["files"]
+    for name, stored in files.items():
+        stored["bytes"] = os.path.getsize(folder / name)
+    edit_info(folder, files=files)
+
+
+def cut_short(folder):
+    with (folder / "crops.npy").open("r+b") as stream:
+        stream.truncate(1000)
+
+
+def foreign_crops(folder):
+    np.save(folder / "crops.npy", np.zeros((4, 16, 16), dtype=np.float32))
+    accept_sizes(folder)
+
+
+def pickled_crops(folder):
+    np.save(folder / "crops.npy", np.array([{}], dtype=object), allow_pickle=True)
+    accept_sizes(folder)
+
+
+def too_few_crops(folder):
+    np.save(folder / "crops.npy", np.zeros((3, 16, 16, 3), dtype=np.uint8))
+    accept_sizes(folder)
+
+
+def foreign_table(folder):
+    pq.write_table(pa.table({"a": [1, 2, 3, 4]}), folder / "faces.parquet")
+    accept_sizes(folder)
+
+
+def text_as_table(folder):
+    (folder / "faces.parquet").write_text("hello")
+    accept_sizes(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "dataset.json").unlink(), "no dataset.json in it"),
+        (lambda folder: (folder / "dataset.json").write_text("{"), "dataset description"),
+        (lambda folder: (folder / "dataset.json").write_bytes(b"\xff\xfe"), "dataset description"),
+        (lambda folder: (folder / "dataset.json").write_text("[]"), "format 1 in .*got 'list'"),
+        (lambda folder: edit_info(folder, format=2), "format 1 in .* got 2"),
+        (lambda folder: edit_info(folder, files={}), "size and sha256 of faces.parquet"),
+        (lambda folder: edit_info(folder, preprocessing={"size": 1}), "preprocessing .*'size'"),
+        (lambda folder: edit_info(folder, label_space={"name": "x"}), "label space"),
+        (lambda folder: (folder / "faces.parquet").unlink(), "faces.parquet in .*, got none"),
+        (cut_short, r"3,200 bytes in .*crops.npy, got 1,000: the file was cut short"),
+        (foreign_crops, "float32"),
+        (pickled_crops, "crops of shape"),
+        (too_few_crops, "4 crops of 16 pixels"),
+        (foreign_table, "columns alignment"),
+        (text_as_table, "Parquet file"),
+    ],
+)
+def test_a_damaged_folder_is_one_sentence(dataset, damage, message):
+    damage(dataset.folder)
+    with pytest.raises(MienError, match=message) as caught:
+        Dataset.open(dataset.folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_folder(tmp_path):
+    with pytest.raises(MienError, match="no such folder: make one with mien prepare"):
+        Dataset.open(tmp_path / "nowhere")
+
+
+def test_changed_bytes_are_found_on_verify(dataset):
+    with (dataset.folder / "crops.npy").open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        last = stream.read(1)
+        stream.seek(-1, os.SEEK_END)
+        stream.write(bytes([last[0] ^ 1]))
+    Dataset.open(dataset.folder)
+    with pytest.raises(MienError, match="sha256 differs"):
+        Dataset.open(dataset.folder, verify=True)

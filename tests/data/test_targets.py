@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy_corpora import VOTES, small_dataset
+
+from mien.data.prepare import prepare
+from mien.data.targets import make_targets
+from mien.schema import MienError, Preprocessing
+
+SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
+
+#         neutral happiness surprise sadness anger disgust fear contempt unknown NF
+ROWS = [
+    [4, 0, 0, 1, 3, 2, 0, 0, 0, 0],  # a majority, not more than half
+    [6, 0, 1, 1, 0, 0, 0, 0, 2, 0],  # 6 of 8 once single votes are dropped
+    [0, 5, 5, 0, 0, 0, 0, 0, 0, 0],  # a tie
+    [3, 2, 0, 0, 0, 0, 0, 0, 2, 1],  # as many unknown and NF together as the first
+    [1, 1, 1, 1, 1, 1, 1, 1, 0, 0],  # nothing but single votes
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 10],  # no face
+]
+
+
+@pytest.fixture
+def voted(tmp_path):
+    rows = [{"votes": votes} for votes in ROWS]
+    rows += [{"label": "fear"}, {}]
+    return small_dataset(tmp_path / "toy", rows, vote_names=VOTES)
+
+
+def test_majority(voted):
+    targets = make_targets(voted, "majority")
+    assert targets.labels.tolist() == [0, 0, 1, -1, 0, -1, 6, -1]
+    assert targets.labels.dtype == np.int64
+    assert targets.left_out == {
+        "no expression has more votes than unknown and no face": 2,
+        "no label": 1,
+    }
+    np.testing.assert_array_equal(targets.distribution.argmax(axis=1)[[0, 2, 6]], [0, 1, 6])
+
+
+def test_ferplus(voted):
+    targets = make_targets(voted, "ferplus")
+    assert targets.labels.tolist() == [-1, 0, -1, -1, -1, -1, 6, -1]
+    assert sum(targets.left_out.values()) == 6
+
+
+def test_distribution(voted):
+    targets = make_targets(voted, "distribution")
+    assert targets.labels.tolist() == make_targets(voted, "majority").labels.tolist()
+    expected = np.zeros((8, 8), dtype=np.float32)
+    expected[0, [0, 4, 5]] = np.array([4, 3, 2]) / 9
+    expected[1, 0] = 1
+    expected[2, [1, 2]] = 0.5
+    expected[4] = 1 / 8
+    expected[6, 6] = 1
+    np.testing.assert_allclose(targets.distribution, expected, rtol=1e-6)
+    assert targets.distribution.dtype == np.float32
+
+
+@pytest.mark.parametrize("rule", ["majority", "ferplus", "distribution"])
+def test_rows_sum_to_one_or_are_left_out(voted, rule):
+    targets = make_targets(voted, rule)
+    np.testing.assert_allclose(targets.distribution.sum(axis=1), targets.labels >= 0, rtol=1e-6)
+    assert sum(targets.left_out.values()) == np.sum(targets.labels < 0)
+
+
+def test_unknown_rule_and_label(tmp_path, voted):
+    with pytest.raises(MienError, match=r"majority, ferplus, distribution\), got 'mode'"):
+        make_targets(voted, "mode")
+    with pytest.raises(MienError, match="got 'boredom'"):
+        small_dataset(tmp_path / "odd", [{"label": "boredom"}])
+
+
+@pytest.mark.slow
+def test_the_published_counts(tmp_path):
+    if not (SHARED / "ferplus-train.parquet").exists():
+        pytest.skip("the FER+ files are not next to this checkout")
+    result = prepare("ferplus", SHARED, tmp_path / "fer", preprocessing=Preprocessing(size=16))
+    assert result.left_out == {}
+    for rule, counts in {
+        "majority": (28_147, 3_526),
+        "distribution": (28_147, 3_526),
+        "ferplus": (25_045, 3_191),
+    }.items():
+        kept = make_targets(result.dataset, rule).labels >= 0
+        splits = [result.dataset.split_indices(name) for name in ("train", "valid")]
+        assert tuple(int(kept[rows].sum()) for rows in splits) == counts
