@@ -153,9 +153,12 @@ def _make_parts(
         show(done, reading.total)
         chunks = _chunks(reading, size, paths, present)
         missing = max(1, count - len(present))
-        for entries in write_parts(chunks, make_cropper, workers=min(wanted, missing)):
-            done += entries
-            show(done, reading.total)
+        # Closed at once, not when the garbage is collected: an interruption stops the workers.
+        counts = write_parts(chunks, make_cropper, workers=min(wanted, missing))
+        with contextlib.closing(counts):
+            for entries in counts:
+                done += entries
+                show(done, reading.total)
     return paths
 
 

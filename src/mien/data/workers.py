@@ -8,7 +8,7 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -33,7 +33,7 @@ def available_cores() -> int:
 
 def write_parts(
     chunks: Iterable[Chunk], make_cropper: partial[Cropper], *, workers: int
-) -> Iterator[int]:
+) -> Generator[int, None, None]:
     """Write the part file of every chunk; yields the number of entries of each as it is done.
 
     ``chunks`` is read as far ahead as the workers need. What a worker raises is raised here,
