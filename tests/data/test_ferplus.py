@@ -10,7 +10,7 @@ from toy_corpora import SMALL, VOTES, png
 from mien.data.corpora import CORPORA, corpus_of, describe, ferplus
 from mien.data.corpora.items import Item, LeftOut, Options
 from mien.data.prepare import prepare
-from mien.schema import MienError
+from mien.schema import MienError, Preprocessing
 
 PIXELS = " ".join(str(value % 256) for value in range(48 * 48))
 USAGES = ["Training", "Training", "Training", "PublicTest", "PrivateTest"]
@@ -173,5 +173,6 @@ def test_every_corpus_describes_itself(name):
     corpus = corpus_of(name)
     assert corpus.name == name
     assert corpus.layout in describe() and corpus.terms
+    assert Preprocessing(colour=corpus.colour).colour == corpus.colour
     with pytest.raises(MienError, match=rf"{name}.*got 'imagenet'"):
         corpus_of("imagenet")

@@ -122,6 +122,7 @@ CORPUS = Corpus(
     ),
     read=read,
     label_space=LABEL_SPACES["ferplus"],
+    colour="grey",
 )
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -85,7 +85,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus that can be prepared; ``layout`` says what its reader expects to find."""
+    """A corpus that can be prepared; ``layout`` says what its reader expects to find.
+
+    ``colour`` is how its crops are best kept: grey where all of its images are grey.
+    """
 
     name: str
     description: str
@@ -93,6 +96,7 @@ class Corpus:
     terms: str
     read: Callable[[Path, Options], Reading]
     label_space: LabelSpace | None = None
+    colour: Literal["rgb", "grey"] = "rgb"
 
 
 def stamp(path: Path) -> str:
