@@ -174,8 +174,8 @@ def reliability(
     """
     confidence = np.asarray(probabilities, np.float64).max(1)
     correct = np.asarray(probabilities).argmax(1) == targets
-    # 0.6000000000000001 * 15 is 9.000000000000002, which is bin 8 and not 9.
-    place = np.ceil(np.round(confidence * bins, 9)).astype(np.int64) - 1
+    # float32's 0.6 is 0.60000002, which still belongs to the bin that ends at 0.6.
+    place = np.ceil(np.round(confidence * bins, 5)).astype(np.int64) - 1
     place = np.clip(place, 0, bins - 1)
     count = np.bincount(place, minlength=bins).astype(np.float64)
     return Reliability(

@@ -137,7 +137,7 @@ def _picture(crop: Any, entry: Mapping[str, Any]) -> str:
 def _left_out(report: Mapping[str, Any]) -> str:
     reasons: Mapping[str, int] = report["left_out"]
     if not reasons:
-        return f"<p>None: all {report['n']:,} rows have a target.</p>"
+        return '<p class="absent">Nothing: every row has a target.</p>'
     rows = "".join(
         f'<tr><th scope="row">{escape(reason)}</th><td>{count:,}</td></tr>'
         for reason, count in reasons.items()

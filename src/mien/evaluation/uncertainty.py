@@ -157,7 +157,7 @@ def temperature_scale(logits: FloatArray, targets: IntArray | FloatArray) -> flo
 
     # Convex in 1/T, hence with one minimum in log(1/T), where the search is even in scale.
     limit = float(np.log(50))
-    best = float(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x)
-    if abs(best) > limit - 1e-3:
-        best = float(np.copysign(limit, best))
+    inner = float(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x)
+    # The search never reaches its bounds, and where the loss is 0 it stops anywhere.
+    best = min((limit, -limit, inner), key=loss)
     return float(np.exp(-best)) if loss(best) < loss(0.0) - 1e-12 else 1.0

@@ -1,0 +1,362 @@
+import base64
+import dataclasses
+import doctest
+import importlib
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.evaluation.report import Evaluation, evaluate, write_report
+from mien.labels import LABEL_SPACES, LabelSpace
+from mien.schema import MienError
+
+FIVE = {"accuracy", "mean_class_accuracy", "macro_f1", "precision_at_1", "map_at_r"}
+SPACE = LABEL_SPACES["ferplus"]
+
+
+def make(n: int = 80, classes: int = 8, **changes) -> Evaluation:
+    rng = np.random.default_rng(0)
+    space = SPACE if classes == 8 else LabelSpace(name="few", names=SPACE.names[:classes])
+    targets = rng.integers(0, classes, n)
+    scores = np.exp(rng.gumbel(size=(n, classes)) + 2 * np.eye(classes)[targets])
+    given = {
+        "ids": [f"face-{row}" for row in range(n)],
+        "targets": targets,
+        "probabilities": (scores / scores.sum(1, keepdims=True)).astype(np.float32),
+        "embeddings": (scores + rng.normal(size=scores.shape)).astype(np.float32),
+        "subjects": np.array([f"person-{row // 2}" for row in range(n)]),
+        "crops": rng.integers(0, 256, (n, 24, 24, 3), dtype=np.uint8),
+        "label_space": space,
+        "split": "test",
+        "rule": "majority",
+    }
+    return Evaluation(**(given | changes))
+
+
+def run(evaluation: Evaluation, folder: Path, **options) -> tuple[dict, str]:
+    """The report as another program reads it, and the page."""
+    page = write_report(evaluation, evaluate(evaluation, draws=100, **options), folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json"]
+
+    def no_constant(name: str) -> None:
+        raise AssertionError(f"{name} in report.json")
+
+    text = (folder / "report.json").read_text()
+    return json.loads(text, parse_constant=no_constant), page.read_text()
+
+
+class Page(HTMLParser):
+    """Checks that tags close in order and collects what matters."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.images: list[dict] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.images += [found] if tag == "img" else []
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [found[key] for key in ("href", "src", "xlink:href") if key in found]
+        if tag not in ("img", "meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in ("img", "meta", "br"):
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+
+def test_report_and_page_of_an_ordinary_evaluation(tmp_path: Path) -> None:
+    evaluation = make()
+    report, html = run(evaluation, tmp_path)
+    assert report.keys() >= {"split", "n", "label_space", "rule", "metrics", "per_class"}
+    assert report["label_space"] == {"name": "ferplus", "names": list(SPACE.names)}
+    assert (report["split"], report["n"], report["clustered_by"]) == ("test", 80, "subject")
+    assert set(report["metrics"]) == FIVE | {"ece", "nll"}
+    for name, entry in report["metrics"].items():
+        assert name == "ece" or entry["low"] <= entry["value"] <= entry["high"], name
+    predicted = evaluation.probabilities.argmax(1)
+    assert report["metrics"]["accuracy"]["value"] == np.mean(predicted == evaluation.targets)
+    assert sum(map(sum, report["confusion"])) == 80
+    truth, read = SPACE.index("anger"), SPACE.index("fear")
+    assert report["confusion"][truth][read] == np.sum(
+        (evaluation.targets == truth) & (predicted == read)
+    )
+    anger = report["per_class"]["anger"]
+    assert anger["n"] == np.sum(evaluation.targets == truth)
+    assert anger["recall"]["value"] == report["confusion_shares"][truth][truth]["value"]
+    page = Page(html)
+    assert "ferplus" in page.text
+    assert f"{100 * report['metrics']['accuracy']['value']:.1f}" in page.text
+
+
+def test_page_is_self_contained(tmp_path: Path) -> None:
+    _, html = run(make(), tmp_path)
+    page = Page(html)
+    outside = r"""https?://|['"(=]//|@import|<script|<link|url\((?!#)"""
+    assert not re.search(outside, html)
+    assert page.links and all(link.startswith(("#", "data:image/png")) for link in page.links)
+    assert len(page.ids) == len(set(page.ids)), "ids of two figures clash"
+    used = set(re.findall(r"url\(#([^)]+)\)", html)) | {
+        ref[1:] for ref in page.links if ref[0] == "#"
+    }
+    assert used <= set(page.ids), "a figure refers to an id that was cut out"
+    assert not re.search(r"#0a0[bc]\d\d", html), "a colour did not become the page's"
+
+
+def test_mistakes_are_the_most_confident_ones_with_their_pictures(tmp_path: Path) -> None:
+    evaluation = make()
+    report, html = run(evaluation, tmp_path)
+    predicted = evaluation.probabilities.argmax(1)
+    wrong = np.flatnonzero(predicted != evaluation.targets)
+    order = wrong[np.argsort(-evaluation.probabilities.max(1)[wrong])][:24]
+    assert [entry["row"] for entry in report["mistakes"]] == order.tolist()
+    images = Page(html).images
+    assert len(images) == len(order)
+    for entry, image in zip(report["mistakes"], images, strict=True):
+        data = base64.b64decode(image["src"].removeprefix("data:image/png;base64,"))
+        np.testing.assert_array_equal(Image.open(io.BytesIO(data)), evaluation.crops[entry["row"]])
+        assert entry["truth"] in image["alt"] and entry["prediction"] in image["alt"]
+        assert evaluation.ids[entry["row"]] in image["alt"]
+
+
+def test_rows_without_a_target_are_left_out_and_counted() -> None:
+    evaluation = make()
+    targets = evaluation.targets.copy()
+    targets[:5] = -1
+    reasons = {"tie": 3, "nobody": 0}
+    report = evaluate(dataclasses.replace(evaluation, targets=targets, left_out=reasons), draws=50)
+    rest = {
+        name: getattr(evaluation, name)[5:]
+        for name in ("ids", "targets", "probabilities", "embeddings", "subjects", "crops")
+    }
+    alone = evaluate(dataclasses.replace(evaluation, **rest), draws=50)
+    assert report["n"] == 75
+    assert report["left_out"] == {"tie": 3, "no target": 2}
+    assert report["metrics"] == alone["metrics"]
+    assert alone["left_out"] == {}
+    assert [entry["id"] for entry in report["mistakes"]] == [
+        entry["id"] for entry in alone["mistakes"]
+    ]
+
+
+def test_another_rule_is_the_same_as_another_evaluation(tmp_path: Path) -> None:
+    evaluation = make()
+    targets = evaluation.targets.copy()
+    targets[::3] = -1
+    nobody = np.full_like(targets, -1)
+    report, html = run(evaluation, tmp_path, other_targets={"strict": targets, "none": nobody})
+    own = evaluate(dataclasses.replace(evaluation, targets=targets), draws=100)
+    strict = report["other_rules"]["strict"]
+    assert strict == {"n": own["n"], "left_out": 27, "metrics": own["metrics"]}
+    assert report["other_rules"]["none"] == {"n": 0, "left_out": 80, "metrics": {}}
+    assert "strict" in Page(html).text
+
+
+def test_votes_bring_their_own_metrics() -> None:
+    evaluation = make()
+    votes = np.eye(8, dtype=int)[evaluation.targets] * 10
+    votes[:4] = 0
+    metrics = evaluate(dataclasses.replace(evaluation, votes=votes), draws=50)["metrics"]
+    right = evaluation.probabilities.argmax(1) == evaluation.targets
+    assert metrics["vote_agreement"]["value"] == pytest.approx(right[4:].mean())
+    nll = -np.log(evaluation.probabilities[np.arange(80), evaluation.targets])[4:]
+    assert metrics["vote_kl"]["value"] == pytest.approx(nll.mean(), rel=1e-6)
+
+
+def test_subjects_change_the_interval_and_not_the_value() -> None:
+    # All rows of a person are alike, so there is less evidence than rows.
+    many = np.repeat(np.arange(10), 8)
+    evaluation = make(10)
+    repeated = {
+        name: np.asarray(getattr(evaluation, name))[many]
+        for name in ("ids", "targets", "probabilities", "embeddings", "crops")
+    }
+    rows = evaluate(dataclasses.replace(evaluation, **repeated, subjects=None))
+    people = evaluate(dataclasses.replace(evaluation, **repeated, subjects=many.astype(str)))
+    first, second = rows["metrics"]["accuracy"], people["metrics"]["accuracy"]
+    assert first["value"] == second["value"]
+    assert second["high"] - second["low"] > 2 * (first["high"] - first["low"])
+    assert any("10 subjects" in warning for warning in people["warnings"])
+    assert rows["clustered_by"] is None and rows["clusters"] is None
+
+
+def test_rows_of_unknown_subjects_are_alone() -> None:
+    subjects = np.array(["a", "a", "", "", None, "b"], dtype=object)
+    evaluation = make(6, subjects=subjects)
+    assert evaluate(evaluation, draws=20)["clusters"] == 5
+    nobody = make(6, subjects=np.array([""] * 6))
+    assert evaluate(nobody, draws=20)["clustered_by"] is None
+
+
+ONE_CLASS = {"targets": np.zeros(12, int), "probabilities": np.eye(8)[[0] * 9 + [1] * 3]}
+DEGENERATE = {
+    "one row": (1, 8, {}),
+    "two rows": (2, 8, {}),
+    "three rows": (3, 8, {"embeddings": np.eye(3)}),
+    "one class": (12, 8, ONE_CLASS),
+    "two classes": (30, 2, {}),
+    "no embeddings": (30, 8, {"embeddings": None}),
+    "flat embeddings": (30, 8, {"embeddings": np.ones((30, 4), np.float32)}),
+    "two points": (30, 8, {"embeddings": np.arange(60).reshape(30, 2) % 2 + 1.0}),
+    "one dimension": (30, 8, {"embeddings": np.linspace(1, 2, 30)[:, None]}),
+    "zero vectors": (30, 8, {"embeddings": np.zeros((30, 1))}),
+    "no subjects": (30, 8, {"subjects": None}),
+    "one subject": (30, 8, {"subjects": np.array(["me"] * 30)}),
+    "no crops": (30, 8, {"crops": None}),
+    "grey crops": (30, 8, {"crops": np.zeros((30, 9, 9), np.uint8)}),
+}
+
+
+@pytest.mark.parametrize("case", DEGENERATE)
+def test_degenerate_evaluations_make_whole_reports(case: str, tmp_path: Path) -> None:
+    n, classes, changes = DEGENERATE[case]
+    report, html = run(make(n, classes, **changes), tmp_path)
+    assert set(report["metrics"]) >= FIVE
+    for entry in [*report["metrics"].values(), *report["per_class"].values()]:
+        for interval in [entry] if "value" in entry else [entry[key] for key in ("recall", "f1")]:
+            missing = interval["value"] is None or interval["low"] is None
+            assert not missing or interval["reason"]
+            assert (interval["low"] is None) == (interval["high"] is None)
+    text = Page(html).text
+    assert "nan" not in text.lower().split() and "None" not in text
+
+
+def test_a_single_class_is_warned_of() -> None:
+    report = evaluate(make(12, **ONE_CLASS), draws=50)
+    assert "contempt" in report["warnings"][0]
+    assert report["metrics"]["accuracy"]["value"] == 0.75
+    assert report["metrics"]["mean_class_accuracy"]["value"] == 0.75
+    assert report["per_class"]["contempt"]["recall"]["value"] is None
+    assert report["per_class"]["surprise"]["precision"]["value"] is None
+
+
+def test_perfect_predictions(tmp_path: Path) -> None:
+    targets = np.arange(40) % 8
+    evaluation = make(40, targets=targets, probabilities=np.eye(8)[targets])
+    report, html = run(evaluation, tmp_path)
+    for name in ("accuracy", "mean_class_accuracy", "macro_f1"):
+        entry = report["metrics"][name]
+        assert (entry["value"], entry["low"], entry["high"]) == (1, 1, 1)
+        assert "same in every draw" in entry["reason"]
+    assert report["mistakes"] == [] and "every row was read as its target" in Page(html).text
+
+
+def test_texts_from_outside_are_escaped(tmp_path: Path) -> None:
+    evil = '<img src=x onerror="1">&$title'
+    names = (evil, "$x_1$", "笑顔")
+    evaluation = make(
+        30,
+        3,
+        ids=[f"{evil}{row}" for row in range(30)],
+        label_space=LabelSpace(name=evil, names=names),
+        split=evil,
+        rule=evil,
+        provenance={"model": evil, "terms": evil, evil: evil},
+        left_out={evil: 2},
+        warnings=[evil],
+    )
+    _, html = run(evaluation, tmp_path, other_targets={evil: evaluation.targets})
+    page = Page(html)
+    assert "<img src=x" not in html
+    assert all(image["src"].startswith("data:") for image in page.images)
+    assert page.text.count(evil) > 10
+    assert "$x_1$" in page.text and "笑顔" in page.text
+
+
+def test_warnings_come_first(tmp_path: Path) -> None:
+    _, html = run(make(warnings=["This split chose the model"]), tmp_path)
+    text = Page(html).text
+    assert text.index("This split chose the model.") < text.index("rows")
+
+
+def test_same_arrays_same_files(tmp_path: Path) -> None:
+    first, second = run(make(), tmp_path / "a"), run(make(), tmp_path / "b")
+    assert first == second
+
+
+def test_a_failure_leaves_the_older_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluation = make(12)
+    report, html = run(evaluation, tmp_path)
+    changed = evaluate(evaluation, draws=20)
+    with pytest.raises(ValueError, match="JSON"):
+        write_report(evaluation, changed | {"n": float("nan")}, tmp_path)
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_report(evaluation, changed, tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text()) == report
+    assert (tmp_path / "report.html").read_text() == html
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_no_target_at_all_is_the_users_to_solve() -> None:
+    with pytest.raises(MienError, match=r"expected rows with a target in split 'test', got none"):
+        evaluate(make(3, targets=np.full(3, -1)))
+
+
+def test_a_missing_extra_names_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name != "scipy" or None)
+    with pytest.raises(MienError, match=r'pip install "mien\[train\]"'):
+        evaluate(make(3))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"targets": np.full(4, 8)}, r"targets in \[-1, 8\)"),
+        ({"targets": np.zeros(4)}, "integer targets"),
+        ({"targets": np.zeros(3, int)}, r"targets \(4,\)"),
+        ({"probabilities": np.full((4, 8), 0.2)}, "sum to one"),
+        ({"probabilities": np.full((4, 8), np.nan)}, "sum to one"),
+        ({"probabilities": np.full((4, 7), 1 / 7)}, r"probabilities of shape \(4, 8\)"),
+        ({"embeddings": np.ones(4)}, "embeddings"),
+        ({"embeddings": np.ones((3, 2))}, "embeddings"),
+        ({"subjects": np.array(["a"])}, "subjects"),
+        ({"votes": np.ones((4, 10))}, "votes"),
+        ({"crops": np.zeros((3, 8, 8, 3), np.uint8)}, "4 crops, got 3"),
+    ],
+)
+def test_arrays_that_do_not_fit(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(4, **changes)
+
+
+def test_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "docs/evaluation.md", "exec"), {})
+    assert (tmp_path / "report" / "report.html").is_file()
+    named = set(re.findall(r"^\| `(\w+)`", page, flags=re.MULTILINE))
+    rated = make(20, votes=np.ones((20, 8)))
+    assert named == set(evaluate(rated, draws=20)["metrics"])
+
+
+@pytest.mark.parametrize("name", ["metrics", "uncertainty", "retrieval"])
+def test_examples_in_docstrings(name: str) -> None:
+    module = importlib.import_module(f"mien.evaluation.{name}")
+    result = doctest.testmod(module, extraglobs={"np": np})
+    assert result.failed == 0
+    assert result.attempted or name == "retrieval"
