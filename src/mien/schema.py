@@ -52,6 +52,17 @@ class Preprocessing(BaseModel):
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
+    def cuts_like(self, other: Preprocessing) -> bool:
+        """Whether both give the same crops; ``mean`` and ``std`` act later, on the tensor.
+
+        Crops are stored in RGB order, so ``"rgb"`` and ``"bgr"`` cut alike.
+        """
+        mine, theirs = (
+            recipe.model_dump(exclude={"mean", "std", "colour"}) | {"grey": recipe.colour == "grey"}
+            for recipe in (self, other)
+        )
+        return mine == theirs
+
     def differences(self, other: Preprocessing) -> str:
         """The settings in which two recipes differ, as one phrase for an error message."""
         mine, theirs = self.model_dump(), other.model_dump()

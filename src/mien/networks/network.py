@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.networks.backbones import create_backbone
+from mien.schema import MienError
 
 
 class Outputs(NamedTuple):
@@ -58,6 +59,11 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Outputs:
         """Images ``(B, 3, S, S)`` as :func:`mien.faces.tensors.to_tensor` makes them."""
         features = self.backbone(images)
+        if features.ndim != 4:
+            raise MienError(
+                "expected a backbone that gives a feature map (B, C, H, W), got shape "
+                f"{tuple(features.shape)}; choose a convolutional one"
+            )
         # A mean over the axes, not AdaptiveAvgPool: the exported graph stays free of fixed sizes.
         embedding = self.embedding(features.mean((2, 3)))
         return Outputs(features, embedding, self.classifier(self.dropout(embedding)))
@@ -89,7 +95,8 @@ def build_network(architecture: Mapping[str, Any], *, weights: str | None = None
     )
     return Network(
         backbone,
-        num_features=int(backbone.num_features),  # type: ignore[arg-type]
+        # Some networks widen the map in their head; this is the width of what they return.
+        num_features=int(getattr(backbone, "head_hidden_size", backbone.num_features)),
         num_classes=architecture["classes"],
         embedding_size=architecture.get("embedding"),
         dropout=architecture.get("dropout", 0.0),

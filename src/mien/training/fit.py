@@ -56,20 +56,21 @@ def fit(
     _prepare_folder(out, recipe, resume=resume)
     if threads:
         torch.set_num_threads(threads)
-    if recipe.preprocessing is not None and recipe.preprocessing != dataset.preprocessing:
+    preprocessing = recipe.preprocessing or dataset.preprocessing
+    if not preprocessing.cuts_like(dataset.preprocessing):
         raise MienError(
-            f"the recipe's preprocessing ({recipe.preprocessing.hash}) is not the dataset's "
-            f"({dataset.preprocessing.hash}): "
-            f"{recipe.preprocessing.differences(dataset.preprocessing)}; "
+            f"the recipe's crops ({preprocessing.hash}) are not the dataset's "
+            f"({dataset.preprocessing.hash}): {preprocessing.differences(dataset.preprocessing)}; "
             "prepare the dataset again with the recipe's settings or change the recipe"
         )
     targets = make_targets(dataset, recipe.target)
     train_rows, valid_rows = (_usable(dataset, targets, split) for split in ("train", "valid"))
     batches = EpochBatches(recipe, train_rows, targets.labels[train_rows])
-    train = loader(Crops(dataset, targets, recipe, training=True), batches)
+    train = loader(Crops(dataset, targets, recipe, preprocessing, training=True), batches)
     chunks = np.array_split(valid_rows, max(1, -(-len(valid_rows) // _VALIDATION_BATCH)))
     valid = loader(
-        Crops(dataset, targets, recipe, training=False), [(0, chunk) for chunk in chunks]
+        Crops(dataset, targets, recipe, preprocessing, training=False),
+        [(0, chunk) for chunk in chunks],
     )
 
     torch.manual_seed(recipe.seed)
@@ -87,7 +88,7 @@ def fit(
         restore_batch_norm(
             network.backbone,
             (
-                images_for_network(dataset.crops[rows], dataset.preprocessing)
+                images_for_network(dataset.crops[rows], preprocessing)
                 for _, rows in [pair for pair, _ in zip(batches, range(8), strict=False)]
             ),
         )
@@ -99,8 +100,8 @@ def fit(
             "format": 1,
             "architecture": architecture,
             "label_space": dataset.label_space.model_dump(mode="json"),
-            "preprocessing": dataset.preprocessing.model_dump(mode="json"),
-            "preprocessing_hash": dataset.preprocessing.hash,
+            "preprocessing": preprocessing.model_dump(mode="json"),
+            "preprocessing_hash": preprocessing.hash,
             "terms": {"data": dataset.terms, "start_weights": recipe.backbone.terms},
             "dataset": {
                 "corpus": dataset.info.get("corpus"),

@@ -56,9 +56,16 @@ class Crops(torch.utils.data.Dataset[Batch]):
     """Rows of a dataset as augmented, normalised batches; indexed by (epoch, rows)."""
 
     def __init__(
-        self, dataset: Dataset, targets: Targets, recipe: Recipe, *, training: bool
+        self,
+        dataset: Dataset,
+        targets: Targets,
+        recipe: Recipe,
+        preprocessing: Preprocessing,
+        *,
+        training: bool,
     ) -> None:
         self.dataset, self.targets, self.recipe = dataset, targets, recipe
+        self.preprocessing = preprocessing
         self.training = training
 
     def __getitem__(self, index: tuple[int, NDArray[np.int64]]) -> Batch:
@@ -69,7 +76,7 @@ class Crops(torch.utils.data.Dataset[Batch]):
                 crops, rows, self.recipe.augmentation, seed=self.recipe.seed, epoch=epoch
             )
         return Batch(
-            images_for_network(crops, self.dataset.preprocessing),
+            images_for_network(crops, self.preprocessing),
             torch.from_numpy(self.targets.labels[rows]),
             torch.from_numpy(self.targets.distribution[rows]),
         )
@@ -103,11 +110,17 @@ class Module(lightning.LightningModule):
         self.validation: list[Tensor] = []
 
     def on_train_epoch_start(self) -> None:
-        """Seed what is left of global randomness (dropout) by (seed, epoch)."""
-        torch.manual_seed(
-            int(np.random.SeedSequence((self.recipe.seed, self.current_epoch)).generate_state(1)[0])
-        )
+        """Start the epoch's sums."""
         self._sums = {}
+
+    def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
+        """Seed what is left of global randomness (dropout) by (seed, step).
+
+        At every step, because whoever draws in between (a loader's start, a logger) must not
+        make a resumed run differ.
+        """
+        state = np.random.SeedSequence((self.recipe.seed, self.global_step)).generate_state(1)
+        torch.manual_seed(int(state[0]))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The weighted sum of the terms; each term's mean over the epoch is logged."""
@@ -160,9 +173,11 @@ class Module(lightning.LightningModule):
                 groups.append({"params": parameters, "weight_decay": 0.0, "lr": rate})
         optimizer: torch.optim.Optimizer
         if settings.name == "adamw":
-            optimizer = torch.optim.AdamW(groups, lr=settings.rate)
+            optimizer = torch.optim.AdamW(groups, lr=settings.rate, fused=True)
         else:
-            optimizer = torch.optim.SGD(groups, lr=settings.rate, momentum=settings.momentum)
+            optimizer = torch.optim.SGD(
+                groups, lr=settings.rate, momentum=settings.momentum, fused=True
+            )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate_at)
         return {
             "optimizer": optimizer,

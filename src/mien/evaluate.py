@@ -1,0 +1,176 @@
+"""``mien evaluate``: where a model, a dataset and the evidence meet."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien import __version__
+from mien.data.dataset import Dataset
+from mien.data.targets import RULES, Targets, make_targets
+from mien.evaluation.report import Evaluation, evaluate, write_report
+from mien.labels import LabelSpace
+from mien.schema import FloatArray, MienError, Preprocessing, UInt8Array
+
+_CHUNK = 512
+
+
+class Model(NamedTuple):
+    """What evaluation needs of a run or an ONNX file."""
+
+    name: str
+    terms: str
+    label_space: LabelSpace
+    preprocessing: Preprocessing
+    predict: Callable[[UInt8Array], tuple[FloatArray, FloatArray]]
+
+
+def open_model(run_or_model: str | os.PathLike[str]) -> Model:
+    """A run folder (through torch), an ONNX file or a shipped model's name (without torch)."""
+    if Path(run_or_model).is_dir():
+        from mien.training.run import load_run, predict_crops
+
+        run = load_run(run_or_model)
+        terms = " ".join(text for text in run.info["terms"].values() if text)
+        return Model(
+            str(run_or_model),
+            terms,
+            run.label_space,
+            run.preprocessing,
+            lambda crops: predict_crops(run, crops),
+        )
+    from mien.inference.predictor import Predictor
+
+    predictor = Predictor.load(run_or_model)
+    info = predictor.info
+    return Model(
+        info.name, info.terms, info.label_space, info.preprocessing, predictor.predict_crops
+    )
+
+
+def evaluate_model(
+    run_or_model: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    split: str = "test",
+    rule: str = "majority",
+) -> tuple[dict[str, Any], Path]:
+    """Evaluate a run or a model on a split of a dataset; (content of report.json, the page).
+
+    ``rule`` says how votes become the label; where a dataset has votes, the other rule's metrics
+    are in the report as well. Raises :class:`MienError` when the dataset's classes or crops do
+    not fit the model's.
+    """
+    if rule not in (rules := [name for name in RULES if name != "distribution"]):
+        raise MienError(f"expected a rule for labels ({', '.join(rules)}), got {rule!r}")
+    model, dataset = open_model(run_or_model), Dataset.open(data)
+    rows = dataset.split_indices(split)
+    carry, warnings = _class_carrier(model.label_space, dataset)
+    to_model_crops, crop_warning = _crop_carrier(model.preprocessing, dataset)
+    parts = [
+        model.predict(to_model_crops(dataset.crops[rows[start : start + _CHUNK]]))
+        for start in range(0, len(rows), _CHUNK)
+    ]
+    targets = {name: make_targets(dataset, name) for name in rules}
+    subjects = dataset.subjects
+    evaluation = Evaluation(
+        ids=dataset.column("id")[rows],
+        targets=targets[rule].labels[rows],
+        probabilities=carry(np.concatenate([part[0] for part in parts])),
+        embeddings=np.concatenate([part[1] for part in parts]),
+        label_space=dataset.label_space,
+        split=split,
+        rule=rule,
+        subjects=(
+            None
+            if subjects is None
+            else np.array([subject or "" for subject in subjects[rows]], dtype=str)
+        ),
+        votes=_class_votes(dataset, rows),
+        crops=dataset.crops[rows],
+        provenance={
+            "model": model.name,
+            "dataset": str(dataset.info.get("corpus", dataset.folder.name)),
+            "terms": f"Model: {model.terms} Dataset: {dataset.terms}",
+            "folder": str(data),
+            "crops": dataset.preprocessing.hash,
+            "command": shlex.join(
+                ["mien", "evaluate", str(run_or_model), "--data", str(data), "--split", split]
+            ),
+            "version": f"mien {__version__}",
+        },
+        left_out=_left_out(rows, targets[rule]),
+        warnings=[*warnings, *crop_warning],
+    )
+    others = {name: made.labels[rows] for name, made in targets.items() if name != rule}
+    report = evaluate(evaluation, other_targets=others if dataset.votes is not None else None)
+    return report, write_report(evaluation, report, out)
+
+
+def _class_carrier(
+    space: LabelSpace, dataset: Dataset
+) -> tuple[Callable[[FloatArray], FloatArray], list[str]]:
+    """How the model's probabilities become the dataset's classes."""
+    wanted = dataset.label_space
+    if space.names == wanted.names:
+        return (lambda probabilities: probabilities), []
+    if unknown := [name for name in wanted.names if name not in space.names]:
+        raise MienError(
+            f"the dataset has classes that the model does not know ({', '.join(unknown)}; "
+            f"the model knows {', '.join(space.names)}): evaluate a model that was trained on them"
+        )
+    matrix = space.projection(wanted)
+
+    def carry(probabilities: FloatArray) -> FloatArray:
+        kept = probabilities @ matrix
+        # A tiny floor keeps a row whose whole mass lies on classes that the dataset lacks.
+        kept = np.maximum(kept, 1e-12)
+        return np.asarray(kept / kept.sum(1, keepdims=True), np.float32)
+
+    dropped = [name for name in space.names if name not in wanted.names]
+    if not dropped:
+        return carry, []
+    return carry, [
+        f"The dataset has no class {', '.join(dropped)}: the model's probabilities of the other "
+        "classes were scaled to sum to one, so it could not answer with these."
+    ]
+
+
+def _crop_carrier(
+    wanted: Preprocessing, dataset: Dataset
+) -> tuple[Callable[[UInt8Array], UInt8Array], list[str]]:
+    """How the dataset's crops become the model's; pixels are normalised later, by the model."""
+    made = dataset.preprocessing
+    if made.cuts_like(wanted):
+        return (lambda crops: crops), []
+    if wanted.colour == "grey" and made.model_copy(update={"colour": "grey"}).cuts_like(wanted):
+        from mien.faces.align import to_grey
+
+        return to_grey, [
+            "The dataset's crops are in colour and the model reads grey ones: they were "
+            "converted; crops that were prepared in grey can differ by one grey level."
+        ]
+    raise MienError(
+        f"the dataset's crops ({made.hash}) are not cut as the model's ({wanted.hash}): "
+        f"{made.differences(wanted)}; prepare the dataset again with --like and the model"
+    )
+
+
+def _class_votes(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    if dataset.votes is None:
+        return None
+    columns = [dataset.vote_names.index(name) for name in dataset.label_space.names]
+    return dataset.votes[rows][:, columns]
+
+
+def _left_out(rows: NDArray[np.int64], targets: Targets) -> dict[str, int]:
+    missing = int((targets.labels[rows] < 0).sum())
+    reason = next(iter(targets.left_out), "no label")
+    return {reason: missing} if missing else {}

@@ -1,0 +1,146 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mien.data.dataset import Dataset
+from mien.schema import MienError, Preprocessing
+from mien.training.fit import CHECKPOINT, fit
+from mien.training.recipe import Recipe, load_recipe, recipe_names
+
+from .conftest import SMALL
+
+
+def read_metrics(run: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def last_state(run: Path) -> dict[str, torch.Tensor]:
+    # Our own run's checkpoint, written a moment ago.
+    checkpoint = torch.load(run / CHECKPOINT, weights_only=True)
+    state: dict[str, torch.Tensor] = checkpoint["current_model_state"]
+    return state
+
+
+def test_a_run_holds_what_the_layout_promises(small_run: Path) -> None:
+    names = {path.name for path in small_run.iterdir()}
+    assert names >= {
+        "recipe.yaml",
+        "model.safetensors",
+        "model.json",
+        "metrics.jsonl",
+        "checkpoints",
+    }
+    assert not [path for path in small_run.rglob("*.part")]
+    lines = read_metrics(small_run)
+    assert [line["epoch"] for line in lines] == [0, 1, 2]
+    assert set(lines[0]["train"]) == {"cross-entropy", "triplet", "loss"}
+
+
+def test_the_kept_epoch_is_the_first_best_on_validation(small_run: Path) -> None:
+    document = json.loads((small_run / "model.json").read_text())
+    scores = [line["valid"]["accuracy"] for line in read_metrics(small_run)]
+    assert document["epoch"] == scores.index(max(scores))
+    assert document["selected_on"]["accuracy"] == max(scores)
+    assert document["selected_on"]["split"] == "valid"
+
+
+def test_training_learns(toy_dataset: Path, tmp_path: Path) -> None:
+    changes = [*SMALL, "schedule.epochs=20", "optimizer.rate=0.005", "averaging=0"]
+    changes += ["augmentation={rotation: 0, shift: 0, scale: 0, contrast: 0}"]
+    recipe = load_recipe("softmax", changes)
+    run = fit(recipe, Dataset.open(toy_dataset), tmp_path / "run")
+    lines = read_metrics(run)
+    assert lines[-1]["train"]["loss"] < 0.6 * lines[0]["train"]["loss"]
+    assert max(line["valid"]["accuracy"] for line in lines) > 0.5  # chance is 1/6
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_trains_with_a_falling_loss(
+    name: str, toy_dataset: Path, tmp_path: Path
+) -> None:
+    changes = [*SMALL, "preprocessing=null", "backbone.restore_batch_norm=false", "seed=1"]
+    changes += ["schedule.epochs=4", "optimizer.rate=0.002"]
+    run = fit(load_recipe(name, changes), Dataset.open(toy_dataset), tmp_path / "run")
+    losses = [line["train"]["loss"] for line in read_metrics(run)]
+    assert losses[-1] < losses[0]
+
+
+def test_the_same_seed_gives_the_same_bytes(
+    small_recipe: Recipe, small_run: Path, toy_dataset: Path, tmp_path: Path
+) -> None:
+    again = fit(small_recipe, Dataset.open(toy_dataset), tmp_path / "again")
+    assert (again / "model.safetensors").read_bytes() == (
+        small_run / "model.safetensors"
+    ).read_bytes()
+    other = small_recipe.model_copy(update={"seed": 5})
+    different = fit(other, Dataset.open(toy_dataset), tmp_path / "other")
+    assert (different / "model.safetensors").read_bytes() != (
+        small_run / "model.safetensors"
+    ).read_bytes()
+
+
+def test_a_killed_run_resumes_to_the_same_weights(
+    small_run: Path, toy_dataset: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "mien", "train", str(small_run / "recipe.yaml")]
+    command += ["--data", str(toy_dataset), "--out", str(out)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment) as process:
+        deadline = time.monotonic() + 120
+        while not (out / CHECKPOINT).exists() and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 0 " not in done.stderr, "it started again instead of resuming"
+    assert (out / "model.safetensors").read_bytes() == (
+        small_run / "model.safetensors"
+    ).read_bytes()
+    whole, resumed = last_state(small_run), last_state(out)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    expected, got = read_metrics(small_run), read_metrics(out)
+    for line in (*expected, *got):
+        line.pop("seconds")
+    assert got == expected
+
+
+def test_weights_are_safetensors_and_no_pickle(small_run: Path) -> None:
+    state = load_file(small_run / "model.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in state.values())
+    pickles = [p for p in small_run.rglob("*") if p.suffix in {".pt", ".pth", ".pkl", ".ckpt"}]
+    assert pickles == [small_run / CHECKPOINT]
+
+
+def test_wrong_use_is_a_sentence(small_run: Path, small_recipe: Recipe, toy_dataset: Path) -> None:
+    dataset = Dataset.open(toy_dataset)
+    with pytest.raises(MienError, match="--resume"):
+        fit(small_recipe, dataset, small_run)
+    other = small_recipe.model_copy(update={"mixup": 0.0, "seed": 9})
+    with pytest.raises(MienError, match="differs in seed"):
+        fit(other, dataset, small_run, resume=True)
+
+
+def test_other_crops_than_the_recipe_asks_for_are_refused(
+    small_recipe: Recipe, toy_dataset: Path, tmp_path: Path
+) -> None:
+    wants = small_recipe.model_copy(update={"preprocessing": Preprocessing(size=64)})
+    with pytest.raises(MienError, match="size 64 against 32"):
+        fit(wants, Dataset.open(toy_dataset), tmp_path / "run")
+
+
+def test_divergence_is_a_sentence(toy_dataset: Path, tmp_path: Path) -> None:
+    changes = [*SMALL, "optimizer.name=sgd", "optimizer.rate=1e30", "optimizer.clip=1e30"]
+    changes += ["schedule.warmup=0"]
+    with pytest.raises(MienError, match=r"lower optimizer\.rate"):
+        fit(load_recipe("softmax", changes), Dataset.open(toy_dataset), tmp_path / "run")
