@@ -8,7 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_corpora import SMALL, ToyDetector, class_folders, digests, five_points, png
+from toy_corpora import (
+    SMALL,
+    CrashingDetector,
+    ToyDetector,
+    class_folders,
+    digests,
+    five_points,
+    no_detector,
+    png,
+)
 
 import mien.data.prepare
 from mien.data.cropping import in_crop, read_part
@@ -287,6 +296,18 @@ def test_wrong_use(source, tmp_path):
     with pytest.raises(MienError, match=r"Not a directory|File exists"):
         prepared(source, tmp_path / "file" / "out")
     assert not (tmp_path / "out.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("detector", "message"),
+    [(CrashingDetector, "worker processes to live"), (no_detector, "expected a face model")],
+)
+def test_workers_that_cannot_work(source, tmp_path, detector, message):
+    with pytest.raises(MienError, match=message):
+        prepared(source, tmp_path / "out", workers=2, detector=detector)
+    assert not multiprocessing.active_children()
+    # Nothing was done, so other settings may go on in the same folder.
+    prepared(source, tmp_path / "out")
 
 
 def test_a_foreign_part_is_refused(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from mien.data.dataset import FACES_SCHEMA, Dataset
 from mien.data.write import write_dataset
 from mien.labels import LABEL_SPACES
-from mien.schema import Box, Face, Preprocessing
+from mien.schema import Box, Face, MienError, Preprocessing
 
 FERPLUS = LABEL_SPACES["ferplus"]
 VOTES = (*FERPLUS.names, "unknown", "NF")
@@ -37,6 +38,15 @@ class ToyDetector:
 
     def close(self):
         pass
+
+
+class CrashingDetector(ToyDetector):
+    def __call__(self, image):
+        os._exit(1)
+
+
+def no_detector():
+    raise MienError("expected a face model, got none: fetch it")
 
 
 def five_points(width, height):

@@ -65,8 +65,9 @@ def write_parts(
                 yield from _finished(running)
         except BrokenProcessPool:
             raise MienError(
-                "expected the worker processes to live, got one that ended, often for want of "
-                "memory: run the same command again, with fewer workers; it goes on where it was"
+                "expected the worker processes to live, got one that ended, for want of memory or "
+                'in a script without `if __name__ == "__main__":`: run the same again with one '
+                "worker, it goes on where it was"
             ) from None
         finally:
             stop.set()
