@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +30,7 @@ class Model(NamedTuple):
     predict: Callable[[UInt8Array], tuple[FloatArray, FloatArray]]
 
 
-def open_model(run_or_model: str | os.PathLike[str]) -> Model:
+def open_model(run_or_model: str | Path) -> Model:
     """A run folder (through torch), an ONNX file or a shipped model's name (without torch)."""
     if Path(run_or_model).is_dir():
         from mien.training.run import load_run, predict_crops
@@ -55,9 +54,9 @@ def open_model(run_or_model: str | os.PathLike[str]) -> Model:
 
 
 def evaluate_model(
-    run_or_model: str | os.PathLike[str],
-    data: str | os.PathLike[str],
-    out: str | os.PathLike[str],
+    run_or_model: str | Path,
+    data: str | Path,
+    out: str | Path,
     *,
     split: str = "test",
     rule: str = "majority",
@@ -151,9 +150,7 @@ def _crop_carrier(
     if made.cuts_like(wanted):
         return (lambda crops: crops), []
     if wanted.colour == "grey" and made.model_copy(update={"colour": "grey"}).cuts_like(wanted):
-        from mien.faces.align import to_grey
-
-        return to_grey, [
+        return _to_grey, [
             "The dataset's crops are in colour and the model reads grey ones: they were "
             "converted; crops that were prepared in grey can differ by one grey level."
         ]
@@ -161,6 +158,13 @@ def _crop_carrier(
         f"the dataset's crops ({made.hash}) are not cut as the model's ({wanted.hash}): "
         f"{made.differences(wanted)}; prepare the dataset again with --like and the model"
     )
+
+
+def _to_grey(crops: UInt8Array) -> UInt8Array:
+    from mien.faces.align import fixed_crop
+
+    grey = Preprocessing(size=crops.shape[1], colour="grey")
+    return np.stack([fixed_crop(crop, grey)[0] for crop in crops])
 
 
 def _class_votes(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:

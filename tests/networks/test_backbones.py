@@ -10,7 +10,6 @@ from mien.networks.network import Network, Predictions, build_network
 from mien.schema import MienError
 
 
-
 def test_weights_from_a_file_give_the_same_map(tmp_path: Path) -> None:
     source = create_backbone("resnet10t").eval()
     save_file(source.state_dict(), tmp_path / "w.safetensors")

@@ -95,9 +95,14 @@ def build_network(architecture: Mapping[str, Any], *, weights: str | None = None
     )
     return Network(
         backbone,
-        # Some networks widen the map in their head; this is the width of what they return.
-        num_features=int(getattr(backbone, "head_hidden_size", backbone.num_features)),
+        num_features=_width(backbone),
         num_classes=architecture["classes"],
         embedding_size=architecture.get("embedding"),
         dropout=architecture.get("dropout", 0.0),
     )
+
+
+def _width(backbone: nn.Module) -> int:
+    """Channels of the map that a timm backbone returns; some widen it behind `num_features`."""
+    width: Any = getattr(backbone, "head_hidden_size", None) or backbone.num_features
+    return int(width)

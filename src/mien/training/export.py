@@ -105,6 +105,8 @@ def _to_onnx(run: Run) -> onnx.ModelProto:
             )
     finally:
         logger.setLevel(level)
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program")
     model: onnx.ModelProto = program.model_proto
     # Traces and source paths of the exporting machine do not belong into a file that is shared.
     del model.metadata_props[:]

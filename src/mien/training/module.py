@@ -99,7 +99,7 @@ class Module(lightning.LightningModule):
 
     def __init__(self, network: Network, recipe: Recipe, *, steps_per_epoch: int) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         self.recipe = recipe
         self.steps_per_epoch = steps_per_epoch
         classes = network.classifier.out_features
@@ -129,9 +129,9 @@ class Module(lightning.LightningModule):
                 batch, alpha=self.recipe.mixup, seed=self.recipe.seed, step=self.global_step
             )
         outputs = self.network(batch.images)
-        total = outputs.logits.new_zeros(())
+        total: Tensor = outputs.logits.new_zeros(())
         for settings, term in zip(self.recipe.losses, self.terms, strict=True):
-            value = term(outputs, batch)
+            value: Tensor = term(outputs, batch)
             total = total + settings.weight * value
             self._add(settings.term, value)
         self._add("loss", total)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Iterable
 from importlib import resources
@@ -178,10 +179,8 @@ def _apply(tree: dict[str, Any], change: str) -> None:
         raise MienError(f"expected a YAML value after '=', got {change!r}") from None
     if isinstance(value, str):
         # YAML 1.1 reads 1e-3 as text; a number is what was meant.
-        try:
+        with contextlib.suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     *parents, last = key.split(".")
     node: Any = tree
     for part in parents:
