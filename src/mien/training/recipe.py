@@ -110,7 +110,8 @@ class Recipe(_Settings):
         metric = [loss.term for loss in self.losses if loss.term != "cross-entropy"]
         if self.mixup and metric:
             raise ValueError(
-                f"mixup has no single label for {', '.join(metric)}; set mixup to 0 or drop the term"
+                f"mixup has no single label for {', '.join(metric)}; "
+                "set mixup to 0 or drop the term"
             )
         if "cross-entropy" not in {loss.term for loss in self.losses}:
             raise ValueError(
