@@ -125,15 +125,21 @@ def _negatives(
 @torch.no_grad()
 def _nearest(embeddings: Tensor, centers: Tensor, own: Tensor, attention: Tensor | None) -> Tensor:
     """Index of the nearest other centre, ``(B,)``."""
-    distances = _distances(embeddings[:, None], centers, _over_classes(attention))
-    return distances.masked_fill(own, torch.inf).argmin(1)
+    distances = [_distances(embeddings, center, attention) for center in centers]
+    return torch.stack(distances, 1).masked_fill(own, torch.inf).argmin(1)
 
 
 @torch.no_grad()
 def _nearest_values(embeddings: Tensor, centers: Tensor, own: Tensor) -> Tensor:
     """Index of the other centre that is nearest in each dimension, ``(B, D)``."""
-    gaps = (embeddings[:, None] - centers).abs()
-    return gaps.masked_fill(own[..., None], torch.inf).argmin(1)
+    # One class at a time: classes are few, and (B, C, D) values are slower to make than to compare.
+    least = torch.full_like(embeddings, torch.inf)
+    chosen = torch.zeros_like(embeddings, dtype=torch.int64)
+    for k, center in enumerate(centers):
+        gaps = (embeddings - center).abs().masked_fill(own[:, k, None], torch.inf)
+        chosen.masked_fill_(gaps < least, k)
+        least = torch.minimum(least, gaps)
+    return chosen
 
 
 @torch.no_grad()
@@ -145,10 +151,6 @@ def _attended(embeddings: Tensor, attention: Tensor | None, ratio: float) -> Ten
     order = weights.argsort(dim=1, descending=True, stable=True)
     first = order[:, : round(ratio * embeddings.shape[1])]
     return torch.zeros_like(weights, dtype=torch.bool).scatter_(1, first, True)
-
-
-def _over_classes(attention: Tensor | None) -> Tensor | None:
-    return None if attention is None else attention[:, None]
 
 
 def _distances(rows: Tensor, centers: Tensor, attention: Tensor | None) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -154,13 +155,21 @@ def _active_shares(
     Positive for positive pairs, negative for negative pairs. A triplet is active when
     ``d(a, p) + threshold > d(a, n)``.
     """
-    infinity = float("inf")
-    reach = distances + threshold
-    near = torch.where(negatives, distances, infinity).sort(dim=1).values
-    far = torch.where(positives, reach, -infinity).sort(dim=1).values
-    beaten = torch.searchsorted(near, reach.contiguous())
-    batch = distances.shape[0]
-    beating = batch - torch.searchsorted(far, distances.contiguous(), right=True)
-    counts = torch.where(positives, beaten, torch.where(negatives, -beating, 0))
+    # A positive stands in its anchor's order at d + threshold, just before a negative at the very
+    # same place, whose hinge is zero. Then every count is a running sum along that order.
+    reach = torch.nextafter(distances + threshold, distances.new_tensor(-torch.inf))
+    order = _order(torch.where(positives, reach, distances))
+    beaten = negatives.gather(1, order).cumsum(1)
+    beating = positives.gather(1, order).cumsum(1) - positives.sum(1, keepdim=True)
+    counts = torch.empty_like(order)
+    beaten, beating = counts.scatter(1, order, beaten), counts.scatter_(1, order, beating)
+    counts = torch.where(positives, beaten, torch.where(negatives, beating, 0))
     total = torch.where(positives, beaten, 0).sum().clamp_min(1)
     return counts.to(distances.dtype) / total
+
+
+def _order(keys: Tensor) -> Tensor:
+    """Indices that sort each row; on a CPU by numpy, several times as fast as torch."""
+    if keys.device.type == "cpu":
+        return torch.from_numpy(np.argsort(keys.numpy(), axis=1))
+    return keys.argsort(dim=1)
