@@ -242,6 +242,12 @@ def test_degenerate_evaluations_make_whole_reports(case: str, tmp_path: Path) ->
     assert "nan" not in text.lower().split() and "None" not in text
 
 
+def test_reasons_speak_of_subjects() -> None:
+    report = evaluate(make(30, subjects=np.array(["me"] * 30)), draws=20)
+    for name in ("accuracy", "map_at_r"):
+        assert report["metrics"][name]["reason"] == "there is one subject, so nothing to resample"
+
+
 def test_a_single_class_is_warned_of() -> None:
     report = evaluate(make(12, **ONE_CLASS), draws=50)
     assert "contempt" in report["warnings"][0]

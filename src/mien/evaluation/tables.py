@@ -127,9 +127,12 @@ def confusion_table(report: Mapping[str, Any], names: Sequence[str]) -> str:
             for name, count, share in zip(names, counts, shares, strict=True)
         )
         rows.append(f'<tr><th scope="row">{escape(truth)}</th>{cells}</tr>')
+    # Names that would not fit over their columns are set upright.
+    tall = " tall" if len(names) > 9 or max(map(len, names)) > 10 else ""
     columns = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
     return (
-        '<div class="wide"><table class="confusion"><thead><tr><td class="corner">'
+        f'<div class="wide"><table class="confusion{tall}" style="--classes:{len(names)}">'
+        '<thead><tr><td class="corner">'
         f"<span>truth \u2193</span> <span>read as \u2192</span></td>{columns}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )

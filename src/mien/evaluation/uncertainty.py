@@ -41,6 +41,7 @@ def bootstrap_intervals(
     n: int,
     *,
     clusters: NDArray[Any] | None = None,
+    cluster_name: str = "cluster",
     draws: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -57,8 +58,8 @@ def bootstrap_intervals(
         From weights ``(B, n)`` to ``(B,)`` values by name; the plain value is its answer to ones.
     n
         Number of rows, at least 1.
-    clusters
-        ``(n,)`` cluster of each row (its subject), or None.
+    clusters, cluster_name
+        ``(n,)`` cluster of each row, or None, and what the reasons call one ("subject").
     draws, level, seed
         Number of draws, coverage in (0, 1), and the seed; the global generators are not touched.
 
@@ -82,7 +83,7 @@ def bootstrap_intervals(
     values = {name: float(value[0]) for name, value in statistics(np.ones((1, n))).items()}
     row_cluster = None if clusters is None else np.unique(clusters, return_inverse=True)[1]
     units = n if row_cluster is None else int(row_cluster.max()) + 1
-    unit = "row" if row_cluster is None else "cluster"
+    unit = "row" if row_cluster is None else cluster_name
     if units == 1:
         reason = f"there is one {unit}, so nothing to resample"
         return {name: _without_interval(value, reason) for name, value in values.items()}
