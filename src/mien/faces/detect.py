@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import weakref
 import zipfile
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,9 @@ _TILED_ABOVE = 1024
 _TILE_SIDE = 512
 _TILES_PER_SIDE = 8
 _TILE_OVERLAP = 0.25
+
+_TASK_FILE = "MediaPipe's face_landmarker.task"
+_YUNET_FILE = "YuNet's ONNX file"
 
 
 class Detector(Protocol):
@@ -108,14 +112,18 @@ class MediaPipeDetector:
                         output_facial_transformation_matrixes=True,
                     )
                 )
-            except (RuntimeError, ValueError) as error:
-                raise _no_model(path) from error
-            blank = self._picture(np.zeros((128, 128, 3), np.uint8))
-            self._finder.detect(blank)
+            except (RuntimeError, ValueError, FileNotFoundError) as error:
+                raise _no_model(path, _TASK_FILE) from error
+            # Once in a process it remarks on the place of a tensor in memory; let it be now.
+            for side in range(100, 1000, 100):
+                self._finder.detect(self._picture(np.zeros((side, side, 3), np.uint8)))
         self._met_a_face = False
+        self._close = weakref.finalize(self, _close_all, self._finder, self._landmarker)
 
     def __call__(self, image: UInt8Array) -> list[Face]:
         """The faces of an ``(H, W, 3)`` uint8 RGB image, largest first; landmarks are (478, 2)."""
+        if not self._close.alive:
+            raise ValueError("expected an open detector, got one that was closed")
         _check(image)
         height, width = image.shape[:2]
         longest = max(height, width)
@@ -181,9 +189,7 @@ class MediaPipeDetector:
 
     def close(self) -> None:
         """Release both models."""
-        with quiet_stderr():
-            self._finder.close()
-            self._landmarker.close()
+        self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -210,9 +216,7 @@ class YuNetDetector:
     def __init__(self, model: str | Path, *, min_score: float = 0.7) -> None:
         path = Path(model)
         if not path.is_file():
-            raise MienError(
-                f"expected YuNet's ONNX file, got {str(model)!r} where there is no file"
-            )
+            raise _no_model(path, _YUNET_FILE)
         with quiet_stderr():
             try:
                 self._net: Any = cv2.FaceDetectorYN.create(
@@ -220,7 +224,7 @@ class YuNetDetector:
                 )
                 self._net.detect(np.zeros((320, 320, 3), np.uint8))
             except cv2.error as error:
-                raise _no_model(path) from error
+                raise _no_model(path, _YUNET_FILE) from error
 
     def __call__(self, image: UInt8Array) -> list[Face]:
         """The faces of an ``(H, W, 3)`` uint8 RGB image, largest first; landmarks are (5, 2)."""
@@ -252,6 +256,17 @@ class YuNetDetector:
         self.close()
 
 
+def _close_all(*tasks: Any) -> None:
+    with quiet_stderr():
+        for task in tasks:
+            try:
+                task.close()
+            except RuntimeError:
+                # At the interpreter's end the thread that MediaPipe closes a task on is gone, and
+                # the task's __del__ would print a traceback; the memory goes with the process.
+                task._handle = None
+
+
 def pose_of(matrix: NDArray[np.float64]) -> Pose:
     """The pose in degrees from MediaPipe's ``(4, 4)`` face-to-camera matrix (x right, y up).
 
@@ -271,11 +286,12 @@ def _read_bundle(path: Path) -> tuple[bytes, bytes]:
         with zipfile.ZipFile(path) as bundle:
             return bundle.read("face_detector.tflite"), path.read_bytes()
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise _no_model(path) from error
+        raise _no_model(path, _TASK_FILE) from error
 
 
-def _no_model(path: Path) -> MienError:
-    return MienError(f"expected a face model, got {path.name!r}, which is missing or no such model")
+def _no_model(path: Path, wanted: str) -> MienError:
+    what = "a file that is none" if path.is_file() else "no file at that place"
+    return MienError(f"expected {wanted}, got {what}: check {str(path)!r}")
 
 
 def _score_at(box: Box, found: list[tuple[Box, float]]) -> float:

@@ -48,8 +48,8 @@ def load_image(
     """An upright ``(H, W, 3)`` uint8 RGB image from a path, bytes, a binary stream or an array.
 
     EXIF orientation is applied; transparency is laid on white; of an animation the first frame
-    is taken. 16-bit values are divided by 257; 32-bit and float pictures are taken as [0, 1]
-    where they fit that range, else stretched from their least to their greatest value.
+    is taken. 16-bit values are divided by 257; 32-bit integers count as 8 or 16 bits where they
+    fit, floats as [0, 1], and others are stretched from their least to their greatest value.
     ``max_pixels`` is compared with the file's header before anything is decoded.
 
     An array is ``(H, W)`` grey, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA: uint8, uint16 or float
@@ -140,12 +140,12 @@ def _to_rgb(image: Image.Image) -> UInt8Array:
 
 
 def _stretched(values: NDArray[Any]) -> NDArray[Any]:
-    """Wide pixels as uint16 or as floats in [0, 1], by the range that they use."""
+    """32-bit pixels in a narrower type or as floats in [0, 1], by the range that they use."""
     if not np.isfinite(values).all():
         raise MienError("expected finite pixel values, got infinite or missing ones in this file")
     low, high = values.min(), values.max()
     if values.dtype.kind in "iu" and low >= 0 and high <= 65535:
-        return values.astype(np.uint16)
+        return values.astype(np.uint8 if high <= 255 else np.uint16)
     if low >= 0 and high <= 1:
         return values.astype(np.float64)
     scaled: NDArray[np.float64] = (values - float(low)) / max(float(high) - float(low), 1e-12)

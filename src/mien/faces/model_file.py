@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
-import tempfile
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -83,12 +82,14 @@ def _download(target: Path) -> None:
             f"expected MediaPipe's face model with sha256 {FACE_MODEL_SHA256[:12]}, got a download "
             f"with {found[:12]}; {_HOW_TO_GET_IT}"
         )
+    partial = target.with_suffix(f".{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as partial:
-            partial.write(content)
-        os.replace(partial.name, target)
+        partial.write_bytes(content)
+        partial.replace(target)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise MienError(
             f"expected to store MediaPipe's face model in {target.parent}, got {error.strerror}; "
             f"{_HOW_TO_GET_IT}"

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 
 from mien.schema import MienError
@@ -18,6 +19,9 @@ _MISSING = re.compile(r"(\S+\.so[.\d]*): cannot open shared object file")
 _CHATTER = re.compile(
     rb"WARNING: All log messages|WARNING: Logging before|INFO: |[IW]\d{4} |\[ ?(INFO|WARN)"
 )
+
+# Two redirections that overlap would restore each other's.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -42,13 +46,15 @@ def quiet_stderr() -> Iterator[None]:
     Neither glog's nor absl's environment settings silence MediaPipe 1.2, and its Python API has
     no switch. The redirection is process-wide, so it is meant for the moment of creation only.
     """
-    try:
-        sys.stderr.flush()
-        saved = os.dup(2)
-    except (OSError, ValueError, AttributeError):  # no stderr at all: nothing to hold back
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_ONE_AT_A_TIME)
+        try:
+            sys.stderr.flush()
+            held = stack.enter_context(tempfile.TemporaryFile())
+            saved = os.dup(2)
+        except (OSError, ValueError, AttributeError):  # no stderr or no room: hold nothing back
+            yield
+            return
         os.dup2(held.fileno(), 2)
         try:
             yield

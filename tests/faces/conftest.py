@@ -1,0 +1,36 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage import data
+
+from mien.faces.detect import MediaPipeDetector
+from mien.schema import Face, UInt8Array
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> UInt8Array:
+    return np.asarray(data.astronaut(), np.uint8)
+
+
+@pytest.fixture(scope="session")
+def detector() -> Iterator[MediaPipeDetector]:
+    with MediaPipeDetector() as detector:
+        yield detector
+
+
+@pytest.fixture(scope="session")
+def face(detector: MediaPipeDetector, astronaut: UInt8Array) -> Face:
+    (face,) = detector(astronaut)
+    return face
+
+
+@pytest.fixture(scope="session")
+def yunet_file() -> Path:
+    path = Path(__file__).parents[2] / ".." / "shared" / "models" / "yunet.onnx"
+    if not path.is_file():
+        pytest.skip(
+            "YuNet's ONNX file is not shipped; expected it in shared/models by the checkout"
+        )
+    return path

