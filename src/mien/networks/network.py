@@ -70,18 +70,28 @@ class Network(nn.Module):
 
 
 class Predictions(nn.Module):
-    """The network as it is exported: images in, calibrated probabilities and unit embedding out."""
+    """The network as it is exported: images in, calibrated probabilities and unit embedding out.
 
-    def __init__(self, network: Network, temperature: float) -> None:
+    With ``mirror`` the logits and embeddings of an image and of its mirror image are averaged: a
+    little more accurate, since a face's expression has no side, at twice the time.
+    """
+
+    def __init__(self, network: Network, temperature: float, *, mirror: bool = False) -> None:
         super().__init__()
         self.network = network
         self.temperature = temperature
+        self.mirror = mirror
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, 3, S, S)`` -> probabilities ``(B, classes)``, embedding ``(B, D)`` of length 1."""
-        outputs = self.network(images)
-        probabilities = functional.softmax(outputs.logits / self.temperature, dim=1)
-        return probabilities, functional.normalize(outputs.embedding, dim=1)
+        _, embedding, logits = self.network(images)
+        if self.mirror:
+            _, mirrored, mirrored_logits = self.network(images.flip(3))
+            embedding = functional.normalize(embedding, dim=1)
+            embedding = embedding + functional.normalize(mirrored, dim=1)
+            logits = (logits + mirrored_logits) / 2
+        probabilities = functional.softmax(logits / self.temperature, dim=1)
+        return probabilities, functional.normalize(embedding, dim=1)
 
 
 def build_network(architecture: Mapping[str, Any], *, weights: str | None = None) -> Network:

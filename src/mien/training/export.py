@@ -35,6 +35,7 @@ def export(
     name: str | None = None,
     card: str = "",
     int8: bool = False,
+    mirror: bool = False,
     abstain_below: float | None = None,
 ) -> dict[str, Any]:
     """Write ``run`` to ``out`` (``.onnx``) and return the metadata that the file carries.
@@ -42,13 +43,15 @@ def export(
     Input ``input`` ``(B, 3, S, S)`` float32 as :func:`mien.faces.tensors.to_tensor` makes it;
     outputs ``probabilities`` ``(B, C)`` and ``embedding`` ``(B, D)``. ``int8`` stores convolution
     and linear weights as int8 with a scale per output channel (a quarter of the size; they are
-    unpacked when the model is loaded, so speed stays the same). Before the file gets its name,
+    unpacked when the model is loaded, so speed stays the same). ``mirror`` averages over the image
+    and its mirror image. Before the file gets its name,
     onnxruntime must give the network's probabilities on 16 random images within 1e-4 (0.05 with
     int8); otherwise :class:`MienError`.
     """
     out = Path(out)
     if out.suffix != ".onnx":
         raise MienError(f"expected a file name ending in .onnx, got {out}")
+    run.model.mirror = mirror
     model = _to_onnx(run)
     if int8:
         _pack_weights(model)
@@ -67,6 +70,7 @@ def export(
         "selected_on": run.info.get("selected_on", {}),
         "created": datetime.now(UTC).date().isoformat(),
         "created_with": f"mien {metadata.version('mien')}",
+        "mirror": mirror,
         "weights": "int8 per output channel" if int8 else "float32",
         "parity": parity,
     }
