@@ -40,6 +40,10 @@ def test_equals_the_plain_formula_bit_for_bit(
     assert tensor.dtype == np.float32
     assert tensor.flags.c_contiguous
     np.testing.assert_array_equal(tensor, naive(batch, preprocessing))
+    adjacent = to_tensor(batch, preprocessing, channels_last=True)
+    assert adjacent.dtype == np.float32
+    assert adjacent.transpose(0, 2, 3, 1).flags.c_contiguous
+    np.testing.assert_array_equal(adjacent, tensor)
 
 
 def test_a_single_crop_is_a_batch_of_one() -> None:
@@ -54,9 +58,9 @@ def test_a_single_crop_is_a_batch_of_one() -> None:
 def test_any_memory_layout_gives_the_same() -> None:
     preprocessing = Preprocessing(size=32)
     batch = crops(2, 64)[:, ::2, ::-2]
-    np.testing.assert_array_equal(
-        to_tensor(batch, preprocessing), to_tensor(np.ascontiguousarray(batch), preprocessing)
-    )
+    expected = to_tensor(np.ascontiguousarray(batch), preprocessing)
+    np.testing.assert_array_equal(to_tensor(batch, preprocessing), expected)
+    np.testing.assert_array_equal(to_tensor(batch, preprocessing, channels_last=True), expected)
 
 
 def test_one_worked_number() -> None:
