@@ -139,33 +139,30 @@ def _hardest(rows: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor
 
 def _all(rows: Tensor, labels: Tensor, threshold: Tensor) -> Tensor:
     """All valid triplets of ``rows`` (B, D) in quadratic memory."""
-    positives, negatives = pair_masks(labels)
     distances = squared_distances(rows)
-    shares = _active_shares(distances.detach(), positives, negatives, threshold)
-    # Over the active triplets the hinge is linear, so the mean is one weighted sum of distances.
-    return (distances * shares).sum() + threshold * (shares.clamp_min(0).sum())
+    counts, total = _active(distances.detach(), labels, threshold)
+    # Over the active triplets the hinge is linear, so their sum is a weighted sum of distances.
+    return ((distances * counts).sum() + threshold * total) / total.clamp_min(1)
 
 
 @torch.no_grad()
-def _active_shares(
-    distances: Tensor, positives: Tensor, negatives: Tensor, threshold: Tensor
-) -> Tensor:
-    """In how many active triplets each pair stands, ``(B, B)``, over the number of triplets.
+def _active(distances: Tensor, labels: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
+    """In how many active triplets each pair stands, ``(B, B)``, and how many there are.
 
-    Positive for positive pairs, negative for negative pairs. A triplet is active when
+    A positive pair counts upwards, a negative pair downwards. A triplet is active when
     ``d(a, p) + threshold > d(a, n)``.
     """
+    positives, negatives = pair_masks(labels)
     # A positive stands in its anchor's order at d + threshold, just before a negative at the very
-    # same place, whose hinge is zero. Then every count is a running sum along that order.
+    # same place, whose hinge is zero; the anchor itself stands first.
     reach = torch.nextafter(distances + threshold, distances.new_tensor(-torch.inf))
-    order = _order(torch.where(positives, reach, distances))
-    beaten = negatives.gather(1, order).cumsum(1)
-    beating = positives.gather(1, order).cumsum(1) - positives.sum(1, keepdim=True)
-    counts = torch.empty_like(order)
-    beaten, beating = counts.scatter(1, order, beaten), counts.scatter_(1, order, beating)
-    counts = torch.where(positives, beaten, torch.where(negatives, beating, 0))
-    total = torch.where(positives, beaten, 0).sum().clamp_min(1)
-    return counts.to(distances.dtype) / total
+    order = _order(torch.where(negatives, distances, reach).fill_diagonal_(-torch.inf))
+    away = negatives.gather(1, order)
+    beaten = away.cumsum(1, dtype=distances.dtype)
+    place = torch.arange(len(labels), dtype=distances.dtype, device=labels.device)
+    beating = place - beaten - positives.sum(1, keepdim=True)
+    counts = torch.empty_like(distances).scatter_(1, order, torch.where(away, beating, beaten))
+    return counts, counts.clamp_min(0).sum()
 
 
 def _order(keys: Tensor) -> Tensor:
