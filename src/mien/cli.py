@@ -14,58 +14,58 @@ from typing import Annotated, Any
 
 import typer
 
+from mien import __version__
+from mien.exits import ExplainedCommands
 from mien.schema import MienError, Preprocessing
 
 app = typer.Typer(
     name="mien",
+    cls=ExplainedCommands,
     help="Read affect from faces: expressions in photos, and models of your own.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Detector = Annotated[
+    Path | None, typer.Option(metavar="YUNET.onnx", help="Find (small) faces with this YuNet.")
+]
 
 
 def main() -> None:
-    """The entry point: errors of use become one sentence on stderr and exit code 2."""
-    try:
-        app()
-    except MienError as error:
-        _fail(str(error))
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in _TRAIN_PACKAGES:
-            raise
-        _fail(f'this command needs {error.name}; install it with: pip install "mien[train]"')
-    except KeyboardInterrupt:
-        print("mien: interrupted", file=sys.stderr)
-        sys.exit(130)
+    """The entry point of the command ``mien``."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name, or a terminal's alphabet, must not end a run.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="mien")
 
 
-_TRAIN_PACKAGES = {
-    "lightning",
-    "matplotlib",
-    "onnx",
-    "onnxscript",
-    "pytorch_metric_learning",
-    "safetensors",
-    "scipy",
-    "sklearn",
-    "timm",
-    "torch",
-}
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"mien {__version__}")
+        raise typer.Exit
 
 
-def _fail(message: str) -> None:
-    print(f"mien: {message}", file=sys.stderr)
-    sys.exit(2)
+@app.callback()
+def _start(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
 def predict(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Photos, folders, or - for a list.")
+        list[str], typer.Argument(metavar="INPUT", help="Photos, folders, or - for a list.")
     ],
     model: Annotated[str, typer.Option(help="A shipped model's name or an ONNX file.")] = "fer",
     out: Annotated[
@@ -75,15 +75,12 @@ def predict(
         Path | None, typer.Option(metavar="DIR", help="Write the photos with boxes and bars here.")
     ] = None,
     tight: Annotated[
-        bool, typer.Option(help="Every image is a tight face crop; look for no faces.")
+        bool, typer.Option("--tight", help="Images are tight face crops; look for no faces.")
     ] = False,
-    detector: Annotated[
-        Path | None,
-        typer.Option(metavar="YUNET.onnx", help="Find (small) faces with this YuNet model."),
-    ] = None,
+    detector: Detector = None,
     as_json: Json = False,
 ) -> None:
-    """Read the expressions in photos; every input gives at least one row."""
+    """Read the expressions in photos. Every input gives at least one row."""
     from mien.faces.detect import YuNetDetector
     from mien.inference.photos import predict_photos
     from mien.inference.predictor import Predictor
@@ -97,10 +94,9 @@ def predict(
             annotate=annotate,
             tight=tight,
             show=None if out or as_json else sys.stdout,
+            show_json=sys.stdout if as_json else None,
         )
-    if as_json:
-        _print_json(summary)
-    elif out or annotate:
+    if (out or annotate) and not as_json:
         counts = ", ".join(f"{n} {status}" for status, n in summary["rows"].items())
         places = " and ".join(str(place) for place in (out, annotate) if place)
         print(f"{counts}; written to {places}")
@@ -124,78 +120,114 @@ def prepare(
         float | None, typer.Option(help="More context around the face, 0.1 a tenth (0).")
     ] = None,
     tight: Annotated[
-        bool, typer.Option(help="Images are tight face crops; look for no faces.")
+        bool, typer.Option("--tight", help="Images are tight face crops; look for no faces.")
     ] = False,
+    detector: Detector = None,
     classes: Annotated[
-        str | None, typer.Option(help="Class names of numeric labels, in order: a,b,c.")
+        str | None, typer.Option(help="Names of numeric labels: a,b,c from 0, or 1=a,2=b.")
     ] = None,
+    valid_from_train: Annotated[
+        float,
+        typer.Option(metavar="SHARE", min=0, max=0.9, help="Make a split valid of train, 0.1."),
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Of the splits that are made.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Processes (default: one a core).")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a dataset folder from a corpus; run again after an interruption to go on."""
-    from pydantic import ValidationError
+    """Make a dataset folder from a corpus. After an interruption, the same command goes on."""
+    from functools import partial
 
-    from mien.data.corpora import corpus_of
+    from mien.data.prepare import left_out_table
     from mien.data.prepare import prepare as prepare_dataset
+    from mien.faces.detect import MediaPipeDetector, YuNetDetector
 
-    if like:
-        from mien.evaluate import open_model
-
-        settings = open_model(like).preprocessing.model_dump()
-    else:
-        settings = {"colour": corpus_of(corpus).colour}
-    asked = {"size": size, "colour": colour, "margin": margin}
-    settings |= {key: value for key, value in asked.items() if value is not None}
-    try:
-        preprocessing = Preprocessing.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise MienError(
-            f"--{first['loc'][0]}: {first['msg'].lower()}, got {first['input']!r}"
-        ) from None
     result = prepare_dataset(
         corpus,
         source,
         out,
-        preprocessing=preprocessing,
+        preprocessing=_preprocessing(corpus, like, size=size, colour=colour, margin=margin),
         tight=tight,
-        classes=tuple(classes.split(",")) if classes else None,
+        classes=classes.split(",") if classes else None,
+        seed=seed,
+        valid_from_train=valid_from_train,
         workers=workers,
+        detector=partial(YuNetDetector, detector) if detector else MediaPipeDetector,
     )
     if as_json:
         _print_json(result.dataset.info)
         return
-    _print_table("left out", ("reason", "rows"), sorted(result.left_out.items()))
+    counts = [
+        (split, name, count)
+        for split, by_class in result.dataset.info["counts"].items()
+        for name, count in by_class.items()
+    ]
+    _print_table(("split", "class", "faces"), counts)
+    _print_table(("left out, because", "rows"), left_out_table(result.dataset))
     print(f"{len(result.dataset)} faces in {out}")
 
 
+def _preprocessing(corpus: str, like: str | None, **asked: Any) -> Preprocessing:
+    from pydantic import ValidationError
+
+    from mien.data.corpora import corpus_of
+
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if like:
+        from mien.evaluate import open_model
+
+        if asked:
+            raise MienError(
+                f"expected either --like or --{' and --'.join(asked)}, got both; leave one out"
+            )
+        return open_model(like).preprocessing
+    try:
+        return Preprocessing.model_validate({"colour": corpus_of(corpus).colour} | asked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise MienError(f"--{first['loc'][0]}: {first['msg']}, got {first['input']!r}") from None
+
+
 @app.command()
-def corpora() -> None:
-    """List the corpora that `mien prepare` can read, with the layout each expects."""
-    from mien.data.corpora import describe
+def corpora(as_json: Json = False) -> None:
+    """List the corpora that `mien prepare` reads, and their layouts."""
+    from mien.data.corpora import CORPORA, describe
 
-    print(describe())
+    if as_json:
+        keys = ("description", "layout", "terms")
+        _print_json({c.name: {key: getattr(c, key) for key in keys} for c in CORPORA.values()})
+    else:
+        print(describe())
 
 
 @app.command()
-def recipes() -> None:
+def recipes(as_json: Json = False) -> None:
     """List the recipes that come with mien."""
     from mien.training.recipe import load_recipe, recipe_names
 
-    for name in recipe_names():
-        recipe = load_recipe(name)
-        print(f"{name}\n  {recipe.about}\n  paper: {recipe.paper}\n  expect: {recipe.expect}\n")
+    found = [load_recipe(name) for name in recipe_names()]
+    if as_json:
+        _print_json({recipe.name: recipe.model_dump(mode="json") for recipe in found})
+        return
+    for recipe in found:
+        print(
+            f"{recipe.name}\n  {recipe.about}\n  paper: {recipe.paper}\n  expect: {recipe.expect}\n"
+        )
 
 
 @app.command()
-def models() -> None:
+def models(as_json: Json = False) -> None:
     """List the models that come with mien."""
     from mien.inference.model import read_metadata, shipped_models
 
-    for name, path in shipped_models().items():
-        info = read_metadata(path)
+    found = {name: (path, read_metadata(path)) for name, path in shipped_models().items()}
+    if as_json:
+        _print_json({name: info.model_dump(mode="json") for name, (_, info) in found.items()})
+        return
+    for name, (path, info) in found.items():
         print(f"{name}  ({path.stat().st_size / 1e6:.1f} MB, {', '.join(info.label_space.names)})")
         print(f"  {info.terms}\n")
+    if not found:
+        print("no model comes with this installation; `mien export` makes one of a run")
 
 
 @app.command()
@@ -206,20 +238,20 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe.")
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with a killed run.")] = False,
-    threads: Annotated[int | None, typer.Option(help="CPU threads (default: all).")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed run.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a recipe on a dataset; the epoch kept is the best on the split valid."""
+    """Train a recipe on a dataset. The epoch kept is the best on the split valid."""
     from mien.data.dataset import Dataset
     from mien.training.fit import fit
     from mien.training.recipe import load_recipe
 
     def show(line: dict[str, Any]) -> None:
         values = "  ".join(f"{name} {value:.4f}" for name, value in line["valid"].items())
+        loss, seconds = line["train"]["loss"], line["seconds"]
         print(
-            f"epoch {line['epoch']}  loss {line['train']['loss']:.4f}  {values}  "
-            f"{line['seconds']:.0f} s",
+            f"epoch {line['epoch']}  loss {loss:.4f}  {values}  {seconds:.0f} s",
             file=sys.stderr,
             flush=True,
         )
@@ -227,10 +259,10 @@ def train(
     settings = load_recipe(recipe, changes or [])
     run = fit(settings, Dataset.open(data), out, resume=resume, threads=threads, on_epoch=show)
     document = json.loads((run / "model.json").read_text("utf-8"))
+    chosen = document["selected_on"]
     if as_json:
-        _print_json({"run": str(run), "epoch": document["epoch"], **document["selected_on"]})
+        _print_json({"run": str(run), "epoch": document["epoch"], **chosen})
     else:
-        chosen = document["selected_on"]
         print(
             f"{run}: epoch {document['epoch']} is best on valid, "
             f"{chosen['metric']} {chosen[chosen['metric']]:.4f}"
@@ -250,7 +282,7 @@ def evaluate(
     ] = "majority",
     as_json: Json = False,
 ) -> None:
-    """Write report.json and report.html: metrics with intervals, confusions, mistakes."""
+    """Measure a run or a model. Writes report.json and report.html."""
     from mien.evaluate import evaluate_model
 
     folder = out or (Path(model) / "report" if Path(model).is_dir() else Path("report"))
@@ -258,16 +290,11 @@ def evaluate(
     if as_json:
         _print_json(report)
         return
-    rows = [
-        (
-            name,
-            f"{m['value']:.4f}",
-            f"{m['low']:.4f} to {m['high']:.4f}" if m["low"] is not None else "",
-        )
-        for name, m in report["metrics"].items()
-        if m["value"] is not None
-    ]
-    _print_table(f"{split}, {report['n']} faces, rule {rule}", ("metric", "value", "95 %"), rows)
+    _print_metrics(f"{split}, {report['n']:,} faces, rule {rule}", report["metrics"])
+    for name, other in report["other_rules"].items():
+        _print_metrics(f"{split}, {other['n']:,} faces, rule {name}", other["metrics"])
+    for warning in report["warnings"]:
+        print(f"note: {warning}")
     print(f"report: {page}")
 
 
@@ -278,6 +305,9 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="Store weights as int8: a quarter of the size.")
     ] = False,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Average over the face and its mirror image.")
+    ] = False,
     name: Annotated[
         str | None, typer.Option(help="The model's name (default: the file's).")
     ] = None,
@@ -285,11 +315,13 @@ def export(
         Path | None, typer.Option(help="A model card in Markdown to carry along.")
     ] = None,
     abstain_below: Annotated[
-        float | None, typer.Option(help="Confidence under which the model abstains.")
+        float | None,
+        typer.Option(min=0, max=1, help="Confidence under which the model abstains."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write one ONNX file that describes itself, after checking that it equals the network."""
+    """Write a run as one ONNX file, and check it."""
+    text = _read_text(card) if card else ""
     from mien.training.export import export as export_run
     from mien.training.run import load_run
 
@@ -297,8 +329,9 @@ def export(
         load_run(run),
         out,
         name=name,
-        card=card.read_text("utf-8") if card else "",
+        card=text,
         int8=int8,
+        mirror=mirror,
         abstain_below=abstain_below,
     )
     if as_json:
@@ -310,25 +343,44 @@ def export(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Where to write.")] = Path("demo-output"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("demo-output"),
 ) -> None:
-    """Show everything once: predict a photo, then prepare, train, evaluate, export, predict."""
+    """Show every stage once, on a photo and on toy faces."""
     from mien.demo import run_demo
 
     run_demo(out)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise MienError(f"expected text in UTF-8, got {path}; save it as that") from None
 
 
 def _print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def _print_metrics(title: str, metrics: dict[str, dict[str, Any]]) -> None:
+    rows = [
+        (
+            name,
+            f"{m['value']:.4f}",
+            "" if m["low"] is None else f"{m['low']:.4f} to {m['high']:.4f}",
+        )
+        for name, m in metrics.items()
+        if m["value"] is not None
+    ]
+    _print_table((title, "value", "95 % interval"), rows)
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Columns side by side and a blank line; nothing where there are no rows."""
     if not rows:
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*header, title=title, title_justify="left", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    Console().print(table)
+    cells = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        print("  ".join(map(str.ljust, row, widths)).rstrip())
+    print()

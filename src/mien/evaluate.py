@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +15,6 @@ from numpy.typing import NDArray
 from mien import __version__
 from mien.data.dataset import Dataset
 from mien.data.targets import RULES, Targets, make_targets
-from mien.evaluation.report import Evaluation, evaluate, write_report
 from mien.labels import LabelSpace
 from mien.schema import FloatArray, MienError, Preprocessing, UInt8Array
 
@@ -64,21 +65,25 @@ def evaluate_model(
     """Evaluate a run or a model on a split of a dataset; (content of report.json, the page).
 
     ``rule`` says how votes become the label; where a dataset has votes, the other rule's metrics
-    are in the report as well. Raises :class:`MienError` when the dataset's classes or crops do
-    not fit the model's.
+    are in the report as well. Memory does not grow with the crops. Raises :class:`MienError` when
+    the dataset's classes or crops do not fit the model's.
     """
+    # Here, so that a model can be opened without what metrics and plots need.
+    from mien.evaluation.report import Evaluation, evaluate, write_report
+
     if rule not in (rules := [name for name in RULES if name != "distribution"]):
         raise MienError(f"expected a rule for labels ({', '.join(rules)}), got {rule!r}")
     model, dataset = open_model(run_or_model), Dataset.open(data)
     rows = dataset.split_indices(split)
-    carry, warnings = _class_carrier(model.label_space, dataset)
-    to_model_crops, crop_warning = _crop_carrier(model.preprocessing, dataset)
+    carry, class_warnings = _class_carrier(model.label_space, dataset)
+    to_model_crops, crop_warnings = _crop_carrier(model.preprocessing, dataset, run_or_model)
     parts = [
         model.predict(to_model_crops(dataset.crops[rows[start : start + _CHUNK]]))
-        for start in range(0, len(rows), _CHUNK)
+        for start in _with_progress(range(0, len(rows), _CHUNK))
     ]
     targets = {name: make_targets(dataset, name) for name in rules}
     subjects = dataset.subjects
+    command = ["mien", "evaluate", str(run_or_model), "--data", str(data), "--split", split]
     evaluation = Evaluation(
         ids=dataset.column("id")[rows],
         targets=targets[rule].labels[rows],
@@ -87,30 +92,48 @@ def evaluate_model(
         label_space=dataset.label_space,
         split=split,
         rule=rule,
-        subjects=(
-            None
-            if subjects is None
-            else np.array([subject or "" for subject in subjects[rows]], dtype=str)
-        ),
+        subjects=None if subjects is None else subjects[rows],
         votes=_class_votes(dataset, rows),
-        crops=dataset.crops[rows],
+        crops=_CropsOf(dataset, rows),
         provenance={
             "model": model.name,
             "dataset": str(dataset.info.get("corpus", dataset.folder.name)),
             "terms": f"Model: {model.terms} Dataset: {dataset.terms}",
             "folder": str(data),
             "crops": dataset.preprocessing.hash,
-            "command": shlex.join(
-                ["mien", "evaluate", str(run_or_model), "--data", str(data), "--split", split]
-            ),
+            "command": shlex.join([*command, "--rule", rule]),
             "version": f"mien {__version__}",
         },
         left_out=_left_out(rows, targets[rule]),
-        warnings=[*warnings, *crop_warning],
+        warnings=[*class_warnings, *crop_warnings],
     )
     others = {name: made.labels[rows] for name, made in targets.items() if name != rule}
     report = evaluate(evaluation, other_targets=others if dataset.votes is not None else None)
     return report, write_report(evaluation, report, out)
+
+
+@dataclass(frozen=True)
+class _CropsOf:
+    """Some rows' crops, read one by one when a picture is wanted."""
+
+    dataset: Dataset
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> UInt8Array:
+        return self.dataset.crops[self.rows[index]]
+
+
+def _with_progress(starts: range) -> Iterable[int]:
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(
+        starts, "evaluate", console=console, transient=True, disable=not sys.stderr.isatty()
+    )
 
 
 def _class_carrier(
@@ -143,7 +166,7 @@ def _class_carrier(
 
 
 def _crop_carrier(
-    wanted: Preprocessing, dataset: Dataset
+    wanted: Preprocessing, dataset: Dataset, model: str | Path
 ) -> tuple[Callable[[UInt8Array], UInt8Array], list[str]]:
     """How the dataset's crops become the model's; pixels are normalised later, by the model."""
     made = dataset.preprocessing
@@ -154,9 +177,11 @@ def _crop_carrier(
             "The dataset's crops are in colour and the model reads grey ones: they were "
             "converted; crops that were prepared in grey can differ by one grey level."
         ]
+    # How pixels are normalised is the model's alone, and no difference to name.
+    made = made.model_copy(update={"mean": wanted.mean, "std": wanted.std})
     raise MienError(
-        f"the dataset's crops ({made.hash}) are not cut as the model's ({wanted.hash}): "
-        f"{made.differences(wanted)}; prepare the dataset again with --like and the model"
+        f"expected crops as the model reads them ({wanted.hash}), got a dataset with others: "
+        f"{made.differences(wanted)}; prepare it again with --like {shlex.quote(str(model))}"
     )
 
 
@@ -176,5 +201,5 @@ def _class_votes(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]
 
 def _left_out(rows: NDArray[np.int64], targets: Targets) -> dict[str, int]:
     missing = int((targets.labels[rows] < 0).sum())
-    reason = next(iter(targets.left_out), "no label")
-    return {reason: missing} if missing else {}
+    # Targets count their reasons over all splits; where there are two, either may be a row's.
+    return {" or ".join(targets.left_out): missing} if missing else {}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import Any, TextIO
 
 from mien.inference.annotate import annotate_file
 from mien.inference.predictor import Predictor
 from mien.inference.stream import predict_files
-from mien.inference.table import write_table
+from mien.inference.table import table_row, write_table
 from mien.schema import MienError, Prediction, Status
 
 
@@ -24,19 +25,39 @@ def predict_photos(
     annotate: str | os.PathLike[str] | None = None,
     tight: bool = False,
     show: TextIO | None = None,
+    show_json: TextIO | None = None,
 ) -> dict[str, Any]:
-    """Predict files and folders; write a table, annotated pictures and lines for a reader.
+    """Predict files and folders; write a table, annotated pictures and what a reader wants.
 
-    ``out`` is the table's file and ``annotate`` a folder that gets one picture for each readable
-    photo, under its path with separators as ``__`` where names repeat. ``show`` gets a line a
-    face. Memory does not grow with the number of photos. Returns ``{"rows": {status: count},
-    "table": ..., "annotated": ...}``.
+    Parameters
+    ----------
+    predictor, inputs, tight
+        As for :func:`~mien.inference.stream.predict_files`.
+    out
+        The table's file, as for :func:`~mien.inference.table.write_table`.
+    annotate
+        A folder that gets one picture for each readable photo, under the photo's name; where
+        names repeat, the names of the folders above stand before it.
+    show, show_json
+        Streams that get a line a face, or the table's rows as one JSON array, while it goes on.
+
+    Memory does not grow with the number of photos. Returns ``{"rows": {status: count},
+    "table": ..., "annotated": ...}``. Raises :class:`~mien.schema.MienError` where something
+    cannot be written, and for an ``annotate`` folder in which photos to read lie.
     """
+    inputs = list(inputs)
+    folder = None if annotate is None else Path(annotate)
+    if folder is not None:
+        _refuse_folder_of_photos(folder, inputs)
     predictions = predict_files(predictor, inputs, tight=tight)
-    if annotate is not None:
-        predictions = _annotating(predictions, Path(annotate))
+    if folder is not None:
+        predictions = _annotating(predictions, folder)
     if show is not None:
         predictions = _showing(predictions, show)
+    if show_json is not None:
+        predictions = _showing_json(predictions, predictor, show_json)
+    if (show or show_json) is None and sys.stderr.isatty():
+        predictions = _with_progress(predictions)
     if out is not None:
         counts: Counter[Status] = write_table(predictions, out, predictor.info)
     else:
@@ -44,22 +65,54 @@ def predict_photos(
     return {
         "rows": {status.value: counts[status] for status in Status if counts[status]},
         "table": None if out is None else str(out),
-        "annotated": None if annotate is None else str(annotate),
+        "annotated": None if folder is None else str(folder),
     }
+
+
+def _refuse_folder_of_photos(folder: Path, inputs: Iterable[str]) -> None:
+    """Annotated pictures must not replace photos, nor be the photos of the next run."""
+    target = folder.resolve()
+    for given in inputs:
+        source = Path(given).resolve()
+        inside = source.is_dir() and folder.is_dir() and target.is_relative_to(source)
+        if inside or (source.is_file() and source.parent == target):
+            raise _holds_photos(folder)
+
+
+def _holds_photos(folder: Path) -> MienError:
+    return MienError(
+        f"expected a folder of their own for annotated pictures, got {str(folder)!r}, which is "
+        "searched for photos; choose one outside, or a new one"
+    )
 
 
 def _annotating(predictions: Iterable[Prediction], folder: Path) -> Iterator[Prediction]:
     taken: set[str] = set()
-    for source, faces in groupby(predictions, key=lambda prediction: prediction.source):
-        found = list(faces)
-        if found[0].status is not Status.UNREADABLE:
+    target = folder.resolve()
+    for faces in _by_photo(predictions):
+        source = faces[0].source
+        if faces[0].status is not Status.UNREADABLE:
+            if Path(source).resolve().parent == target:
+                raise _holds_photos(folder)
             # A photo that is taken away in between only loses its picture, not its rows.
             try:
-                annotate_file(source, found, folder / _picture_name(source, taken))
+                annotate_file(source, faces, folder / _picture_name(source, taken))
             except MienError:
                 if Path(source).exists():
                     raise
-        yield from found
+        yield from faces
+
+
+def _by_photo(predictions: Iterable[Prediction]) -> Iterator[list[Prediction]]:
+    """The predictions of one photo after the other, also where a photo was given twice."""
+    faces: list[Prediction] = []
+    for prediction in predictions:
+        if faces and prediction.index == 0:
+            yield faces
+            faces = []
+        faces.append(prediction)
+    if faces:
+        yield faces
 
 
 def _picture_name(source: str, taken: set[str]) -> str:
@@ -83,5 +136,27 @@ def _showing(predictions: Iterable[Prediction], show: TextIO) -> Iterator[Predic
                 text = f"abstained ({prediction.reason}); would say {text}"
         else:
             text = f"{prediction.status.value}: {prediction.reason}"
-        print(f"{prediction.source}  face {prediction.index}  {text}", file=show)
+        which = f"  face {prediction.index}" if prediction.face else ""
+        line = f"{prediction.source}{which}  {text}"
+        # A file name need not be valid text.
+        print(line.encode("utf-8", "backslashreplace").decode(), file=show)
         yield prediction
+
+
+def _showing_json(
+    predictions: Iterable[Prediction], predictor: Predictor, show: TextIO
+) -> Iterator[Prediction]:
+    before = "["
+    for prediction in predictions:
+        row = json.dumps(table_row(prediction, predictor.info), ensure_ascii=False)
+        print(f"{before}\n{row}", end="", file=show)
+        before = ","
+        yield prediction
+    print("\n]" if before == "," else "[]", file=show)
+
+
+def _with_progress(predictions: Iterable[Prediction]) -> Iterable[Prediction]:
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(predictions, "predict", total=None, console=Console(stderr=True), transient=True)

@@ -69,7 +69,7 @@ def write_table(
     def counted() -> Iterator[Row]:
         for prediction in predictions:
             counts[prediction.status] += 1
-            yield _row(prediction, info, embeddings)
+            yield table_row(prediction, info, embeddings=embeddings)
 
     rows = counted()
     with _replacing(path) as partial:
@@ -109,7 +109,8 @@ def table_schema(info: ModelInfo, *, embeddings: bool = False) -> pa.Schema:
     return pa.schema(list(types.items()), metadata={"mien": json.dumps(about)})
 
 
-def _row(prediction: Prediction, info: ModelInfo, embeddings: bool) -> Row:
+def table_row(prediction: Prediction, info: ModelInfo, *, embeddings: bool = False) -> Row:
+    """A prediction as a row: :data:`COLUMNS` (and ``embedding``) to plain, JSON-ready values."""
     face = prediction.face
     pose = face.pose if face else None
     row: Row = {

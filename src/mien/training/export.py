@@ -11,7 +11,7 @@ import os
 import warnings
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -44,13 +44,15 @@ def export(
     outputs ``probabilities`` ``(B, C)`` and ``embedding`` ``(B, D)``. ``int8`` stores convolution
     and linear weights as int8 with a scale per output channel (a quarter of the size; they are
     unpacked when the model is loaded, so speed stays the same). ``mirror`` averages over the image
-    and its mirror image. Before the file gets its name,
-    onnxruntime must give the network's probabilities on 16 random images within 1e-4 (0.05 with
-    int8); otherwise :class:`MienError`.
+    and its mirror image. Before the file gets its name, onnxruntime must give the network's
+    probabilities on 16 random images within 1e-4 (0.05 with int8); otherwise :class:`MienError`.
+    The file says nothing of this machine: no paths, no names of source files.
     """
     out = Path(out)
-    if out.suffix != ".onnx":
+    if out.suffix != ".onnx" or out.is_dir():
         raise MienError(f"expected a file name ending in .onnx, got {out}")
+    if abstain_below is not None and not 0 <= abstain_below <= 1:
+        raise MienError(f"expected a confidence in [0, 1] to abstain below, got {abstain_below}")
     run.model.mirror = mirror
     model = _to_onnx(run)
     if int8:
@@ -66,7 +68,7 @@ def export(
         "abstain_below": abstain_below,
         "card": card,
         "terms": _terms(run.info["terms"]),
-        "recipe": run.info["recipe"],
+        "recipe": _shareable(run.info["recipe"]),
         "selected_on": run.info.get("selected_on", {}),
         "created": datetime.now(UTC).date().isoformat(),
         "created_with": f"mien {metadata.version('mien')}",
@@ -77,9 +79,19 @@ def export(
     helper.set_model_props(model, {"mien": json.dumps(document)})
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(out.name + ".part")
-    temporary.write_bytes(model.SerializeToString())
-    os.replace(temporary, out)
+    try:
+        temporary.write_bytes(model.SerializeToString())
+        os.replace(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
     return document
+
+
+def _shareable(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe with the name of the start weights' file, but not where it lies."""
+    weights = recipe["backbone"].get("weights")
+    name = PurePath(weights).name if weights else weights
+    return recipe | {"backbone": recipe["backbone"] | {"weights": name}}
 
 
 def _terms(terms: dict[str, str]) -> str:
