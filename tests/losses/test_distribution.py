@@ -54,6 +54,10 @@ def test_divergence_is_zero_at_the_target_and_skips_empty_levels() -> None:
     loss.backward()
     assert loss.item() == pytest.approx(0, abs=1e-12)
     assert logits.grad.abs().max() < 1e-12
+    impossible = torch.tensor([[0.0, 0.0, -torch.inf]], dtype=torch.float64, requires_grad=True)
+    loss = label_distribution_loss(impossible, target)
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=1e-12) and impossible.grad.isfinite().all()
     # Uniform p against a certain q: log 3.
     certain = torch.tensor([[1.0, 0.0, 0.0]])
     assert label_distribution_loss(torch.zeros(1, 3), certain).item() == pytest.approx(1.0986123)

@@ -65,5 +65,6 @@ def label_distribution_loss(logits: Tensor, distribution: Tensor) -> Tensor:
             "expected logits and distribution of one shape (B, K), "
             f"got {tuple(logits.shape)} and {tuple(distribution.shape)}"
         )
-    divergence = functional.kl_div(logits.log_softmax(1), distribution, reduction="sum")
-    return divergence / max(1, len(logits))
+    # An impossible level (logit -inf) adds nothing where the target has none of it either.
+    log_p = logits.log_softmax(1).masked_fill(distribution == 0, 0.0)
+    return functional.kl_div(log_p, distribution, reduction="sum") / max(1, len(logits))
