@@ -14,6 +14,7 @@ from mien.data.dataset import Dataset
 from mien.schema import MienError, Preprocessing
 from mien.training.fit import CHECKPOINT, fit
 from mien.training.recipe import Recipe, load_recipe, recipe_names
+from mien.training.run import load_run
 
 from .conftest import SMALL
 
@@ -67,7 +68,7 @@ def test_every_recipe_trains_with_a_falling_loss(
     name: str, toy_dataset: Path, tmp_path: Path
 ) -> None:
     changes = [*SMALL, "preprocessing=null", "backbone.restore_batch_norm=false", "seed=1"]
-    changes += ["schedule.epochs=4", "optimizer.rate=0.002"]
+    changes += ["schedule.epochs=8", "optimizer.rate=0.005"]
     run = fit(load_recipe(name, changes), Dataset.open(toy_dataset), tmp_path / "run")
     losses = [line["train"]["loss"] for line in read_metrics(run)]
     assert losses[-1] < losses[0]
@@ -137,6 +138,33 @@ def test_other_crops_than_the_recipe_asks_for_are_refused(
     wants = small_recipe.model_copy(update={"preprocessing": Preprocessing(size=64)})
     with pytest.raises(MienError, match="size 64 against 32"):
         fit(wants, Dataset.open(toy_dataset), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        "[{term: cross-entropy}, {term: pml.SupConLoss, arguments: {temperature: 0.2}}]",
+        "[{term: cross-entropy}, {term: pml.MultiSimilarityLoss, weight: 0.5, "
+        "miner: pml.MultiSimilarityMiner, miner_arguments: {epsilon: 0.2}}]",
+    ],
+)
+def test_losses_of_pytorch_metric_learning_train(
+    terms: str, toy_dataset: Path, tmp_path: Path
+) -> None:
+    changes = [*SMALL, f"losses={terms}", "schedule.epochs=8", "optimizer.rate=0.005"]
+    run = fit(load_recipe("triplet", changes), Dataset.open(toy_dataset), tmp_path / "run")
+    lines = read_metrics(run)
+    (name,) = set(lines[0]["train"]) - {"loss", "cross-entropy"}
+    assert name.startswith("pml.")
+    assert lines[-1]["train"][name] < lines[0]["train"][name]
+
+
+def test_learned_centres_are_saved_with_the_model(toy_dataset: Path, tmp_path: Path) -> None:
+    changes = [*SMALL, "schedule.epochs=1"]
+    run = fit(load_recipe("center", changes), Dataset.open(toy_dataset), tmp_path / "run")
+    centres = load_file(run / "model.safetensors")["terms.1.centers.weight"]
+    assert centres.shape == (6, 16)
+    assert load_run(run).label_space.names[0] == "neutral"
 
 
 def test_divergence_is_a_sentence(toy_dataset: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_changes_reach_nested_keys_list_items_and_floats() -> None:
         (MINIMAL | {"optimizer": {"rat": 1}}, "unknown key 'optimizer.rat'; did you mean 'rate'"),
         (MINIMAL | {"schedule": {"epochs": 0}}, "schedule.epochs"),
         ({"name": "x", "losses": []}, "losses"),
-        ({"name": "x", "losses": [{"term": "tripplet"}]}, "tripplet"),
+        ({"name": "x", "losses": [{"term": "tripplet"}]}, "expected a term cross-entropy"),
         ({"name": "x", "losses": [{"term": "triplet"}]}, "cross-entropy"),
         (
             MINIMAL | {"losses": [{"term": "cross-entropy"}, {"term": "triplet"}], "mixup": 0.2},

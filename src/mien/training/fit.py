@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 import time
 import warnings
@@ -16,8 +17,8 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-import yaml
-from lightning.pytorch.callbacks import TQDMProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import RichProgressBar, WeightAveraging
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -29,7 +30,8 @@ from mien.networks.backbones import restore_batch_norm
 from mien.networks.network import build_network
 from mien.schema import MienError
 from mien.training.module import Crops, EpochBatches, Module, images_for_network, loader
-from mien.training.recipe import Recipe
+from mien.training.recipe import Recipe, load_recipe
+from mien.training.run import TERMS_PREFIX
 
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
 _VALIDATION_BATCH = 128
@@ -53,7 +55,7 @@ def fit(
     ``on_epoch`` receives each line of ``metrics.jsonl``. Returns the folder.
     """
     out = Path(out)
-    _prepare_folder(out, recipe, resume=resume)
+    _check_folder(out, recipe, resume=resume)
     if threads:
         torch.set_num_threads(threads)
     preprocessing = recipe.preprocessing or dataset.preprocessing
@@ -65,6 +67,7 @@ def fit(
         )
     targets = make_targets(dataset, recipe.target)
     train_rows, valid_rows = (_usable(dataset, targets, split) for split in ("train", "valid"))
+    _check_classes(recipe, targets.labels[train_rows])
     batches = EpochBatches(recipe, train_rows, targets.labels[train_rows])
     train = loader(Crops(dataset, targets, recipe, preprocessing, training=True), batches)
     chunks = np.array_split(valid_rows, max(1, -(-len(valid_rows) // _VALIDATION_BATCH)))
@@ -82,7 +85,10 @@ def fit(
         "classes": len(dataset.label_space),
     }
     network = build_network(architecture, weights=recipe.backbone.weights)
+    # Only now, so that a start that fails leaves no folder behind.
     checkpoint = out / CHECKPOINT
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    _write_text(out / "recipe.yaml", recipe.to_yaml())
     resume = resume and checkpoint.is_file()
     if recipe.backbone.restore_batch_norm and not resume:
         restore_batch_norm(
@@ -119,7 +125,8 @@ def fit(
         )
     terminal = sys.stderr.isatty()
     if terminal:
-        callbacks.append(TQDMProgressBar())
+        # The other bar of Lightning writes to stdout, which belongs to results.
+        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
     with _quiet():
         trainer = lightning.Trainer(
             accelerator="cpu" if not torch.cuda.is_available() else "auto",
@@ -134,27 +141,30 @@ def fit(
             gradient_clip_val=recipe.optimizer.clip,
             default_root_dir=out,
         )
+        on_interrupt = signal.getsignal(signal.SIGINT)
         try:
             trainer.fit(module, train, valid, ckpt_path=str(checkpoint) if resume else None)
         except FloatingPointError as error:
             raise MienError(
                 f"the training diverged: {error}; lower optimizer.rate and train again"
             ) from None
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        except SafetensorError as error:
+            raise MienError(
+                f"expected to write the model into {out}, got {error}; make room and go on with "
+                "--resume"
+            ) from None
+        except SystemExit:
+            # How Lightning ends on Ctrl-C, after it switched Ctrl-C off.
+            signal.signal(signal.SIGINT, on_interrupt)
+            raise KeyboardInterrupt from None
     return out
 
 
-def _prepare_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:
+def _check_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:
     known = out / "recipe.yaml"
     if resume and known.is_file():
-        before = Recipe.model_validate(yaml.safe_load(known.read_text("utf-8")))
-        if before != recipe:
-            changed = [
-                key
-                for key, value in before.model_dump().items()
-                if value != recipe.model_dump()[key]
-            ]
+        before, now = load_recipe(known).model_dump(), recipe.model_dump()
+        if changed := [key for key in now if before[key] != now[key]]:
             raise MienError(
                 f"{out} was trained with another recipe (it differs in {', '.join(changed)}); "
                 "resume with the same recipe and settings, or train into another folder"
@@ -162,19 +172,27 @@ def _prepare_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:
     elif out.exists() and any(out.iterdir()):
         hint = "there is no run in it to resume" if resume else "use --resume to go on"
         raise MienError(f"expected a new or empty run folder, got {out}; {hint}")
-    (out / "checkpoints").mkdir(parents=True, exist_ok=True)
-    _write_text(known, recipe.to_yaml())
 
 
 def _usable(dataset: Dataset, targets: Targets, split: str) -> np.ndarray[Any, np.dtype[np.int64]]:
-    rows = dataset.split_indices(split)
-    usable = rows[targets.labels[rows] >= 0]
-    if not len(usable):
+    rows = np.flatnonzero((dataset.splits == split) & (targets.labels >= 0))
+    if not len(rows):
+        found = ", ".join(sorted(set(dataset.splits)))
         raise MienError(
-            f"expected rows with a label in the split {split!r}, got none of {len(rows)} in "
-            f"{dataset.folder}; training needs the splits 'train' and 'valid'"
+            f"expected labelled faces in the splits train and valid, got none in {split!r} of "
+            f"{dataset.folder} (it has {found}); prepare it again with both, for a folder of your "
+            "own with --valid-from-train 0.1"
         )
-    return usable
+    return rows
+
+
+def _check_classes(recipe: Recipe, labels: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+    wanted, found = recipe.sampler.classes, len(np.unique(labels))
+    if recipe.sampler.kind == "class-balanced" and found < wanted:
+        raise MienError(
+            f"expected at least {wanted} classes in the training rows for the recipe's batches, "
+            f"got {found}; train with --set sampler.classes={found}"
+        )
 
 
 def _averaging(decay: float) -> Any:
@@ -260,10 +278,9 @@ class _Recorder(lightning.Callback):
         }
         weights = self.out / "model.safetensors"
         temporary = weights.with_name("model.safetensors.part")
-        save_file(
-            {name: tensor.contiguous() for name, tensor in module.network.state_dict().items()},
-            temporary,
-        )
+        # Learned parts of the loss terms (centres) go along, under a prefix of their own.
+        state = {**module.network.state_dict(), **module.terms.state_dict(prefix=TERMS_PREFIX)}
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
         os.replace(temporary, weights)
         _write_text(self.out / "model.json", json.dumps(document, indent=2))
 

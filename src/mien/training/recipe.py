@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mien.data.augment import Augmentation
 from mien.schema import MienError, Preprocessing
-from mien.training.terms import Term
+from mien.training.terms import TERMS, Term
 
 
 class _Settings(BaseModel):
@@ -224,7 +224,7 @@ def _known_keys() -> list[str]:
     keys: set[str] = set()
     for model in (Recipe, Backbone, Embedding, Sampler, Optimizer, Schedule, Augmentation):
         keys.update(model.model_fields)
-    for model in Term.__args__[0].__args__:  # the members of the union
-        keys.update(model.model_fields)
+    for term in TERMS.values():
+        keys.update(term.model_fields)
     keys.update(Preprocessing.model_fields)
     return sorted(keys)

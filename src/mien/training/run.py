@@ -17,6 +17,9 @@ from mien.networks.network import Predictions, build_network
 from mien.schema import MienError, Preprocessing
 from mien.training.module import images_for_network
 
+TERMS_PREFIX = "terms."
+"""Before the names of the loss terms' learned tensors in ``model.safetensors``."""
+
 
 class Run(NamedTuple):
     """The best epoch of a run: the network with its calibration, and ``model.json``."""
@@ -40,7 +43,10 @@ def load_run(folder: str | Path) -> Run:
     try:
         info = json.loads(description.read_text("utf-8"))
         network = build_network(info["architecture"])
-        network.load_state_dict(load_file(weights))
+        state = load_file(weights)
+        network.load_state_dict(
+            {name: tensor for name, tensor in state.items() if not name.startswith(TERMS_PREFIX)}
+        )
         model = Predictions(network, float(info["calibration"]["temperature"])).eval()
         return Run(
             folder,

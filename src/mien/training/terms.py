@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -84,10 +84,12 @@ class Center(_Term):
 
 
 class External(_Term):
-    """A loss of pytorch-metric-learning on the embedding, e.g. ``name: pml.SupConLoss``."""
+    """A loss of pytorch-metric-learning on the embedding, named ``pml.SupConLoss`` and the like.
 
-    term: Literal["pml"]
-    name: str
+    ``arguments`` go to its constructor; ``miner`` is a miner's class name.
+    """
+
+    term: str = Field(pattern=r"^pml\.\w+$")
     arguments: dict[str, Any] = Field(default_factory=dict)
     miner: str | None = None
     miner_arguments: dict[str, Any] = Field(default_factory=dict)
@@ -96,7 +98,7 @@ class External(_Term):
         """The term as a module on (outputs, batch)."""
         return _ExternalTerm(
             pytorch_metric_learning_loss(
-                self.name.removeprefix("pml."),
+                self.term.removeprefix("pml."),
                 self.arguments,
                 miner=self.miner.removeprefix("pml.") if self.miner else None,
                 miner_arguments=self.miner_arguments,
@@ -104,7 +106,33 @@ class External(_Term):
         )
 
 
-Term = Annotated[CrossEntropy | Triplet | Center | External, Field(discriminator="term")]
+TERMS: dict[str, type[_Term]] = {
+    "cross-entropy": CrossEntropy,
+    "triplet": Triplet,
+    "center": Center,
+    "pml": External,
+}
+
+
+def _kind(term: Any) -> str:
+    name = term.get("term") if isinstance(term, dict) else getattr(term, "term", None)
+    return str(name).partition(".")[0]
+
+
+Term = Annotated[
+    Annotated[CrossEntropy, Tag("cross-entropy")]
+    | Annotated[Triplet, Tag("triplet")]
+    | Annotated[Center, Tag("center")]
+    | Annotated[External, Tag("pml")],
+    Discriminator(
+        _kind,
+        custom_error_type="unknown_term",
+        custom_error_message=(
+            "expected a term cross-entropy, triplet, center or pml.SomeLoss "
+            "(a loss of pytorch-metric-learning)"
+        ),
+    ),
+]
 
 
 class _Function(nn.Module):
