@@ -117,7 +117,8 @@ def _histograms(
     if bins < 2:
         raise ValueError(f"expected at least two bins, got {bins}")
     position = (similarities + 1) * ((bins - 1) / 2)
-    lower = position.detach().floor().clamp(0, bins - 2)
+    # Not a number has no node; the first one takes it and passes it on to the loss.
+    lower = position.detach().floor().nan_to_num(0.0).clamp(0, bins - 2)
     above = position - lower
     below = 1 - above
     counted = torch.ones_like(below) if weights is None else weights
