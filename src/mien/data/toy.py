@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from mien.schema import UInt8Array
 
@@ -100,5 +101,6 @@ def write_toy_folder(folder: str | Path, *, faces: int, seed: int = 0, size: int
         place = folder / split / expression
         place.mkdir(parents=True, exist_ok=True)
         picture = draw_face(expression, np.random.default_rng((seed, number)), size=size)
-        cv2.imwrite(str(place / f"{number:04d}.png"), picture[:, :, ::-1])
+        # Pillow's, because OpenCV's says nothing of a full disk.
+        Image.fromarray(picture).save(place / f"{number:04d}.png")
     return folder
