@@ -4,7 +4,7 @@ Each loss stands beside the same value from pytorch-metric-learning, where it ha
 its floor: the batched matrix product of all similarities, forward and backward. The sides of a row
 run in turn within every round, so a busy machine slows all of them; times are medians over the
 rounds and factors are medians of the rounds' own factors. Memory is the growth of the process's
-resident high-water mark over one call, each in its own process.
+resident high-water mark over one call, in processes that measure nothing else.
 
     python benchmarks/losses.py --out benchmarks/losses.md
 """
@@ -12,6 +12,7 @@ resident high-water mark over one call, each in its own process.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import platform
 import re
@@ -188,19 +189,23 @@ def resident(field: str) -> float:
 
 
 def peak(row: Row, batch: int, side: str, seed: int) -> float:
-    """Growth of the high-water mark in MB over one call, after a warm-up on a small batch."""
-    sides(row, 16, seed)[side]()
+    """Growth of the high-water mark in MB over one call."""
     run = sides(row, batch, seed)[side]
+    # What earlier batches freed goes back to the system first, else it would be used unseen.
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     before = resident("VmRSS")
     run()
     return resident("VmHWM") - before
 
 
-def peak_elsewhere(row: Row, batch: int, side: str, seed: int) -> float:
+def peaks_elsewhere(row: Row, batches: list[int], side: str, seed: int) -> list[float]:
+    """`peak` of ascending batches in a process of its own, after a warm-up on a small one."""
     number = str(TABLE.index(row))
-    command = [sys.executable, __file__, "--peak", number, str(batch), side, "--seed", str(seed)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    command = [sys.executable, __file__, "--seed", str(seed), "--peak", number, side]
+    command += ["--batches", *map(str, batches)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [float(value) for value in output.split()]
 
 
 def table(options: argparse.Namespace) -> list[str]:
@@ -211,10 +216,14 @@ def table(options: argparse.Namespace) -> list[str]:
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in TABLE:
+        memory: dict[tuple[str, int], float] = {}
+        for side in ("ours", "floor", "theirs"):
+            there = [batch for batch in options.batches if side in sides(row, batch, 0)]
+            if there:
+                peaks = peaks_elsewhere(row, there, side, options.seed)
+                memory |= {(side, batch): mb for batch, mb in zip(there, peaks, strict=True)}
         for batch in options.batches:
             found = measure(row, batch, options.seed, options.rounds, options.seconds, clock)
-            there = [side for side in ("ours", "floor", "theirs") if side in found]
-            memory = {side: peak_elsewhere(row, batch, side, options.seed) for side in there}
             factor = f"{1 / found['to theirs']:.1f}" if "to theirs" in found else ""
             if row.goal is not None and row.goal[1] == batch and factor:
                 factor += f" (goal {row.goal[0]:g})"
@@ -226,8 +235,10 @@ def table(options: argparse.Namespace) -> list[str]:
                 f"{found['theirs']:.2f}" if "theirs" in found else "",
                 f"{found['to floor']:.2f}",
                 factor,
-                *(f"{memory[side]:.0f}" if side in memory else "" for side in ("ours", "floor")),
-                f"{memory['theirs']:.0f}" if "theirs" in memory else "",
+                *(
+                    f"{memory[side, batch]:.0f}" if (side, batch) in memory else ""
+                    for side in ("ours", "floor", "theirs")
+                ),
                 f"{found['rounds']:.0f}",
             ]
             lines.append(f"| {' | '.join(cells)} |")
@@ -260,7 +271,7 @@ def report(options: argparse.Namespace, lines: list[str], before: str) -> str:
             "forward and backward; the peer is pytorch-metric-learning with the same value, "
             f"left out above {MOST_TRIPLETS:,} triplets where it lists them. Times are medians of "
             "rounds in which the sides take turns, factors medians over the rounds; memory is the "
-            "growth of the resident high-water mark over one call in a process of its own.",
+            "growth of the resident high-water mark over one call.",
             "",
             *lines,
             "",
@@ -279,13 +290,16 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="a Markdown file; else the standard output")
-    parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     warnings.filterwarnings("ignore", "Using a non-tuple sequence", UserWarning)
     if options.peak:
-        number, batch, side = options.peak
-        print(peak(TABLE[int(number)], int(batch), side, options.seed))
+        row, side = TABLE[int(options.peak[0])], options.peak[1]
+        for batch in (16, *options.batches):
+            megabytes = peak(row, batch, side, options.seed)
+            if batch > 16:
+                print(megabytes)
         return
     before = load()
     text = report(options, table(options), before)

@@ -22,7 +22,8 @@ def expression_metric_loss(
     """Mean distance of positive pairs plus ``beta`` times the mean ``[margin - d]_+`` of negatives.
 
     ``d`` is the squared L2 distance of unit rows, in [0, 4]; each mean is over its own pairs and
-    zero without them. After Yu and Bai, IEEE Access 2020, who state the aim; the formula is ours.
+    zero without them. After Yu and Bai, IEEE Access 2020, who state the aim; the formula is ours:
+    a contrastive loss on squared distances, averaged over all pairs instead of the active ones.
 
     Parameters
     ----------

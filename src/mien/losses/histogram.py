@@ -17,8 +17,9 @@ def histogram_loss(embeddings: Tensor, labels: Tensor, *, bins: int = 151) -> Te
 
     Ustinova and Lempitsky, NeurIPS 2016: cosine similarities of the unordered pairs fall into soft
     histograms over ``bins`` nodes from -1 to 1, ``h+`` and ``h-``, each of mass one; the loss is
-    ``sum_r h-_r sum_{q <= r} h+_q``, in [0, 1]. Counting equal nodes in full puts it above the
-    exact probability by half the mass that meets, at most about the width of a bin's share.
+    ``sum_r h-_r sum_{q <= r} h+_q``, in [0, 1]. Mass that meets in a node counts in full, which
+    puts it above the exact probability by about ``sum_r h-_r h+_r / 2``. pytorch-metric-learning's
+    loss with ``n_bins = bins - 1`` agrees while every row has a positive and no two rows are equal.
 
     Parameters
     ----------

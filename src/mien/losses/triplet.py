@@ -29,7 +29,9 @@ def triplet_loss(
 
     ``d`` is the squared L2 distance of unit rows, in [0, 4]. ``hard`` takes for each anchor its
     farthest positive and its nearest negative (any of equals) and averages over the anchors that
-    have both; ``all`` takes every valid triplet and averages over those above zero.
+    have both; ``all`` takes every valid triplet and averages over those above zero, so its value
+    can fall where the threshold grows. pytorch-metric-learning measures unsquared distances and
+    averages over those above zero in both cases unless told otherwise.
 
     Parameters
     ----------
