@@ -26,6 +26,15 @@ def test_a_row_depends_on_seed_epoch_and_row_only() -> None:
     assert (together != augment(CROPS, ROWS, everything, seed=6, epoch=3)).any()
 
 
+def test_one_grey_channel_gives_what_three_equal_ones_give() -> None:
+    everything = Augmentation(erase=0.5)
+    grey = np.ascontiguousarray(CROPS[..., :1])
+    for epoch in range(5):
+        one = augment(grey, ROWS, everything, seed=0, epoch=epoch)
+        three = augment(grey.repeat(3, axis=-1), ROWS, everything, seed=0, epoch=epoch)
+        np.testing.assert_array_equal(one.repeat(3, axis=-1), three)
+
+
 def test_one_setting_does_not_shift_the_stream_of_another() -> None:
     without = augment(CROPS, ROWS, NOTHING.model_copy(update={"flip": 0.5}), seed=1, epoch=0)
     erased = augment(

@@ -41,15 +41,16 @@ def augment(
 ) -> UInt8Array:
     """Augmented copies of ``crops`` ``(B, S, S, 3)``; ``rows`` ``(B,)`` are their dataset rows.
 
-    A row's result depends on (seed, epoch, row) only, never on its place in the batch, and the
-    borders that a move uncovers are filled by reflection.
+    Grey crops may come as ``(B, S, S, 1)``, which is faster and gives the same values. A row's
+    result depends on (seed, epoch, row) only, never on its place in the batch, and the borders
+    that a move uncovers are filled by reflection.
     """
-    return np.stack(
-        [
-            _augment_one(crop, settings, np.random.default_rng((seed, epoch, int(row))))
-            for crop, row in zip(crops, rows, strict=True)
-        ]
-    )
+    changed = np.empty(crops.shape, np.uint8)
+    for crop, row, out in zip(crops, rows, changed, strict=True):
+        one = _augment_one(crop, settings, np.random.default_rng((seed, epoch, int(row))))
+        # OpenCV drops a single channel's axis.
+        out[...] = one.reshape(out.shape)
+    return changed
 
 
 def _augment_one(

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
+import cv2
 import numpy as np
 
 from mien.schema import FloatArray, Preprocessing, UInt8Array
 
 
-def to_tensor(crops: UInt8Array, preprocessing: Preprocessing) -> FloatArray:
-    """``(B, S, S, 3)`` uint8 RGB crops as C-contiguous ``(B, 3, S, S)`` float32.
+def to_tensor(
+    crops: UInt8Array, preprocessing: Preprocessing, *, channels_last: bool = False
+) -> FloatArray:
+    """``(B, S, S, 3)`` uint8 RGB crops as ``(B, 3, S, S)`` float32, C-contiguous.
 
     A single ``(S, S, 3)`` crop gives ``B = 1``. Each value becomes ``(v / 255 - mean) / std``;
     with colour ``"bgr"`` the channels are reversed first, so ``mean`` and ``std`` always follow
     the tensor's channels. Each of the 256 values is computed once in float64 and rounded, so
-    the result is exact and the same everywhere.
+    the result is exact and the same everywhere. ``channels_last`` gives the same tensor with its
+    channels adjacent in memory, as torch likes it on CPUs.
 
     Raises ``ValueError`` for another dtype or shape than ``preprocessing`` asks for.
 
@@ -29,11 +34,18 @@ def to_tensor(crops: UInt8Array, preprocessing: Preprocessing) -> FloatArray:
             f"expected uint8 crops of shape (B, {size}, {size}, 3), got {crops.dtype} {crops.shape}"
         )
     table = _table(preprocessing.mean, preprocessing.std)
+    reverse = preprocessing.colour == "bgr"
+    if channels_last and len(batch):
+        pixels: Any = np.ascontiguousarray(batch).reshape(-1, size, 3)
+        if reverse:
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+        values = np.asarray(cv2.LUT(pixels, np.ascontiguousarray(table.T)[None]), np.float32)
+        return values.reshape(batch.shape).transpose(0, 3, 1, 2)
     tensor = np.empty((len(batch), 3, size, size), np.float32)
-    for channel in range(3):
-        source = 2 - channel if preprocessing.colour == "bgr" else channel
-        # mode="clip" writes straight into the output; no uint8 can be out of the table's range.
-        np.take(table[channel], batch[..., source], out=tensor[:, channel], mode="clip")
+    for crop, planes in zip(batch, tensor, strict=True):
+        colours = cv2.split(crop)
+        for channel, colour in enumerate(colours[::-1] if reverse else colours):
+            cv2.LUT(colour, table[channel], dst=planes[channel])
     return tensor
 
 

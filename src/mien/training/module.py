@@ -72,9 +72,17 @@ class Crops(torch.utils.data.Dataset[Batch]):
         epoch, rows = index
         crops = self.dataset.crops[rows]
         if self.training:
+            # One channel of a grey crop says all: the augmentation then takes half the time.
+            channels = 1 if self.preprocessing.colour == "grey" else 3
             crops = augment(
-                crops, rows, self.recipe.augmentation, seed=self.recipe.seed, epoch=epoch
+                crops[..., :channels],
+                rows,
+                self.recipe.augmentation,
+                seed=self.recipe.seed,
+                epoch=epoch,
             )
+            if channels == 1:
+                crops = np.repeat(crops, 3, axis=-1)
         return Batch(
             images_for_network(crops, self.preprocessing),
             torch.from_numpy(self.targets.labels[rows]),
@@ -84,8 +92,7 @@ class Crops(torch.utils.data.Dataset[Batch]):
 
 def images_for_network(crops: NDArray[np.uint8], preprocessing: Preprocessing) -> Tensor:
     """Crops ``(B, S, S, 3)`` as the network's input; channels last, which is faster on CPUs."""
-    tensor = torch.from_numpy(to_tensor(crops, preprocessing))
-    return tensor.contiguous(memory_format=torch.channels_last)
+    return torch.from_numpy(to_tensor(crops, preprocessing, channels_last=True))
 
 
 def loader(crops: Crops, batches: Any) -> DataLoader[Batch]:
