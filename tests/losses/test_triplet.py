@@ -99,6 +99,15 @@ def test_memory_of_the_graph_is_quadratic(mining: str) -> None:
     assert 0 < max(kept) <= 128 * 128
 
 
+@MINING
+def test_second_derivatives_are_derivatives(mining: str) -> None:
+    b = make_batch(3, rows=7, width=4, classes=2)
+    rows = b.embeddings.requires_grad_()
+    assert torch.autograd.gradgradcheck(
+        lambda x: dual_triplet_loss(x, b.labels, mining=mining), rows
+    )
+
+
 def test_wrong_settings_are_refused() -> None:
     b = make_batch(0)
     with pytest.raises(ValueError, match="divisible by the 5 thresholds, got 12"):

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from mien.losses.pairs import (
     check_rows,
@@ -142,38 +141,37 @@ def _hardest(rows: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor
 
 def _all(rows: Tensor, labels: Tensor, threshold: Tensor) -> Tensor:
     """All valid triplets of ``rows`` (B, D) in quadratic memory."""
-    counts, total = _active(rows.detach(), labels, threshold)
+    distances = squared_distances(rows.detach())
+    counts, total = _active(distances, labels, threshold)
     # Over the active triplets the hinge is linear, so their mean is a weighted sum of distances.
     weights = counts / total.clamp_min(1)
-    summed: Tensor = _WeightedDistances.apply(rows, weights)
+    summed: Tensor = _WeightedSum.apply(rows, weights, distances)
     return summed + threshold * (total > 0)
 
 
-class _WeightedDistances(torch.autograd.Function):
-    """``sum_ij w_ij |z_i - z_j|^2`` in one product; its gradient needs no further one."""
+class _WeightedSum(torch.autograd.Function):
+    """``sum_ij w_ij |z_i - z_j|^2``, whose gradient is one product where autograd takes two."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, weights: Tensor) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, weights: Tensor, distances: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, weights)
+        return (weights * distances).sum()
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
+        rows, weights = ctx.saved_tensors
         both = weights + weights.T
-        half = torch.addmm(both.sum(1, keepdim=True) * rows, both, rows, alpha=-1)
-        ctx.save_for_backward(half)
-        return (half * rows).sum()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
-        (half,) = ctx.saved_tensors
-        return 2 * upstream * half, None
+        pull = torch.addmm(both.sum(1, keepdim=True) * rows, both, rows, alpha=-1)
+        return 2 * upstream * pull, None, None
 
 
 @torch.no_grad()
-def _active(rows: Tensor, labels: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
+def _active(distances: Tensor, labels: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
     """In how many active triplets each pair stands, ``(B, B)``, and how many there are.
 
     A positive pair counts upwards, a negative pair downwards. A triplet is active when
     ``d(a, p) + threshold > d(a, n)``.
     """
-    distances = squared_distances(rows)
     positives, negatives = pair_masks(labels)
     # A positive stands in its anchor's order at d + threshold, just before a negative at the very
     # same place, whose hinge is zero; the anchor itself stands first.
