@@ -55,7 +55,7 @@ def load_run(folder: str | Path) -> Run:
             Preprocessing.model_validate(info["preprocessing"]),
             info,
         )
-    except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         what = str(error).splitlines()[0]
         raise MienError(f"the model in {folder} is damaged or of another version: {what}") from None
 
