@@ -174,7 +174,8 @@ def _card(prediction: Prediction, shown: int) -> _Card:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %"
+    # Rounded to 100 % a probability would claim a certainty that the model never has.
+    return ">99 %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"
 
 
 def _arrange(
