@@ -31,7 +31,10 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Detector = Annotated[
-    Path | None, typer.Option(metavar="YUNET.onnx", help="Find (small) faces with this YuNet.")
+    Path | None,
+    typer.Option(
+        metavar="YUNET.onnx", exists=True, help="Find (small) faces with this YuNet model."
+    ),
 ]
 
 
