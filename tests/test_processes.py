@@ -97,6 +97,26 @@ def test_progress_goes_to_the_terminal_and_results_to_stdout(
     assert b"Epoch 0" in shown and b"\x1b[" in shown
 
 
+def test_a_detector_survives_a_training_between_two_photos(
+    toy_run: Path, toy_dataset: Path, toy_model: Path, tmp_path: Path
+) -> None:
+    code = f"""
+from skimage.data import astronaut
+import mien
+from mien.data.dataset import Dataset
+from mien.training.fit import fit
+from mien.training.recipe import load_recipe
+predictor = mien.load({str(toy_model)!r})
+predictor(astronaut())
+recipe = load_recipe({str(toy_run / "recipe.yaml")!r}, ["schedule.epochs=1"])
+fit(recipe, Dataset.open({str(toy_dataset)!r}), {str(tmp_path / "run")!r})
+for _ in range(10):
+    predictor(astronaut())
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), timeout=TIMEOUT)
+    assert done.returncode == 0
+
+
 WITHOUT_TRAIN = """
 import sys
 for name in (

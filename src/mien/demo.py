@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from pathlib import Path
@@ -9,12 +10,13 @@ from pathlib import Path
 from mien.schema import MienError, Preprocessing
 
 _FACES = 600
+_NEEDED = ("skimage", "lightning", "matplotlib", "onnx", "onnxscript", "sklearn", "timm", "torch")
 _SETTINGS = (
     "backbone.name=resnet10t",
     "backbone.arguments={}",
     "embedding.size=64",
-    "sampler.batch_size=32",
-    "schedule.epochs=8",
+    "sampler.batch_size=16",
+    "schedule.epochs=12",
     "optimizer.rate=0.002",
 )
 
@@ -26,6 +28,12 @@ def run_demo(out: str | Path) -> Path:
     path of the report. Raises :class:`MienError` where the extras ``train`` or ``demo`` are
     missing.
     """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MienError(
+            f"the demo needs packages that are missing ({', '.join(missing)}); "
+            'install them with: pip install "mien[train,demo]"'
+        )
     out = Path(out)
     started = time.monotonic()
     photo = _photo(out)
@@ -39,14 +47,8 @@ def run_demo(out: str | Path) -> Path:
 
 
 def _photo(out: Path) -> Path:
-    try:
-        from skimage import data
-    except ModuleNotFoundError:
-        raise MienError(
-            "the demo's photo comes with scikit-image, which is missing; "
-            'install it with: pip install "mien[train,demo]"'
-        ) from None
     from PIL import Image
+    from skimage import data
 
     out.mkdir(parents=True, exist_ok=True)
     photo = out / "astronaut.png"
@@ -76,7 +78,6 @@ def _predict(photo: Path, out: Path) -> None:
 def _own_model(out: Path) -> Path:
     import shutil
 
-    from mien.data.dataset import Dataset
     from mien.data.prepare import prepare
     from mien.data.toy import write_toy_folder
     from mien.evaluate import evaluate_model
@@ -94,14 +95,15 @@ def _own_model(out: Path) -> Path:
     write_toy_folder(toy, faces=_FACES, size=64)
 
     _say(f"prepare folder {toy} --out {dataset} --tight --size 64")
-    prepare("folder", toy, dataset, preprocessing=Preprocessing(size=64), tight=True)
+    made = prepare("folder", toy, dataset, preprocessing=Preprocessing(size=64), tight=True)
+    print(f"{len(made.dataset)} faces in {dataset}")
 
     recipe = load_recipe("softmax", _SETTINGS)
     changes = " ".join(f"--set {change}" for change in _SETTINGS)
     _say(f"train softmax --data {dataset} --out {run} {changes}")
     fit(
         recipe,
-        Dataset.open(dataset),
+        made.dataset,
         run,
         on_epoch=lambda line: print(
             f"epoch {line['epoch']}  loss {line['train']['loss']:.3f}  "

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from mien.faces.images import load_image
+from mien.inference.annotate import percent
 from mien.inference.photos import predict_photos
 from mien.inference.predictor import Predictor
 from mien.inference.table import COLUMNS
@@ -58,7 +59,7 @@ def test_the_line_says_what_the_table_says(predictor: Predictor, photos: Path) -
     predict_photos(predictor, [str(photos / "1.png")], show=text, show_json=rows)
     [row] = json.loads(rows.getvalue())
     assert text.getvalue() == (
-        f"{photos / '1.png'}  face 0  {row['expression']} {row['confidence']:.0%}\n"
+        f"{photos / '1.png'}  face 0  {row['expression']} {percent(row['confidence'])}\n"
     )
 
 

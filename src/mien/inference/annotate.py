@@ -165,7 +165,7 @@ def _card(prediction: Prediction, shown: int) -> _Card:
     name = prediction.expression or ""
     return _Card(
         title=name,
-        value=_percent(prediction.confidence or 0.0),
+        value=percent(prediction.confidence or 0.0),
         bars=bars,
         shown=min(shown, len(bars)),
         note="",
@@ -173,7 +173,8 @@ def _card(prediction: Prediction, shown: int) -> _Card:
     )
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """A probability for a reader, such as ``87 %``."""
     # Rounded to 100 % a probability would claim a certainty that the model never has.
     return ">99 %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"
 
@@ -228,7 +229,7 @@ def _draw_card(picture: Image.Image, place: Box, card: _Card, unit: float) -> No
         small = 0.74 * unit
         start, width = left + 3.9 * unit, right - left - 5.95 * unit
         write(picture, left, middle, name, small, colour=(222, 225, 230), room=3.8 * unit)
-        write(picture, right, middle, _percent(value), small, colour=_GREY, anchor="rm")
+        write(picture, right, middle, percent(value), small, colour=_GREY, anchor="rm")
         track = Box(start, middle - 0.17 * unit, width, 0.34 * unit)
         rounded(picture, track, 0.17 * unit, WHITE, 0.13)
         # Never narrower than its round ends, so that small probabilities are still dots.

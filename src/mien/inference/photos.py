@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from mien.inference.annotate import annotate_file
+from mien.inference.annotate import annotate_file, percent
 from mien.inference.predictor import Predictor
 from mien.inference.stream import predict_files
 from mien.inference.table import table_row, write_table
@@ -49,7 +49,7 @@ def predict_photos(
     folder = None if annotate is None else Path(annotate)
     if folder is not None:
         _refuse_folder_of_photos(folder, inputs)
-    predictions = predict_files(predictor, inputs, tight=tight)
+    predictions: Iterable[Prediction] = predict_files(predictor, inputs, tight=tight)
     if folder is not None:
         predictions = _annotating(predictions, folder)
     if show is not None:
@@ -131,7 +131,7 @@ def _picture_name(source: str, taken: set[str]) -> str:
 def _showing(predictions: Iterable[Prediction], show: TextIO) -> Iterator[Prediction]:
     for prediction in predictions:
         if prediction.expression is not None and prediction.confidence is not None:
-            text = f"{prediction.expression} {prediction.confidence:.0%}"
+            text = f"{prediction.expression} {percent(prediction.confidence)}"
             if prediction.status is Status.ABSTAINED:
                 text = f"abstained ({prediction.reason}); would say {text}"
         else:

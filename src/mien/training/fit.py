@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -142,6 +143,7 @@ def fit(
             default_root_dir=out,
         )
         on_interrupt = signal.getsignal(signal.SIGINT)
+        _leave_profiling_ignored()
         try:
             trainer.fit(module, train, valid, ckpt_path=str(checkpoint) if resume else None)
         except FloatingPointError as error:
@@ -292,6 +294,17 @@ class _Recorder(lightning.Callback):
         temporary = path.with_name("last.ckpt.part")
         trainer.save_checkpoint(temporary)
         os.replace(temporary, path)
+
+
+def _leave_profiling_ignored() -> None:
+    """Let a detector of this process live on after the training.
+
+    MediaPipe's threads send themselves SIGPROF, which it has ignored behind Python's back.
+    Lightning puts every signal back to what Python knows of it, and SIGPROF's default kills.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if main and hasattr(signal, "SIGPROF") and signal.getsignal(signal.SIGPROF) == signal.SIG_DFL:
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)
 
 
 def _write_text(path: Path, text: str) -> None:

