@@ -276,6 +276,7 @@ def test_a_run_and_its_model_measure_the_same(
     assert written == run
     assert f"--data {toy_dataset}" in run["provenance"]["command"]
     assert "--rule majority" in run["provenance"]["command"]
+    assert run["provenance"]["dataset"] == toy_dataset.name
 
 
 def test_opening_says_what_evaluation_needs(toy_run: Path, toy_model: Path) -> None:

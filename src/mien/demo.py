@@ -16,7 +16,7 @@ _SETTINGS = (
     "backbone.arguments={}",
     "embedding.size=64",
     "sampler.batch_size=16",
-    "schedule.epochs=12",
+    "schedule.epochs=10",
     "optimizer.rate=0.002",
 )
 

@@ -97,7 +97,7 @@ def evaluate_model(
         crops=_CropsOf(dataset, rows),
         provenance={
             "model": model.name,
-            "dataset": str(dataset.info.get("corpus", dataset.folder.name)),
+            "dataset": _name_of(dataset),
             "terms": f"Model: {model.terms} Dataset: {dataset.terms}",
             "folder": str(data),
             "crops": dataset.preprocessing.hash,
@@ -110,6 +110,12 @@ def evaluate_model(
     others = {name: made.labels[rows] for name, made in targets.items() if name != rule}
     report = evaluate(evaluation, other_targets=others if dataset.votes is not None else None)
     return report, write_report(evaluation, report, out)
+
+
+def _name_of(dataset: Dataset) -> str:
+    """The corpus, or for a folder of one's own the name of the dataset."""
+    corpus = str(dataset.info.get("corpus", "folder"))
+    return dataset.folder.resolve().name if corpus == "folder" else corpus
 
 
 @dataclass(frozen=True)
