@@ -54,7 +54,7 @@ class _Card:
 
     @property
     def width(self) -> float:
-        return 11.8 if self.shown or self.note else 8.6
+        return 11.8 if self.shown or self.note else 9.6
 
     @property
     def height(self) -> float:
