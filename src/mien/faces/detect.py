@@ -78,7 +78,7 @@ class MediaPipeDetector:
     name = "mediapipe"
 
     def __init__(
-        self, *, model: str | Path | None = None, max_faces: int = 10, min_score: float = 0.5
+        self, *, model: str | Path | None = None, max_faces: int = 100, min_score: float = 0.5
     ) -> None:
         if max_faces < 1 or not 0 <= min_score <= 1:
             raise ValueError(
