@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mien.faces.boxes import box_of, distinct, largest_first, overlap, tiles
 from mien.faces.model_file import face_landmarker_file
-from mien.faces.native import cv2, explained_libraries, quiet_stderr
+from mien.faces.native import cv2, explained_libraries, ignore_profiling_signal, quiet_stderr
 from mien.schema import Box, Face, MienError, Pose, UInt8Array
 
 # BlazeFace, the face finder, looks at 128 x 128 pixels whatever the photo's size; the mesh network
@@ -88,6 +88,7 @@ class MediaPipeDetector:
         self._max_faces = max_faces
         path = Path(model) if model is not None else face_landmarker_file()
         finder, bundle = _read_bundle(path)
+        ignore_profiling_signal()
         with explained_libraries(), quiet_stderr():
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import sys
 import tempfile
 import threading
@@ -67,7 +68,25 @@ def quiet_stderr() -> Iterator[None]:
             os.close(saved)
 
 
+def ignore_profiling_signal() -> None:
+    """Keep SIGPROF, which MediaPipe's threads send themselves, from ending the process.
+
+    MediaPipe ignores it too, but late, and behind Python's back: whoever restores the signals
+    that Python knows of brings the deadly default back. A handler of the user's own is left alone.
+    Outside the main thread Python cannot set it and nothing is done.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if main and hasattr(signal, "SIGPROF") and signal.getsignal(signal.SIGPROF) == signal.SIG_DFL:
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)
+
+
 with explained_libraries():
     import cv2
 
-__all__ = ["INSTALL_LIBRARIES", "cv2", "explained_libraries", "quiet_stderr"]
+__all__ = [
+    "INSTALL_LIBRARIES",
+    "cv2",
+    "explained_libraries",
+    "ignore_profiling_signal",
+    "quiet_stderr",
+]

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from mien.data.dataset import Dataset
 from mien.data.targets import Targets, make_targets
 from mien.evaluation.metrics import classification_metrics
 from mien.evaluation.uncertainty import temperature_scale
+from mien.faces.native import ignore_profiling_signal
 from mien.networks.backbones import restore_batch_norm
 from mien.networks.network import build_network
 from mien.schema import MienError
@@ -143,7 +143,8 @@ def fit(
             default_root_dir=out,
         )
         on_interrupt = signal.getsignal(signal.SIGINT)
-        _leave_profiling_ignored()
+        # Lightning restores what Python knows of every signal, and this one's default kills.
+        ignore_profiling_signal()
         try:
             trainer.fit(module, train, valid, ckpt_path=str(checkpoint) if resume else None)
         except FloatingPointError as error:
@@ -294,17 +295,6 @@ class _Recorder(lightning.Callback):
         temporary = path.with_name("last.ckpt.part")
         trainer.save_checkpoint(temporary)
         os.replace(temporary, path)
-
-
-def _leave_profiling_ignored() -> None:
-    """Let a detector of this process live on after the training.
-
-    MediaPipe's threads send themselves SIGPROF, which it has ignored behind Python's back.
-    Lightning puts every signal back to what Python knows of it, and SIGPROF's default kills.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    if main and hasattr(signal, "SIGPROF") and signal.getsignal(signal.SIGPROF) == signal.SIG_DFL:
-        signal.signal(signal.SIGPROF, signal.SIG_IGN)
 
 
 def _write_text(path: Path, text: str) -> None:
