@@ -73,6 +73,7 @@ def test_ctrl_c_while_training(toy_run: Path, toy_dataset: Path, tmp_path: Path)
     assert (tmp_path / "run" / "model.json").is_file()
 
 
+@pytest.mark.slow
 def test_progress_goes_to_the_terminal_and_results_to_stdout(
     toy_run: Path, toy_dataset: Path, tmp_path: Path
 ) -> None:
@@ -97,6 +98,7 @@ def test_progress_goes_to_the_terminal_and_results_to_stdout(
     assert b"Epoch 0" in shown and b"\x1b[" in shown
 
 
+@pytest.mark.slow
 def test_a_detector_survives_a_training_between_two_photos(
     toy_run: Path, toy_dataset: Path, toy_model: Path, tmp_path: Path
 ) -> None:

@@ -1,7 +1,7 @@
 """The command line: parse, call one function, print.
 
-Exit codes: 0 done; 1 done, but some input could not be read; 2 wrong use, with one sentence on
-stderr; 130 interrupted.
+Exit codes: 0 done; 1 done, but some input could not be read (or nobody reads the output any more);
+2 wrong use, with one sentence on stderr; 130 interrupted.
 """
 
 from __future__ import annotations
