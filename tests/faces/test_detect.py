@@ -258,3 +258,26 @@ def test_a_broken_or_missing_yunet_is_an_error(
     with pytest.raises(MienError, match="expected YuNet's ONNX file, got"):
         YuNetDetector(path)
     assert capfd.readouterr().err == ""
+
+
+def test_a_model_that_fails_halfway_leaves_nothing_to_the_garbage_collector(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Collecting an open task later can wait for ever for the thread it closes itself on.
+    from mediapipe.tasks.python import vision
+
+    made: list[Any] = []
+    create = vision.FaceDetector.create_from_options
+
+    def keep(options: object) -> object:
+        made.append(create(options))
+        return made[0]
+
+    def fail(options: object) -> object:
+        raise RuntimeError("no landmarker in it")
+
+    monkeypatch.setattr(vision.FaceDetector, "create_from_options", keep)
+    monkeypatch.setattr(vision.FaceLandmarker, "create_from_options", fail)
+    with pytest.raises(MienError):
+        MediaPipeDetector()
+    assert made[0]._handle is None

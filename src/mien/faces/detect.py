@@ -95,26 +95,37 @@ class MediaPipeDetector:
 
             self._image = mediapipe.Image
             self._format = mediapipe.ImageFormat.SRGB
+            made: list[Any] = []
             try:
                 # The landmarker tells no score, so its own face finder is asked for it: 1.5 ms,
                 # which also spare the landmarker the images and tiles without a face.
-                self._finder: Any = vision.FaceDetector.create_from_options(
-                    vision.FaceDetectorOptions(
-                        base_options=BaseOptions(model_asset_buffer=finder),
-                        min_detection_confidence=min_score,
+                made.append(
+                    vision.FaceDetector.create_from_options(
+                        vision.FaceDetectorOptions(
+                            base_options=BaseOptions(model_asset_buffer=finder),
+                            min_detection_confidence=min_score,
+                        )
                     )
                 )
-                self._landmarker: Any = vision.FaceLandmarker.create_from_options(
-                    vision.FaceLandmarkerOptions(
-                        base_options=BaseOptions(model_asset_buffer=bundle),
-                        num_faces=max_faces,
-                        min_face_detection_confidence=min_score,
-                        output_face_blendshapes=True,
-                        output_facial_transformation_matrixes=True,
+                made.append(
+                    vision.FaceLandmarker.create_from_options(
+                        vision.FaceLandmarkerOptions(
+                            base_options=BaseOptions(model_asset_buffer=bundle),
+                            num_faces=max_faces,
+                            min_face_detection_confidence=min_score,
+                            output_face_blendshapes=True,
+                            output_facial_transformation_matrixes=True,
+                        )
                     )
                 )
-            except (RuntimeError, ValueError, FileNotFoundError) as error:
-                raise _no_model(path, _TASK_FILE) from error
+            except BaseException as error:
+                # A task that is left to the garbage collector can wait for ever for the thread
+                # that it wants to close itself on.
+                _close_all(*made)
+                if isinstance(error, (RuntimeError, ValueError, FileNotFoundError)):
+                    raise _no_model(path, _TASK_FILE) from error
+                raise
+            self._finder, self._landmarker = made
             # Once in a process it remarks on the place of a tensor in memory; let it be now.
             for side in range(100, 1000, 100):
                 self._finder.detect(self._picture(np.zeros((side, side, 3), np.uint8)))
