@@ -64,6 +64,8 @@ def test_crops_by_integer_slice_and_array(tmp_path, colour):
     np.testing.assert_array_equal(crops[np.int64(-1)], every[3])
     np.testing.assert_array_equal(crops[1:3], every[1:3])
     np.testing.assert_array_equal(crops[np.array([3, 0, 3])], every[[3, 0, 3]])
+    stored = crops.stored(np.array([3, 0]))
+    np.testing.assert_array_equal(stored, on_disk[[3, 0]])
     mine = crops[0]
     mine[:] = 0
     np.testing.assert_array_equal(crops[0], every[0])

@@ -74,10 +74,12 @@ class Crops:
         return int(self._stored.shape[0])
 
     def __getitem__(self, index: Index) -> UInt8Array:
-        picked = np.asarray(self._stored[index])
-        if picked.shape[-1] == 1:
-            return np.repeat(picked, 3, axis=-1)
-        return picked.copy()
+        picked = self.stored(index)
+        return np.repeat(picked, 3, axis=-1) if picked.shape[-1] == 1 else picked
+
+    def stored(self, index: Index) -> UInt8Array:
+        """As indexing, but grey crops keep their one channel: ``(..., S, S, 1 or 3)``."""
+        return np.array(self._stored[index])
 
     def __reduce__(self) -> tuple[type[Crops], tuple[Path]]:
         return (Crops, (self.path,))

@@ -30,6 +30,7 @@ from mien.faces.native import ignore_profiling_signal
 from mien.networks.backbones import restore_batch_norm
 from mien.networks.network import build_network
 from mien.schema import MienError
+from mien.training.memory import keep_freed_memory
 from mien.training.module import Crops, EpochBatches, Module, images_for_network, loader
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import TERMS_PREFIX
@@ -59,6 +60,7 @@ def fit(
     _check_folder(out, recipe, resume=resume)
     if threads:
         torch.set_num_threads(threads)
+    keep_freed_memory()
     preprocessing = recipe.preprocessing or dataset.preprocessing
     if not preprocessing.cuts_like(dataset.preprocessing):
         raise MienError(
