@@ -19,6 +19,14 @@ from mien.training.run import load_run
 from .conftest import SMALL
 
 
+LEARN = [
+    "schedule.epochs=15",
+    "optimizer.rate=0.005",
+    "averaging=0",
+    "augmentation={rotation: 0, shift: 0, scale: 0, contrast: 0}",
+]
+
+
 def read_metrics(run: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
@@ -68,7 +76,7 @@ def test_every_recipe_trains_with_a_falling_loss(
     name: str, toy_dataset: Path, tmp_path: Path
 ) -> None:
     changes = [*SMALL, "preprocessing=null", "backbone.restore_batch_norm=false", "seed=1"]
-    changes += ["schedule.epochs=8", "optimizer.rate=0.005"]
+    changes += LEARN
     run = fit(load_recipe(name, changes), Dataset.open(toy_dataset), tmp_path / "run")
     losses = [line["train"]["loss"] for line in read_metrics(run)]
     assert losses[-1] < losses[0]
@@ -151,7 +159,7 @@ def test_other_crops_than_the_recipe_asks_for_are_refused(
 def test_losses_of_pytorch_metric_learning_train(
     terms: str, toy_dataset: Path, tmp_path: Path
 ) -> None:
-    changes = [*SMALL, f"losses={terms}", "schedule.epochs=8", "optimizer.rate=0.005"]
+    changes = [*SMALL, f"losses={terms}", *LEARN]
     run = fit(load_recipe("triplet", changes), Dataset.open(toy_dataset), tmp_path / "run")
     lines = read_metrics(run)
     (name,) = set(lines[0]["train"]) - {"loss", "cross-entropy"}
