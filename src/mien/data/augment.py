@@ -45,40 +45,42 @@ def augment(
     result depends on (seed, epoch, row) only, never on its place in the batch, and the borders
     that a move uncovers are filled by reflection.
     """
+    # All numbers are drawn at once and always, so one setting never shifts another's stream.
+    draws = [np.random.default_rng((seed, epoch, int(row))).random(12) for row in rows]
+    draw = np.array(draws).reshape(-1, 12)
+    spread = 2 * draw - 1
+    side = crops.shape[1]
     changed = np.empty(crops.shape, np.uint8)
-    for crop, row, out in zip(crops, rows, changed, strict=True):
-        one = _augment_one(crop, settings, np.random.default_rng((seed, epoch, int(row))))
+    for crop, out, share, signed in zip(crops, changed, draw, spread, strict=True):
+        matrix = _matrix(settings, side, signed, mirror=bool(share[2] < settings.flip))
+        warped = cv2.warpAffine(
+            crop, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        )
         # OpenCV drops a single channel's axis.
-        out[...] = one.reshape(out.shape)
+        out[...] = warped.reshape(out.shape)
+    means = changed[:, ::4, ::4].mean(axis=(1, 2, 3))
+    gain = 1 + settings.contrast * spread[:, 5]
+    offset = means * (1 - gain) + 255 * settings.brightness * spread[:, 6]
+    levels = np.arange(256) * gain[:, None] + offset[:, None] + 0.5
+    for out, table in zip(changed, np.clip(levels, 0, 255).astype(np.uint8), strict=True):
+        cv2.LUT(out, table, dst=out)
+    for index in np.flatnonzero(draw[:, 7] < settings.erase):
+        height, width = (int(side * (0.15 + 0.25 * share)) for share in draw[index, 8:10])
+        top = int((side - height) * draw[index, 10])
+        left = int((side - width) * draw[index, 11])
+        changed[index, top : top + height, left : left + width] = round(float(means[index]))
     return changed
 
 
-def _augment_one(
-    crop: UInt8Array, settings: Augmentation, generator: np.random.Generator
-) -> UInt8Array:
-    side = crop.shape[0]
-    # All numbers are drawn at once and always, so one setting never shifts another's stream.
-    draw = generator.random(12)
-    spread = 2 * draw - 1
+def _matrix(
+    settings: Augmentation, side: int, spread: NDArray[np.float64], *, mirror: bool
+) -> NDArray[np.float64]:
+    """Rotation, scale, mirror and shift about the crop's centre, ``(2, 3)``, in pixels."""
     angle = math.radians(settings.rotation) * spread[0]
     scale = 1 + settings.scale * spread[1]
-    mirror = -1.0 if draw[2] < settings.flip else 1.0
+    sign = -1.0 if mirror else 1.0
     shift = settings.shift * side * spread[3:5]
     cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
     centre = (side - 1) / 2
-    linear = np.array([[cosine * mirror, -sine], [sine * mirror, cosine]])
-    matrix = np.column_stack([linear, centre + shift - linear @ (centre, centre)])
-    warped = cv2.warpAffine(
-        crop, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-    )
-    mean = float(warped[::4, ::4].mean())
-    gain = 1 + settings.contrast * spread[5]
-    offset = mean * (1 - gain) + 255 * settings.brightness * spread[6]
-    table = np.clip(np.arange(256) * gain + offset + 0.5, 0, 255).astype(np.uint8)
-    changed = cv2.LUT(warped, table)
-    if draw[7] < settings.erase:
-        height, width = (int(side * (0.15 + 0.25 * share)) for share in draw[8:10])
-        top = int((side - height) * draw[10])
-        left = int((side - width) * draw[11])
-        changed[top : top + height, left : left + width] = round(mean)
-    return np.asarray(changed, np.uint8)
+    linear = np.array([[cosine * sign, -sine], [sine * sign, cosine]])
+    return np.column_stack([linear, centre + shift - linear @ (centre, centre)])

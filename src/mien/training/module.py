@@ -124,7 +124,9 @@ class Module(lightning.LightningModule):
         make a resumed run differ.
         """
         state = np.random.SeedSequence((self.recipe.seed, self.global_step)).generate_state(1)
-        torch.manual_seed(int(state[0]))
+        # torch.manual_seed also notes a stack trace for every accelerator that is not there.
+        on_cpu = self.device.type == "cpu"
+        (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(int(state[0]))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The weighted sum of the terms; each term's mean over the epoch is logged."""
