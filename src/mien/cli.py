@@ -243,6 +243,10 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed run.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where a frozen backbone's maps lie (DATASET/features)."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a recipe on a dataset. The epoch kept is the best on the split valid."""
@@ -258,9 +262,27 @@ def train(
             file=sys.stderr,
             flush=True,
         )
+        if "warning" in line:
+            print(f"mien: epoch {line['epoch']}: {line['warning']}", file=sys.stderr, flush=True)
+
+    def show_view(split: str, number: int, count: int) -> None:
+        print(
+            f"computing the frozen backbone's maps of {split}, view {number} of {count}",
+            file=sys.stderr,
+            flush=True,
+        )
 
     settings = load_recipe(recipe, changes or [])
-    run = fit(settings, Dataset.open(data), out, resume=resume, threads=threads, on_epoch=show)
+    run = fit(
+        settings,
+        Dataset.open(data),
+        out,
+        resume=resume,
+        threads=threads,
+        features=features,
+        on_epoch=show,
+        on_features=show_view,
+    )
     document = json.loads((run / "model.json").read_text("utf-8"))
     chosen = document["selected_on"]
     if as_json:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from mien.labels import LabelSpace
 from mien.networks.network import Predictions, build_network
 from mien.schema import MienError, Preprocessing
-from mien.training.module import images_for_network
+from mien.training.batches import images_for_network
 
 TERMS_PREFIX = "terms."
 """Before the names of the loss terms' learned tensors in ``model.safetensors``."""
