@@ -125,6 +125,9 @@ def prepare(
     tight: Annotated[
         bool, typer.Option("--tight", help="Images are tight face crops; look for no faces.")
     ] = False,
+    landmarks: Annotated[
+        bool, typer.Option("--landmarks", help="Look for landmarks in tight crops too.")
+    ] = False,
     detector: Detector = None,
     classes: Annotated[
         str | None, typer.Option(help="Names of numeric labels: a,b,c from 0, or 1=a,2=b.")
@@ -153,6 +156,7 @@ def prepare(
         classes=classes.split(",") if classes else None,
         seed=seed,
         valid_from_train=valid_from_train,
+        landmarks=landmarks,
         workers=workers,
         detector=partial(YuNetDetector, detector) if detector else MediaPipeDetector,
     )
@@ -166,6 +170,10 @@ def prepare(
     ]
     _print_table(("split", "class", "faces"), counts)
     _print_table(("left out, because", "rows"), left_out_table(result.dataset))
+    aligned = result.dataset.info["alignment"]
+    if landmarks and (fixed := aligned.get("fixed", 0)):
+        found = result.dataset.info["landmarks"].get("fixed", 0)
+        print(f"landmarks found in {found} of {fixed} tight crops")
     print(f"{len(result.dataset)} faces in {out}")
 
 

@@ -76,9 +76,9 @@ def evaluate_model(
     model, dataset = open_model(run_or_model), Dataset.open(data)
     rows = dataset.split_indices(split)
     carry, class_warnings = _class_carrier(model.label_space, dataset)
-    to_model_crops, crop_warnings = _crop_carrier(model.preprocessing, dataset, run_or_model)
+    crops_of, crop_warnings = _crop_carrier(model.preprocessing, dataset, rows, run_or_model)
     parts = [
-        model.predict(to_model_crops(dataset.crops[rows[start : start + _CHUNK]]))
+        model.predict(crops_of(rows[start : start + _CHUNK]))
         for start in _with_progress(range(0, len(rows), _CHUNK))
     ]
     targets = {name: make_targets(dataset, name) for name in rules}
@@ -172,23 +172,32 @@ def _class_carrier(
 
 
 def _crop_carrier(
-    wanted: Preprocessing, dataset: Dataset, model: str | Path
-) -> tuple[Callable[[UInt8Array], UInt8Array], list[str]]:
-    """How the dataset's crops become the model's; pixels are normalised later, by the model."""
-    made = dataset.preprocessing
-    if made.cuts_like(wanted):
-        return (lambda crops: crops), []
-    if wanted.colour == "grey" and made.model_copy(update={"colour": "grey"}).cuts_like(wanted):
-        return _to_grey, [
+    wanted: Preprocessing, dataset: Dataset, rows: NDArray[np.int64], model: str | Path
+) -> tuple[Callable[[NDArray[np.int64]], UInt8Array], list[str]]:
+    """How rows become crops as the model reads them; the model normalises their pixels itself."""
+    made, warnings = dataset.preprocessing, []
+    to_grey = wanted.colour == "grey" and made.colour != "grey"
+    # Colours can be taken away after the cut, and regions lie where they lay before.
+    wanted = wanted.model_copy(update={"colour": made.colour}) if to_grey else wanted
+    if not made.cuts_like(wanted):
+        raise MienError(
+            f"expected crops as the model reads them ({wanted.hash}), got a dataset with others: "
+            f"{made.differences(wanted)}; prepare it again with --like {shlex.quote(str(model))}"
+        )
+    dataset = dataset.read_as(wanted)
+    if to_grey:
+        warnings.append(
             "The dataset's crops are in colour and the model reads grey ones: they were "
             "converted; crops that were prepared in grey can differ by one grey level."
-        ]
-    # How pixels are normalised is the model's alone, and no difference to name.
-    made = made.model_copy(update={"mean": wanted.mean, "std": wanted.std})
-    raise MienError(
-        f"expected crops as the model reads them ({wanted.hash}), got a dataset with others: "
-        f"{made.differences(wanted)}; prepare it again with --like {shlex.quote(str(model))}"
-    )
+        )
+    if fixed := dataset.fixed_boxes(rows):
+        warnings.append(
+            f"{fixed:,} of {len(rows):,} faces had no landmarks: their regions are fixed fractions "
+            "of the crop. mien prepare --landmarks looks for them in tight crops."
+        )
+    if to_grey:
+        return (lambda picked: _to_grey(dataset.crops[picked])), warnings
+    return (lambda picked: dataset.crops[picked]), warnings
 
 
 def _to_grey(crops: UInt8Array) -> UInt8Array:

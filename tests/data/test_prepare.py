@@ -20,10 +20,10 @@ from toy_corpora import (
 )
 
 import mien.data.prepare
-from mien.data.cropping import in_crop, read_part
+from mien.data.cropping import read_part
 from mien.data.dataset import Dataset
 from mien.data.prepare import left_out_table, prepare
-from mien.faces.align import crop_face
+from mien.faces.align import crop_face, landmarks_in_crop
 from mien.schema import Box, Face, MienError, Preprocessing
 
 HERE = Path(__file__).parent
@@ -89,7 +89,7 @@ def test_landmarks_are_fractions_of_the_crop(expected):
     # The toy's landmarks lie on the template, so the crop shows the image as it is.
     landmarks = expected.dataset.column("landmarks")[0].reshape(-1, 2)
     np.testing.assert_allclose(landmarks, five_points(1, 1), atol=1e-6)
-    wide = in_crop(five_points(60, 60), Preprocessing(size=16, margin=0.5))
+    wide = landmarks_in_crop(five_points(60, 60), Preprocessing(size=16, margin=0.5))
     np.testing.assert_allclose(wide, (five_points(1, 1) + 0.5) / 2, atol=1e-6)
 
 
