@@ -16,7 +16,14 @@ from mien import __version__
 from mien.data.dataset import Dataset
 from mien.data.targets import RULES, Targets, make_targets
 from mien.labels import LabelSpace
-from mien.schema import FloatArray, MienError, Preprocessing, UInt8Array
+from mien.schema import (
+    FloatArray,
+    MienError,
+    Preprocessing,
+    Readings,
+    UInt8Array,
+    join_readings,
+)
 
 _CHUNK = 512
 
@@ -28,7 +35,7 @@ class Model(NamedTuple):
     terms: str
     label_space: LabelSpace
     preprocessing: Preprocessing
-    predict: Callable[[UInt8Array], tuple[FloatArray, FloatArray]]
+    predict: Callable[[UInt8Array], Readings]
 
 
 def open_model(run_or_model: str | Path) -> Model:
@@ -43,7 +50,7 @@ def open_model(run_or_model: str | Path) -> Model:
             terms,
             run.label_space,
             run.preprocessing,
-            lambda crops: predict_crops(run, crops),
+            lambda crops: Readings(*predict_crops(run, crops)),
         )
     from mien.inference.predictor import Predictor
 
@@ -77,18 +84,20 @@ def evaluate_model(
     rows = dataset.split_indices(split)
     carry, class_warnings = _class_carrier(model.label_space, dataset)
     crops_of, crop_warnings = _crop_carrier(model.preprocessing, dataset, rows, run_or_model)
-    parts = [
-        model.predict(crops_of(rows[start : start + _CHUNK]))
-        for start in _with_progress(range(0, len(rows), _CHUNK))
-    ]
+    readings = join_readings(
+        [
+            model.predict(crops_of(rows[start : start + _CHUNK]))
+            for start in _with_progress(range(0, len(rows), _CHUNK))
+        ]
+    )
     targets = {name: make_targets(dataset, name) for name in rules}
     subjects = dataset.subjects
     command = ["mien", "evaluate", str(run_or_model), "--data", str(data), "--split", split]
     evaluation = Evaluation(
         ids=dataset.column("id")[rows],
         targets=targets[rule].labels[rows],
-        probabilities=carry(np.concatenate([part[0] for part in parts])),
-        embeddings=np.concatenate([part[1] for part in parts]),
+        probabilities=carry(readings.probabilities),
+        embeddings=readings.embeddings,
         label_space=dataset.label_space,
         split=split,
         rule=rule,

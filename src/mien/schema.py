@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,6 +131,34 @@ class Face:
             )
 
 
+class Readings(NamedTuple):
+    """What a model gives for N crops; what it does not give is None.
+
+    ``probabilities`` ``(N, C)`` sum to one by row, ``embeddings`` ``(N, D)`` have length one,
+    ``valence_arousal`` is ``(N, 2)`` and ``attention`` ``(N, h, w)`` in [0, 1]; all float32.
+    """
+
+    probabilities: FloatArray
+    embeddings: FloatArray
+    valence_arousal: FloatArray | None = None
+    attention: FloatArray | None = None
+
+
+def join_readings(parts: Sequence[Readings]) -> Readings:
+    """The readings of several batches of one model, one after the other."""
+
+    def joined(arrays: Iterable[FloatArray | None]) -> FloatArray | None:
+        given = [array for array in arrays if array is not None]
+        return np.concatenate(given) if given else None
+
+    return Readings(
+        np.concatenate([part.probabilities for part in parts]),
+        np.concatenate([part.embeddings for part in parts]),
+        joined(part.valence_arousal for part in parts),
+        joined(part.attention for part in parts),
+    )
+
+
 class Status(StrEnum):
     """What came of one input."""
 
@@ -147,7 +176,8 @@ class Prediction:
     ``unreadable`` there is no face and ``reason`` says why; with ``abstained`` the probabilities
     are there and ``reason`` says why they should not be used. ``box`` and ``landmarks`` are in
     pixels of the upright image; ``frame`` counts from 0 and ``time`` is in seconds, both None
-    for a photo.
+    for a photo. ``valence`` and ``arousal`` are None where the model gives none, else in [-1, 1]
+    but for models that leave it. ``attention`` ``(h, w)`` float32 in [0, 1] lies over the crop.
     """
 
     status: Status
@@ -163,6 +193,9 @@ class Prediction:
     probabilities: dict[str, float] = field(default_factory=dict)
     embedding: FloatArray | None = None
     crop: UInt8Array | None = None
+    valence: float | None = None
+    arousal: float | None = None
+    attention: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.status is not Status.OK and not self.reason:

@@ -50,8 +50,13 @@ def build(
     batch: str | int = "batch",
     embedding: str = "embedding",
     blow_up: bool = False,
+    affect: int = 0,
+    attention: bool = False,
 ) -> onnx.ModelProto:
-    """Pooled 4 x 4 patches, one linear layer to an embedding, one to the classes."""
+    """Pooled 4 x 4 patches, one linear layer to an embedding, one to the classes.
+
+    ``affect`` is the width of an output ``valence_arousal`` (none for 0), ``attention`` adds one.
+    """
     rng = np.random.default_rng(0)
     cells = 3 * (size // 4) ** 2
     weights = {
@@ -66,6 +71,16 @@ def build(
         helper.make_node("MatMul", [embedding, "to_classes"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
+    more = []
+    if affect:
+        weights["to_affect"] = rng.normal(size=(WIDTH, affect)) * 2
+        nodes.append(helper.make_node("MatMul", [embedding, "to_affect"], ["affect"]))
+        nodes.append(helper.make_node("Tanh", ["affect"], ["valence_arousal"]))
+        more.append(("valence_arousal", [batch, affect]))
+    if attention:
+        nodes.append(helper.make_node("ReduceMean", ["pooled"], ["grey"], axes=[1], keepdims=0))
+        nodes.append(helper.make_node("Sigmoid", ["grey"], ["attention"]))
+        more.append(("attention", [batch, size // 4, size // 4]))
     graph = helper.make_graph(
         nodes,
         "tiny",
@@ -73,6 +88,10 @@ def build(
         [
             helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [batch, classes]),
             helper.make_tensor_value_info(embedding, TensorProto.FLOAT, [batch, WIDTH]),
+            *(
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+                for name, shape in more
+            ),
         ],
         [numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()],
     )

@@ -85,7 +85,8 @@ def test_metadata_that_does_not_fit(write_model: WriteModel, metadata: str, mess
         ({"classes": 7}, r"expected probabilities float32 \(B, 8\).*got .*7"),
         ({"size": 64}, r"expected input float32 \(B, 3, 32, 32\).*got .*64"),
         ({"batch": 1}, r"expected input float32 \(B, 3, 32, 32\).*got .*\[1, 3"),
-        ({"embedding": "features"}, r"expected embedding float32 .*got only input"),
+        ({"embedding": "features"}, r"expected embedding float32 \(B, D\) .*got only input"),
+        ({"affect": 3}, r"expected valence_arousal float32 \(B, 2\) .*got .*3\]"),
     ],
 )
 def test_inputs_and_outputs_that_do_not_fit(

@@ -128,17 +128,39 @@ def test_crops_do_not_depend_on_their_batch(predictor: Predictor) -> None:
     assert len(np.unique(together[0].argmax(1))) > 1  # the model tells these pictures apart
     np.testing.assert_allclose(together[0].sum(1), 1, atol=1e-6)
     for batch_size in (1, 4, 11):
-        probabilities, embeddings = predictor.predict_crops(crops, batch_size)
+        readings = predictor.predict_crops(crops, batch_size)
         # Kernels may add in another order for another batch size.
-        np.testing.assert_allclose(probabilities, together[0], atol=1e-6)
-        np.testing.assert_allclose(embeddings, together[1], atol=1e-6)
+        np.testing.assert_allclose(readings.probabilities, together[0], atol=1e-6)
+        np.testing.assert_allclose(readings.embeddings, together[1], atol=1e-6)
+        assert readings.valence_arousal is None and readings.attention is None
     shuffled = np.random.default_rng(0).permutation(11)
     assert np.array_equal(predictor.predict_crops(crops[shuffled])[0], together[0][shuffled])
 
 
 def test_no_crops(predictor: Predictor) -> None:
-    probabilities, embeddings = predictor.predict_crops(np.empty((0, SIZE, SIZE, 3), np.uint8))
-    assert probabilities.shape == (0, 8) and embeddings.shape == (0, WIDTH)
+    readings = predictor.predict_crops(np.empty((0, SIZE, SIZE, 3), np.uint8))
+    assert readings.probabilities.shape == (0, 8) and readings.embeddings.shape == (0, WIDTH)
+
+
+def test_valence_arousal_and_attention_where_the_model_gives_them(write_model: WriteModel) -> None:
+    predictor = Predictor.load(write_model(affect=2, attention=True), detector=OneFace())
+    crops = _crops(5)
+    whole, parts = predictor.predict_crops(crops), predictor.predict_crops(crops, 2)
+    assert whole.valence_arousal is not None and whole.attention is not None
+    assert whole.valence_arousal.shape == (5, 2) and whole.attention.shape == (5, 8, 8)
+    assert whole.valence_arousal.std() > 0.05 and whole.attention.std() > 0.01
+    for mine, theirs in zip(whole, parts, strict=True):
+        assert mine.dtype == np.float32
+        np.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+    [face] = predictor(picture())
+    assert face.crop is not None and face.attention is not None
+    readings = predictor.predict_crops(face.crop[None])
+    assert readings.valence_arousal is not None
+    assert [face.valence, face.arousal] == readings.valence_arousal[0].tolist()
+    assert np.array_equal(face.attention, readings.attention[0])
+    only = Predictor.load(write_model(attention=True), detector=OneFace())(picture())[0]
+    assert only.valence is None and only.arousal is None and only.attention is not None
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "mien"
 FORMAT = 1
+OUTPUTS = ("probabilities", "embedding")
+OPTIONAL_OUTPUTS = ("valence_arousal", "attention")
+"""Outputs that a model may have; without them it reads expressions only."""
 
 
 class Calibration(BaseModel):
@@ -157,16 +160,21 @@ def _parse(text: str, path: str | os.PathLike[str]) -> ModelInfo:
 def _check_signature(
     session: InferenceSession, info: ModelInfo, path: str | os.PathLike[str]
 ) -> None:
-    """Input (B, 3, S, S) and outputs (B, C), (B, D) with these names, all float32."""
+    """Input (B, 3, S, S), outputs (B, C), (B, D) and, if there, (B, 2), (B, h, w); all float32."""
     size, classes = info.preprocessing.size, len(info.label_space)
-    expected: dict[str, tuple[int | None, ...]] = {
+    # A number is the width of an axis, a name is an axis of any width.
+    expected: dict[str, tuple[int | str, ...]] = {
         "input": (3, size, size),
         "probabilities": (classes,),
-        "embedding": (None,),
+        "embedding": ("D",),
+        "valence_arousal": (2,),
+        "attention": ("h", "w"),
     }
     nodes = {node.name: node for node in (*session.get_inputs(), *session.get_outputs())}
     for name, shape in expected.items():
-        wanted = f"{name} float32 (B, {', '.join(str(n or 'D') for n in shape)})"
+        if name in OPTIONAL_OUTPUTS and name not in nodes:
+            continue
+        wanted = f"{name} float32 (B, {', '.join(map(str, shape))})"
         if name not in nodes:
             got = f"only {', '.join(nodes)}"
         else:
@@ -177,7 +185,7 @@ def _check_signature(
                 and len(node.shape) == len(shape) + 1
                 and not isinstance(node.shape[0], int)
                 and all(
-                    want is None or not isinstance(have, int) or have == want
+                    isinstance(want, str) or not isinstance(have, int) or have == want
                     for have, want in zip(node.shape[1:], shape, strict=True)
                 )
             )

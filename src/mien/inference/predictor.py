@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 import numpy as np
 
-from mien.inference.model import ModelInfo, find_model, read_model
+from mien.inference.model import OPTIONAL_OUTPUTS, OUTPUTS, ModelInfo, find_model, read_model
 from mien.schema import (
     Alignment,
     Box,
@@ -26,8 +26,10 @@ from mien.schema import (
     FloatArray,
     MienError,
     Prediction,
+    Readings,
     Status,
     UInt8Array,
+    join_readings,
 )
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ class Predictor:
     ) -> None:
         self.info = info
         self._session = session
+        given = {node.name for node in session.get_outputs()}
+        self._outputs = [*OUTPUTS, *(name for name in OPTIONAL_OUTPUTS if name in given)]
         self._detector = detector
         self._made: list[Detector] = []
         # Registered before MediaPipe is imported and so run after its own exit handler: a
@@ -127,20 +131,14 @@ class Predictor:
         """One prediction a face, in the order given and numbered from 0."""
         if not found:
             return []
-        probabilities, embeddings = self.predict_crops(np.stack([one.crop for one in found]))
-        return [
-            self._prediction(one, index, probabilities[index], embeddings[index], source)
-            for index, one in enumerate(found)
-        ]
+        readings = self.predict_crops(np.stack([one.crop for one in found]))
+        return [self._prediction(one, index, readings, source) for index, one in enumerate(found)]
 
-    def predict_crops(
-        self, crops: UInt8Array, batch_size: int = 32
-    ) -> tuple[FloatArray, FloatArray]:
-        """Calibrated probabilities ``(B, C)`` and embeddings ``(B, D)`` of crops.
+    def predict_crops(self, crops: UInt8Array, batch_size: int = 32) -> Readings:
+        """Calibrated probabilities, embeddings and what else the model gives for crops.
 
         ``crops`` is ``(B, S, S, 3)`` uint8 RGB, as the model's preprocessing says, so composed
-        where it reads partial images; rows of probabilities sum to one, rows of embeddings have
-        length one.
+        where it reads partial images.
         """
         from mien.faces.tensors import to_tensor
 
@@ -158,8 +156,7 @@ class Predictor:
         ]
         if len(outputs) == 1:
             return outputs[0]
-        probabilities, embeddings = zip(*outputs, strict=True)
-        return np.concatenate(probabilities), np.concatenate(embeddings)
+        return join_readings(outputs)
 
     def no_face(self, image: UInt8Array, *, source: str = "") -> Prediction:
         """The prediction of an image in which no face was found."""
@@ -214,26 +211,23 @@ class Predictor:
             self._made.append(self._detector)
         return self._detector
 
-    def _run(self, tensor: FloatArray) -> tuple[FloatArray, FloatArray]:
-        probabilities, embeddings = self._session.run(
-            ["probabilities", "embedding"], {"input": tensor}
-        )
-        if not (np.isfinite(probabilities).all() and np.isfinite(embeddings).all()):
+    def _run(self, tensor: FloatArray) -> Readings:
+        arrays = self._session.run(self._outputs, {"input": tensor})
+        if not all(np.isfinite(array).all() for array in arrays):
             raise MienError(
                 f"expected finite numbers from the model {self.info.name!r}, got NaN or infinity; "
                 "train or export it again"
             )
-        return probabilities, embeddings
+        probabilities, embeddings, *optional = arrays
+        more = dict(zip(self._outputs[len(OUTPUTS) :], optional, strict=True))
+        return Readings(probabilities, embeddings, **more)
 
     def _prediction(
-        self,
-        found: CroppedFace,
-        index: int,
-        probabilities: FloatArray,
-        embedding: FloatArray,
-        source: str,
+        self, found: CroppedFace, index: int, readings: Readings, source: str
     ) -> Prediction:
         names = self.info.label_space.names
+        probabilities, affect = readings.probabilities[index], readings.valence_arousal
+        valence, arousal = (None, None) if affect is None else map(float, affect[index])
         top = int(probabilities.argmax())
         confidence = float(probabilities[top])
         reason = self._doubt(found.face, confidence)
@@ -247,8 +241,11 @@ class Predictor:
             expression=names[top],
             confidence=confidence,
             probabilities=dict(zip(names, probabilities.tolist(), strict=True)),
-            embedding=embedding,
+            embedding=readings.embeddings[index],
             crop=found.crop,
+            valence=valence,
+            arousal=arousal,
+            attention=None if readings.attention is None else readings.attention[index],
         )
 
     def _doubt(self, face: Face, confidence: float) -> str:
