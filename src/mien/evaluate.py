@@ -50,7 +50,7 @@ def open_model(run_or_model: str | Path) -> Model:
             terms,
             run.label_space,
             run.preprocessing,
-            lambda crops: Readings(*predict_crops(run, crops)),
+            lambda crops: predict_crops(run, crops),
         )
     from mien.inference.predictor import Predictor
 

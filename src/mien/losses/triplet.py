@@ -103,8 +103,8 @@ def active_triplets(
     0 what an embedding gives that has nothing left to learn. 0 without a valid triplet.
     """
     check_rows(embeddings, labels)
-    slices = embeddings.float().unflatten(1, (len(thresholds), -1)).transpose(0, 1)
-    rows = unit_rows(slices)
+    slices = embeddings.float().reshape(len(embeddings), len(thresholds), -1)
+    rows = unit_rows(slices.transpose(0, 1))
     positives, negatives = pair_masks(labels)
     if mining == "all":
         valid = float((positives.sum(1) * negatives.sum(1)).sum())

@@ -17,8 +17,8 @@ class PixelAttention(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.score = nn.Conv2d(channels, 1, kernel_size=1)
-        nn.init.zeros_(self.score.weight)
-        nn.init.zeros_(self.score.bias)
+        for parameter in self.score.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps ``(B, C, H, W)`` -> weights ``(B, 1, H, W)``."""
@@ -31,8 +31,8 @@ class ElementAttention(nn.Module):
 
     As in DACL (Farzaneh and Qi, WACV 2021): a context of 64 numbers, then a softmax of two for
     every dimension, of which the second is the weight. DACL reads the context from the flattened
-    map; ours reads it from the pooled one, which takes far fewer parameters and lets the image's size
-    vary.
+    map; ours reads it from the pooled one, which takes far fewer parameters and lets the size of
+    the image vary.
     """
 
     def __init__(self, channels: int, width: int, *, context: int = 64) -> None:

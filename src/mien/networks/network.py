@@ -20,8 +20,9 @@ class Outputs(NamedTuple):
 
     ``embedding`` ``(B, D)`` is not normalised (losses that want unit rows normalise themselves),
     except a sliced one, whose slices have unit rows times the root of their width. ``logits`` is
-    ``(B, classes)``. ``attention`` ``(B, D)`` weighs the embedding's dimensions and ``attention_map``
-    ``(B, H, W)`` the places of the last map, both in (0, 1); None where the network has none.
+    ``(B, classes)``. ``attention`` ``(B, D)`` weighs the embedding's dimensions and
+    ``attention_map`` ``(B, H, W)`` the places of the last map, both in (0, 1); None where the
+    network has none.
     """
 
     embedding: Tensor
@@ -54,12 +55,14 @@ class Embedding(nn.Sequential):
 
     def forward(self, pooled: Tensor) -> Tensor:
         """``(B, C)`` -> ``(B, D)``."""
-        rows: Tensor = super().forward(pooled)
+        rows: Tensor = pooled
+        for layer in self:
+            rows = layer(rows)
         if self.slices == 1:
             return rows
         width = self.size // self.slices
-        slices = functional.normalize(rows.unflatten(1, (self.slices, width)), dim=2)
-        return slices.flatten(1) * width**0.5
+        slices: Tensor = functional.normalize(rows.reshape(-1, self.slices, width), dim=2)
+        return slices.reshape(-1, self.size).mul(width**0.5)
 
 
 class Network(nn.Module):

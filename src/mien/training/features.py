@@ -29,7 +29,7 @@ from mien.training.batches import network_input
 from mien.training.recipe import Recipe
 from mien.training.terms import Batch
 
-_AT_ONCE = 64
+_AT_ONCE = 32
 
 
 class FrozenFeatures(torch.utils.data.Dataset[Batch]):
@@ -143,9 +143,7 @@ def _write_view(
         temporary.unlink(missing_ok=True)
 
 
-def _key(
-    backbone: nn.Module, dataset: Dataset, recipe: Recipe, rows: NDArray[np.int64]
-) -> str:
+def _key(backbone: nn.Module, dataset: Dataset, recipe: Recipe, rows: NDArray[np.int64]) -> str:
     settings: dict[str, Any] = {
         "format": 1,
         "backbone": recipe.backbone.name,

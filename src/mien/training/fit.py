@@ -30,10 +30,10 @@ from mien.faces.native import ignore_profiling_signal
 from mien.networks.backbones import restore_batch_norm
 from mien.networks.network import build_network
 from mien.schema import MienError
-from mien.training.memory import keep_freed_memory
 from mien.training.batches import Crops, EpochBatches, loader, network_input
 from mien.training.collapse import watch
 from mien.training.features import FrozenFeatures, cached_features
+from mien.training.memory import keep_freed_memory
 from mien.training.module import Module
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import TERMS_PREFIX

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mien.networks.network import Network, Outputs
 from mien.training.recipe import Recipe
-from mien.training.terms import Batch, Shape, mix
+from mien.training.terms import Batch, CenterTerm, Shape, mix
 
 
 class Module(lightning.LightningModule):
@@ -84,7 +84,7 @@ class Module(lightning.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
         """Centres with a rule of their own move after the optimiser's step."""
         for term in self.terms:
-            if hasattr(term, "after_step"):
+            if isinstance(term, CenterTerm):
                 term.after_step()
 
     def _add(self, name: str, value: Tensor) -> None:

@@ -143,9 +143,9 @@ class Recipe(_Settings):
     """One training, completely described.
 
     ``target`` names the rule that makes labels from votes (see :mod:`mien.data.targets`);
-    ``select`` the validation metric by which the kept epoch is chosen. What ``preprocessing`` does
-    not say is the dataset's. ``mixup`` is the Beta parameter (0: off) and ``averaging`` the decay of
-    the exponential moving average of the weights (0: off).
+    ``select`` the validation metric by which the kept epoch is chosen. What ``preprocessing``
+    does not say is the dataset's. ``mixup`` is the Beta parameter (0: off) and ``averaging`` the
+    decay of the exponential moving average of the weights (0: off).
     """
 
     name: str
@@ -215,8 +215,8 @@ class Recipe(_Settings):
 
     def preprocessing_for(self, dataset: Preprocessing) -> Preprocessing:
         """The dataset's preprocessing with what the recipe says of its own."""
-        said = {} if self.preprocessing is None else self.preprocessing.model_dump(
-            exclude_unset=True
+        said = (
+            {} if self.preprocessing is None else self.preprocessing.model_dump(exclude_unset=True)
         )
         return Preprocessing.model_validate(dataset.model_dump() | said)
 
@@ -331,7 +331,16 @@ def _explain(error: ValidationError) -> str:
 
 def _known_keys() -> list[str]:
     keys: set[str] = set()
-    for model in (Recipe, Backbone, Embedding, Attention, Sampler, Optimizer, Schedule, Augmentation):
+    for model in (
+        Recipe,
+        Backbone,
+        Embedding,
+        Attention,
+        Sampler,
+        Optimizer,
+        Schedule,
+        Augmentation,
+    ):
         keys.update(model.model_fields)
     for term in TERMS.values():
         keys.update(term.model_fields)

@@ -217,12 +217,10 @@ class Center(_WithCenters):
 
     def build(self, shape: Shape) -> nn.Module:
         """The term as a module on (outputs, batch)."""
-        return _CenterTerm(self._loss, shape, rule=self.rule, rate=self.rate)
+        return CenterTerm(self._loss, shape, rule=self.rule, rate=self.rate)
 
     def _loss(self, outputs: Outputs, batch: Batch, centers: Tensor) -> Tensor:
-        return center_loss(
-            outputs.embedding, batch.labels, centers, attention=outputs.attention
-        )
+        return center_loss(outputs.embedding, batch.labels, centers, attention=outputs.attention)
 
 
 class TripletCenter(_WithCenters):
@@ -238,7 +236,7 @@ class TripletCenter(_WithCenters):
 
     def build(self, shape: Shape) -> nn.Module:
         """The term as a module on (outputs, batch)."""
-        return _CenterTerm(self._loss, shape, rule=self.rule, rate=self.rate)
+        return CenterTerm(self._loss, shape, rule=self.rule, rate=self.rate)
 
     def trivial(self, shape: Shape) -> float:
         """Rows as far from their own centre as from the negative: the margin."""
@@ -324,7 +322,7 @@ class _Function(nn.Module):
         return self.function(outputs, batch)
 
 
-class _CenterTerm(nn.Module):
+class CenterTerm(nn.Module):
     """A loss with learned centres; :meth:`after_step` is DACL's own rule for moving them."""
 
     def __init__(
@@ -341,12 +339,14 @@ class _CenterTerm(nn.Module):
         self._seen: tuple[Tensor, Tensor, Tensor | None] | None = None
 
     def forward(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """The loss; a batch is kept for :meth:`after_step` where that will need it."""
         if self.centers.rule == "dacl":
             attention = None if outputs.attention is None else outputs.attention.detach()
             self._seen = (outputs.embedding.detach(), batch.labels, attention)
         return self.function(outputs, batch, self.centers.weight)
 
     def after_step(self) -> None:
+        """Move the centres towards the rows of the last batch; nothing under ``gradient``."""
         if self._seen is not None:
             self.centers.update(*self._seen)
             self._seen = None
