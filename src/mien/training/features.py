@@ -78,16 +78,16 @@ def cached_features(
     *,
     on_view: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, list[NDArray[np.float16]]]:
-    """The maps ``(n, C, H, W)`` of the rows of ``train`` (all views) and ``valid`` (the plain one).
+    """The maps ``(n, C, H, W)`` of the rows of each split: all views of ``train``, else the plain one.
 
     Read from ``folder`` where they are there, else computed and written, each view whole or not
     at all, so that a killed run goes on with the next view. ``dataset`` reads crops as the
     network does. ``on_view`` hears of each view before it is computed: split, number, how many.
     """
     network.backbone.eval()
-    views = {"train": recipe.backbone.views, "valid": 1}
     found: dict[str, list[NDArray[np.float16]]] = {}
-    for split, count in views.items():
+    for split in rows:
+        count = recipe.backbone.views if split == "train" else 1
         place = folder / _key(network.backbone, dataset, recipe, rows[split])
         found[split] = []
         for number in range(count):
@@ -121,7 +121,8 @@ def _write_view(
                     dataset, rows[start : start + _AT_ONCE], augmentation, seed=0, epoch=number
                 )
                 maps = network.forward_features(images).numpy()
-                half = np.ascontiguousarray(maps, np.float16)
+                with np.errstate(over="ignore"):
+                    half = np.ascontiguousarray(maps, np.float16)
                 if not np.isfinite(half).all():
                     raise MienError(
                         "the frozen backbone gives numbers beyond the range of float16; train it "
