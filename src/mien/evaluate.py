@@ -186,27 +186,28 @@ def _crop_carrier(
     """How rows become crops as the model reads them; the model normalises their pixels itself."""
     made, warnings = dataset.preprocessing, []
     to_grey = wanted.colour == "grey" and made.colour != "grey"
-    # Colours can be taken away after the cut, and regions lie where they lay before.
+    # Colours can be taken away after the cut.
     wanted = wanted.model_copy(update={"colour": made.colour}) if to_grey else wanted
     if not made.cuts_like(wanted):
         raise MienError(
             f"expected crops as the model reads them ({wanted.hash}), got a dataset with others: "
             f"{made.differences(wanted)}; prepare it again with --like {shlex.quote(str(model))}"
         )
-    dataset = dataset.read_as(wanted)
+    read = dataset.read_as(wanted)
     if to_grey:
         warnings.append(
             "The dataset's crops are in colour and the model reads grey ones: they were "
             "converted; crops that were prepared in grey can differ by one grey level."
         )
-    if fixed := dataset.fixed_boxes(rows):
+    if fixed := read.fixed_boxes(rows):
         warnings.append(
             f"{fixed:,} of {len(rows):,} faces had no landmarks: their regions are fixed fractions "
             "of the crop. mien prepare --landmarks looks for them in tight crops."
         )
-    if to_grey:
-        return (lambda picked: _to_grey(dataset.crops[picked])), warnings
-    return (lambda picked: dataset.crops[picked]), warnings
+    if not to_grey:
+        return (lambda picked: read.crops[picked]), warnings
+    # Grey before composed, as prediction does it: resizing clips, and then the order matters.
+    return (lambda picked: read.crops.composed(_to_grey(dataset.crops[picked]), picked)), warnings
 
 
 def _to_grey(crops: UInt8Array) -> UInt8Array:

@@ -111,6 +111,51 @@ def test_grey_and_tight(source, tmp_path):
     assert dataset.crops[0].shape == (16, 16, 3)
 
 
+def test_landmarks_of_tight_crops(source, expected, tmp_path):
+    plain = prepared(source, tmp_path / "plain", tight=True).dataset
+    assert plain.info["landmarks"] == {}
+    dataset = prepared(source, tmp_path / "out", tight=True, landmarks=True).dataset
+    assert dataset.info["alignment"] == {"fixed": 22}
+    assert dataset.info["landmarks"] == {"fixed": 21}  # none in the black image
+    assert dataset.info["several_faces"] == 0 and dataset.info["left_out"] == {
+        "image unreadable": 2
+    }
+    assert dataset.info["notes"][-1] == "landmarks looked for in tight crops too, by ToyDetector"
+    np.testing.assert_array_equal(dataset.crops[:], plain.crops[:])
+    landmarks, quality = dataset.column("landmarks"), dataset.column("quality")
+    black = dataset.column("id").tolist().index("happy/001.png")
+    assert landmarks[black] is None and np.isnan(quality[black])
+    # The toy sees 192 pixels of face in a border of 68, whatever the crop's size.
+    seen = (five_points(1, 1) * 328 - 68) / 192
+    for row in set(range(22)) - {black}:
+        np.testing.assert_allclose(landmarks[row].reshape(-1, 2), seen, atol=1e-5)
+        assert quality[row] == 0.5
+
+    # Without --tight only the image with a side under 100 pixels is a tight crop.
+    mixed = prepared(source, tmp_path / "mixed", landmarks=True).dataset
+    assert mixed.info["landmarks"] == {"fixed": 1, "similarity": 20}
+    assert [note.partition(" by ")[0] for note in mixed.info["notes"][-2:]] == [
+        "faces found",
+        "landmarks looked for in tight crops too,",
+    ]
+    np.testing.assert_array_equal(mixed.crops[:], expected.dataset.crops[:])
+
+
+def test_two_processes_look_for_the_same_landmarks(source, tmp_path):
+    one, two = (
+        prepared(source, tmp_path / str(workers), tight=True, landmarks=True, workers=workers)
+        for workers in (1, 2)
+    )
+    assert digests(one.dataset.folder) == digests(two.dataset.folder)
+
+
+def test_crops_are_whole_whatever_the_partial_image(source, expected, tmp_path):
+    mask = SMALL.model_copy(update={"partial_image": "mask"})
+    dataset = prepared(source, tmp_path / "out", preprocessing=mask).dataset
+    assert dataset.preprocessing == SMALL
+    assert digests(dataset.folder) == digests(expected.dataset.folder)
+
+
 def test_a_second_row_of_the_same_image_is_left_out(tmp_path):
     (tmp_path / "a.png").write_bytes(png())
     (tmp_path / "faces.csv").write_text("path,split\na.png,train\na.png,test\n")
@@ -236,6 +281,7 @@ def interrupted(source, out):
     [
         ({"preprocessing": Preprocessing(size=32)}, "preprocessing"),
         ({"tight": True}, "options"),
+        ({"landmarks": True}, "options"),
         ({"detector": partial(ToyDetector)}, "detector"),
     ],
 )

@@ -49,6 +49,10 @@ class Crops:
         """As indexing, but grey crops keep their one channel: ``(..., S, S, 1 or 3)``."""
         return np.array(self._stored[index])
 
+    def composed(self, crops: UInt8Array, index: Index) -> UInt8Array:
+        """Whole crops of these rows as they are read here: unchanged, but see PartialCrops."""
+        return crops
+
     def __reduce__(self) -> tuple[type[Crops], tuple[Any, ...]]:
         return (Crops, (self.path,))
 
@@ -65,12 +69,17 @@ class PartialCrops(Crops):
 
     def stored(self, index: Index) -> UInt8Array:
         """As indexing, but grey crops keep their one channel: ``(..., S, S, 1 or 3)``."""
-        crops, regions = super().stored(index), self._regions[0][index]
+        return self.composed(super().stored(index), index)
+
+    def composed(self, crops: UInt8Array, index: Index) -> UInt8Array:
+        """Whole crops of these rows as partial images, for crops that were changed before."""
+        regions = self._regions[0][index]
         if crops.ndim == 3:
             return compose_regions(crops, self._preprocessing, regions)
+        images = np.empty_like(crops)
         for row, crop in enumerate(crops):
-            crops[row] = compose_regions(crop, self._preprocessing, regions[row])
-        return crops
+            images[row] = compose_regions(crop, self._preprocessing, regions[row])
+        return images
 
     @property
     def fixed(self) -> NDArray[np.bool_]:

@@ -98,4 +98,5 @@ def _expanded(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     low, high = points.min(axis=1), points.max(axis=1)
     extra = (high - low) * (_EXPANSION / 2)
     bounds = np.concatenate([low - extra, high + extra], axis=-1)
-    return np.clip(bounds, 0, size)
+    inside: NDArray[np.float64] = np.clip(bounds, 0, size)
+    return inside
