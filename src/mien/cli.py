@@ -283,19 +283,25 @@ def evaluate(
     rule: Annotated[
         str, typer.Option(help="How votes become the label: majority or ferplus.")
     ] = "majority",
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="SPLIT", help="Also read the embedding by neighbours in this split."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a run or a model. Writes report.json and report.html."""
     from mien.evaluate import evaluate_model
 
     folder = out or (Path(model) / "report" if Path(model).is_dir() else Path("report"))
-    report, page = evaluate_model(model, data, folder, split=split, rule=rule)
+    report, page = evaluate_model(model, data, folder, split=split, rule=rule, reference=reference)
     if as_json:
         _print_json(report)
         return
     _print_metrics(f"{split}, {report['n']:,} faces, rule {rule}", report["metrics"])
     for name, other in report["other_rules"].items():
         _print_metrics(f"{split}, {other['n']:,} faces, rule {name}", other["metrics"])
+    for name, reading in (report["reference"] or {"readings": {}})["readings"].items():
+        _print_metrics(f"read by {name.replace('_', ' ')}", reading["metrics"])
     for warning in report["warnings"]:
         print(f"note: {warning}")
     print(f"report: {page}")
