@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from mien.evaluation.arrays import Evaluation
 
 LARGEST_PICTURE = 192
-FEWEST_FOR_MAP = 3
 
 
 def render_page(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
@@ -89,7 +88,7 @@ def _map(evaluation: Evaluation, report: Mapping[str, Any], names: Sequence[str]
     if evaluation.embeddings is None:
         return '<p class="absent">There is no map: the model gave no embedding.</p>'
     kept = np.flatnonzero(evaluation.targets >= 0)
-    if kept.size < FEWEST_FOR_MAP:
+    if kept.size < plots.FEWEST_FOR_MAP:
         return '<p class="absent">There is no map: it takes three rows.</p>'
     points, rows, method = plots.project(
         evaluation.embeddings[kept], seed=report["intervals"]["seed"]
