@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from ablation_cells import CELLS, PARTS, TUNE, settings_of
-from ablation_table import write_table
 
+from ablation_cells import PARTS, TUNE, settings_of
+from ablation_table import write_table
 from mien.data.corpora.splitting import rank
 from mien.data.dataset import Dataset
 from mien.data.prepare import prepare
@@ -110,7 +110,7 @@ def run_part(part: str, out: Path, *, seeds: list[int], cells: list[str], result
 def outputs_of(
     run: Run, recipe: Recipe, dataset: Dataset, rows: dict[str, Any], features: Path
 ) -> dict[str, Outputs]:
-    """The network's outputs for each split's rows, through the cache where the backbone is frozen."""
+    """What the network gives for each split's rows, by the cache where the backbone is frozen."""
     network = run.model.network
     found = {}
     if recipe.backbone.frozen:

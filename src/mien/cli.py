@@ -313,22 +313,72 @@ def evaluate(
     rule: Annotated[
         str, typer.Option(help="How votes become the label: majority or ferplus.")
     ] = "majority",
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="SPLIT", help="Also read the embedding by neighbours in this split."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a run or a model. Writes report.json and report.html."""
     from mien.evaluate import evaluate_model
 
     folder = out or (Path(model) / "report" if Path(model).is_dir() else Path("report"))
-    report, page = evaluate_model(model, data, folder, split=split, rule=rule)
+    report, page = evaluate_model(model, data, folder, split=split, rule=rule, reference=reference)
     if as_json:
         _print_json(report)
         return
     _print_metrics(f"{split}, {report['n']:,} faces, rule {rule}", report["metrics"])
     for name, other in report["other_rules"].items():
         _print_metrics(f"{split}, {other['n']:,} faces, rule {name}", other["metrics"])
+    for name, reading in (report["reference"] or {"readings": {}})["readings"].items():
+        _print_metrics(f"read by {name.replace('_', ' ')}", reading["metrics"])
     for warning in report["warnings"]:
         print(f"note: {warning}")
     print(f"report: {page}")
+
+
+@app.command()
+def compare(
+    models: Annotated[
+        list[str], typer.Argument(metavar="RUN|MODEL...", help="The first is compared with.")
+    ],
+    data: Annotated[Path, typer.Option(metavar="DATASET", help="A prepared dataset folder.")],
+    split: Annotated[str, typer.Option(help="The split to compare on.")] = "test",
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of compare.json and compare.html.")
+    ] = Path("comparison"),
+    rule: Annotated[
+        str, typer.Option(help="How votes become the label: majority or ferplus.")
+    ] = "majority",
+    as_json: Json = False,
+) -> None:
+    """Say whether runs or models differ. Writes compare.json, compare.html."""
+    from mien.compare import compare_models
+
+    document, page = compare_models(models, data, out, split=split, rule=rule)
+    if as_json:
+        _print_json(document)
+        return
+    labels = {entry["letter"]: entry["label"] for entry in document["entries"]}
+    for entry in document["entries"]:
+        runs = f", {len(entry['members'])} runs" * (len(entry["members"]) > 1)
+        title = f"{entry['letter']} {entry['label']}{runs}"
+        _print_metrics(f"{title}: {split}, {document['n']:,} faces", entry["metrics"])
+    for found in document["comparisons"]:
+        differences = {name: entry["over_faces"] for name, entry in found["metrics"].items()}
+        _print_metrics(f"{found['entry']} less {found['to']}, paired over faces", differences)
+    for found in document["comparisons"]:
+        this, first = labels[found["entry"]], labels[found["to"]]
+        p = found["test"]["p_holm"]
+        print(
+            f"{this} against {first}: {found['verdict']}"
+            + (f" (accuracy, p {p:.3g} after Holm)" if p is not None else " (accuracy, no test)")
+        )
+        for note in found["notes"]:
+            print(f"note: {note}")
+    for warning in document["warnings"]:
+        print(f"note: {warning}")
+    print(f"comparison: {page}")
 
 
 @app.command()

@@ -133,11 +133,8 @@ def mcnemar(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> McNemar:
     """
     from scipy.stats import binomtest
 
-    if (
-        a_right.shape != b_right.shape
-        or a_right.ndim != 1
-        or (a_right.dtype, b_right.dtype) != (bool, bool)
-    ):
+    kinds = a_right.dtype.kind + b_right.dtype.kind
+    if a_right.shape != b_right.shape or a_right.ndim != 1 or kinds != "bb":
         raise ValueError(
             f"expected two boolean rows of one length, got {a_right.dtype} {a_right.shape} and "
             f"{b_right.dtype} {b_right.shape}"

@@ -52,8 +52,10 @@ def effective_rank(embeddings: NDArray[np.floating[Any]]) -> float:
     rows -= rows.mean(0)
     if np.einsum("nd,nd->", rows, rows) <= len(rows) * RESOLUTION**2:
         return 0.0
-    gram = rows.T @ rows if rows.shape[1] <= len(rows) else rows @ rows.T
-    values = np.maximum(np.linalg.eigvalsh(gram), 0)
+    # Centred, so float32 is exact enough for an entropy, and half the time.
+    small = rows.astype(np.float32)
+    gram = small.T @ small if rows.shape[1] <= len(rows) else small @ small.T
+    values = np.maximum(np.linalg.eigvalsh(gram.astype(np.float64)), 0)
     shares = values / values.sum()
     shares = shares[shares > 0]
     return float(np.exp(-(shares * np.log(shares)).sum()))

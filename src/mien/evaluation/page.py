@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from mien.evaluation.arrays import Evaluation
 
 LARGEST_PICTURE = 192
-FEWEST_FOR_MAP = 3
 
 
 def render_page(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
@@ -29,37 +28,47 @@ def render_page(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
     subjects = report["clusters"]
     facts = [
         f"split <b>{escape(report['split'])}</b>",
-        f"<b>{report['n']:,}</b> row{_s(report['n'])}",
-        f"<b>{subjects:,}</b> subject{_s(subjects)}" if subjects else "subjects unknown",
+        f"<b>{report['n']:,}</b> row{plural(report['n'])}",
+        f"<b>{subjects:,}</b> subject{plural(subjects)}" if subjects else "subjects unknown",
         f"label space <b>{escape(report['label_space']['name'])}</b>",
     ]
-    template = Template(files("mien.evaluation").joinpath("report.html").read_text("utf-8"))
-    return template.substitute(
+    return fill(
+        "report.html",
         title=escape(title or f"Split {report['split']}"),
         facts=" <i>\u00b7</i> ".join(facts),
         rule=escape(report["rule"]),
-        warnings=_warnings(report["warnings"]),
+        warnings=warnings_aside(report["warnings"]),
         headline=tables.headline(report["metrics"]),
         metrics=tables.metric_table(report["metrics"]),
         other_rules=tables.rules_table(report),
+        reference=tables.readings_section(report["reference"]),
         per_class=tables.class_table(report["per_class"]),
         confusion=tables.confusion_table(report, names),
         reliability=plots.reliability_diagram(report["reliability"]),
         calibration=_calibration(report["metrics"]),
         map=_map(evaluation, report, names),
         mistakes=_mistakes(evaluation, report["mistakes"]),
-        left_out=_left_out(report),
-        terms=_terms(provenance.pop("terms", "")),
-        provenance=_definitions(provenance),
-        intervals=_how_intervals(report),
+        left_out=left_out_table(report),
+        terms=terms_of_use(provenance.pop("terms", "")),
+        provenance=definitions(provenance),
+        intervals=how_intervals(report),
     )
 
 
-def _s(count: int) -> str:
+def fill(template: str, **parts: str) -> str:
+    """A page of this package with its parts, and the style that all pages share."""
+    folder = files("mien.evaluation")
+    text = folder.joinpath(template).read_text("utf-8")
+    return Template(text).substitute(parts, style=folder.joinpath("page.css").read_text("utf-8"))
+
+
+def plural(count: int) -> str:
+    """The s of "rows"."""
     return "" if count == 1 else "s"
 
 
-def _warnings(warnings: Sequence[str]) -> str:
+def warnings_aside(warnings: Sequence[str]) -> str:
+    """Warnings as the first thing on the page."""
     if not warnings:
         return ""
     lines = "".join(f"<p>{escape(tables.sentence(warning))}</p>" for warning in warnings)
@@ -79,7 +88,7 @@ def _map(evaluation: Evaluation, report: Mapping[str, Any], names: Sequence[str]
     if evaluation.embeddings is None:
         return '<p class="absent">There is no map: the model gave no embedding.</p>'
     kept = np.flatnonzero(evaluation.targets >= 0)
-    if kept.size < FEWEST_FOR_MAP:
+    if kept.size < plots.FEWEST_FOR_MAP:
         return '<p class="absent">There is no map: it takes three rows.</p>'
     points, rows, method = plots.project(
         evaluation.embeddings[kept], seed=report["intervals"]["seed"]
@@ -137,7 +146,8 @@ def _picture(crop: Any, entry: Mapping[str, Any]) -> str:
     )
 
 
-def _left_out(report: Mapping[str, Any]) -> str:
+def left_out_table(report: Mapping[str, Any]) -> str:
+    """The rows without a target, by reason."""
     reasons: Mapping[str, int] = report["left_out"]
     if not reasons:
         return '<p class="absent">Nothing: every row has a target.</p>'
@@ -151,11 +161,13 @@ def _left_out(report: Mapping[str, Any]) -> str:
     )
 
 
-def _terms(terms: str) -> str:
+def terms_of_use(terms: str) -> str:
+    """The terms under a heading of their own."""
     return f'<h3>Terms of use</h3><p class="terms">{escape(terms)}</p>' if terms else ""
 
 
-def _definitions(provenance: Mapping[str, str]) -> str:
+def definitions(provenance: Mapping[str, str]) -> str:
+    """Where the numbers come from, key by key."""
     if not provenance:
         return '<p class="absent">Nothing was recorded.</p>'
     pairs = "".join(
@@ -165,7 +177,8 @@ def _definitions(provenance: Mapping[str, str]) -> str:
     return f'<dl class="provenance">{pairs}</dl>'
 
 
-def _how_intervals(report: Mapping[str, Any]) -> str:
+def how_intervals(report: Mapping[str, Any]) -> str:
+    """What an interval over faces is, in words."""
     how = report["intervals"]
     if report["clustered_by"]:
         unit = (

@@ -78,7 +78,7 @@ def cached_features(
     *,
     on_view: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, list[NDArray[np.float16]]]:
-    """The maps ``(n, C, H, W)`` of the rows of each split: all views of ``train``, else the plain one.
+    """The maps ``(n, C, H, W)`` of each split's rows: all views of ``train``, else the plain one.
 
     Read from ``folder`` where they are there, else computed and written, each view whole or not
     at all, so that a killed run goes on with the next view. ``dataset`` reads crops as the
