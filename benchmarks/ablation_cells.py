@@ -53,7 +53,7 @@ CELLS: dict[str, Changes] = {
     "softmax, balanced batches": ("sampler={kind: class-balanced, classes: 8, samples: 16}",),
     "softmax, pixel attention": ("attention={pixel: true}",),
     "center": center(),
-    "dacl": center(rule="dacl", rate=0.5) + ("attention={element: true}",),
+    "dacl": (*center(rule="dacl", rate=0.5), "attention={element: true}"),
     **{f"triplet-center {name}": strategy(name) for name in STRATEGIES},
     **{f"triplet-center {name}, attention": strategy(name) + ATTENTION for name in STRATEGIES},
     **{f"triplet {t}": triplet(t, dual=False) for t in THRESHOLDS},

@@ -1,9 +1,10 @@
 """Which parts of four methods help on real faces: every cell trained, paired by seed, one table.
 
-    python benchmarks/ablations.py prepare --source ferplus/ --weights faceres.safetensors --out work/
-    python benchmarks/ablations.py run frozen --out work/
-    python benchmarks/ablations.py run small --out work/
-    python benchmarks/ablations.py table --out work/ --write
+    cd benchmarks
+    python ablations.py prepare --source ferplus/ --weights faceres.safetensors --out work/
+    python ablations.py run frozen --out work/
+    python ablations.py run small --out work/
+    python ablations.py table --out work/ --write
 
 ``ferplus/`` holds ferplus-train.parquet and ferplus-valid.parquet; the weights are those of
 ``benchmarks/start_weights.py``. A tenth of the training rows, chosen by a hash of their names, is

@@ -74,7 +74,9 @@ def test_active_triplets_counts_hinges_above_zero() -> None:
 def test_active_triplets_agree_with_a_loop_over_anchors(dual: bool) -> None:
     generator = torch.Generator().manual_seed(0)
     rows = torch.nn.functional.normalize(torch.randn(40, 3, generator=generator), dim=1)
+    rows[:20] = torch.eye(3)[torch.arange(20) % 3]
     labels = torch.randint(0, 4, (40,), generator=generator)
+    labels[:20] = torch.arange(20) % 3 + 4
     distances = torch.cdist(rows, rows).square()
     active = []
     for anchor in range(40):
