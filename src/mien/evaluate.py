@@ -167,7 +167,8 @@ def _read(
     """What the model gives for some rows, a chunk of crops at a time, and what to warn of."""
     crops_of, warnings = _crop_carrier(model.preprocessing, dataset, rows, run_or_model)
     if not len(rows):
-        return Readings(np.empty((0, len(model.label_space))), np.empty((0, 0))), warnings
+        nothing = np.empty((0, len(model.label_space)), np.float32)
+        return Readings(nothing, np.empty((0, 0), np.float32)), warnings
     parts = [
         model.predict(crops_of(rows[start : start + _CHUNK]))
         for start in _with_progress(range(0, len(rows), _CHUNK))

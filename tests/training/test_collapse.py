@@ -82,6 +82,8 @@ def test_active_triplets_agree_with_a_loop_over_anchors(dual: bool) -> None:
     for anchor in range(40):
         positives = [i for i in range(40) if labels[i] == labels[anchor] and i != anchor]
         negatives = [i for i in range(40) if labels[i] != labels[anchor]]
+        if not positives:
+            continue
         positive = max(positives, key=lambda i: float(distances[anchor, i]))
         negative = min(negatives, key=lambda i: float(distances[anchor, i]))
         for judge in (anchor, positive)[: 2 if dual else 1]:
