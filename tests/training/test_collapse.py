@@ -73,17 +73,15 @@ def test_active_triplets_counts_hinges_above_zero() -> None:
 @pytest.mark.parametrize("dual", [False, True])
 def test_active_triplets_agree_with_a_loop_over_anchors(dual: bool) -> None:
     generator = torch.Generator().manual_seed(0)
-    rows = torch.nn.functional.normalize(torch.randn(40, 3, generator=generator), dim=1)
-    rows[:20] = torch.eye(3)[torch.arange(20) % 3]
-    labels = torch.randint(0, 4, (40,), generator=generator)
-    labels[:20] = torch.arange(20) % 3 + 4
+    labels = torch.arange(40) % 4
+    spread = torch.linspace(0.1, 0.6, 40)[:, None]
+    rows = torch.eye(4)[labels] + spread * torch.randn(40, 4, generator=generator)
+    rows = torch.nn.functional.normalize(rows, dim=1)
     distances = torch.cdist(rows, rows).square()
     active = []
     for anchor in range(40):
         positives = [i for i in range(40) if labels[i] == labels[anchor] and i != anchor]
         negatives = [i for i in range(40) if labels[i] != labels[anchor]]
-        if not positives:
-            continue
         positive = max(positives, key=lambda i: float(distances[anchor, i]))
         negative = min(negatives, key=lambda i: float(distances[anchor, i]))
         for judge in (anchor, positive)[: 2 if dual else 1]:
