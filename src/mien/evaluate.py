@@ -242,13 +242,13 @@ def _crop_carrier(
     made, warnings = dataset.preprocessing, []
     to_grey = wanted.colour == "grey" and made.colour != "grey"
     # Colours can be taken away after the cut.
-    wanted = wanted.model_copy(update={"colour": made.colour}) if to_grey else wanted
-    if not made.cuts_like(wanted):
+    taken = wanted.model_copy(update={"colour": made.colour}) if to_grey else wanted
+    if not made.cuts_like(taken):
         raise MienError(
             f"expected crops as the model reads them ({wanted.hash}), got a dataset with others: "
-            f"{made.differences(wanted)}; prepare it again with --like {shlex.quote(str(model))}"
+            f"{made.differences(taken)}; prepare it again with --like {shlex.quote(str(model))}"
         )
-    read = dataset.read_as(wanted)
+    read = dataset.read_as(taken)
     if to_grey:
         warnings.append(
             "The dataset's crops are in colour and the model reads grey ones: they were "
