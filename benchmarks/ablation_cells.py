@@ -123,7 +123,7 @@ PARTS = {
             "backbone={name: resnet18, arguments: {channels: [16, 32, 64, 128]}}",
             "embedding={size: 256, dropout: 0.2}",
             "sampler={kind: shuffled, batch_size: 128}",
-            "schedule={epochs: 8, warmup: 0.5}",
+            "schedule={epochs: 6, warmup: 0.5}",
             "optimizer={rate: 0.003, weight_decay: 0.02}",
         ),
     ),
