@@ -170,6 +170,7 @@ def measure(
         "effective_rank": effective_rank(asked),
         "valid_accuracy": run.info["selected_on"]["accuracy"],
         "epoch": run.info["epoch"],
+        "faces": len(truth),
         "right": np.packbits(answers == truth).tobytes().hex(),
     }
 
