@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from ablation_cells import CELLS, PARTS, STRATEGIES, THRESHOLDS
 
+from ablation_cells import CELLS, PARTS, STRATEGIES, THRESHOLDS
 from mien.evaluation.compare import crossed_differences, seed_differences
 from mien.evaluation.uncertainty import Interval
 
@@ -35,10 +35,10 @@ batches, augmentation and start across the cells. What the figures are:
 - **accuracy**: majority rule, in %, with the seeds' standard deviation; **FER+ rule**: the faces on
   which more than half of the annotators agree;
 - **to softmax**: the difference in accuracy, in points, with a 95 % interval for other seeds *and*
-  other faces (`mien.evaluation.compare.crossed_differences`). Of {cells} differences that are truly
-  zero, about one in twenty would seem to be none;
-- **P@1**: the nearest other face of ferplus-valid shows the same expression; **15-NN**, **centroid**:
-  expressions read off the embedding by the training faces, without the softmax;
+  other faces (`mien.evaluation.compare.crossed_differences`). Of differences that are truly zero,
+  about one in twenty lies outside its interval, and there are {cells} here;
+- **P@1**: the nearest other face of ferplus-valid shows the same expression; **15-NN** and
+  **centroid**: expressions read off the embedding by the training faces, without the softmax;
 - **ratio**: distance between classes over distance within them, of unit rows;
 - **CPU s**: processor seconds of one training, with other work on the machine.
 """
