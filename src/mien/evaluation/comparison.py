@@ -29,7 +29,6 @@ from mien.schema import MienError
 
 DECIDES = "accuracy"
 """The metric that the word of a comparison is about."""
-LOWER_IS_BETTER = ("nll", "vote_kl", "ece")
 
 
 @dataclass(frozen=True, eq=False)

@@ -86,7 +86,7 @@ def _verdict(document: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
         small.append(f"over {len(comparison['seeds'])} seeds {over_seeds}")
     test = comparison["test"]
     if test["p"] is not None:
-        family = len(document["comparisons"])
+        family = sum(other["test"]["p"] is not None for other in document["comparisons"])
         corrected = f", {_p(test['p_holm'])} after Holm over {family}" if family > 1 else ""
         small.append(f"{test['name']}: p {_p(test['p'], equals=True)}{corrected}")
     elif test["name"]:
