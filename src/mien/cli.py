@@ -370,10 +370,8 @@ def compare(
     for found in document["comparisons"]:
         this, first = labels[found["entry"]], labels[found["to"]]
         p = found["test"]["p_holm"]
-        print(
-            f"{this} against {first}: {found['verdict']}"
-            + (f" (accuracy, p {p:.3g} after Holm)" if p is not None else " (accuracy, no test)")
-        )
+        tested = "no test" if p is None else f"{found['test']['name']}, corrected p {p:.3g}"
+        print(f"{this} against {first}: {found['verdict']} (accuracy, {tested})")
         for note in found["notes"]:
             print(f"note: {note}")
     for warning in document["warnings"]:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.evaluation.report import Evaluation, evaluate, write_report
+from mien.evaluation.neighbours import neighbour_predictions
+from mien.evaluation.report import Evaluation, Reference, evaluate, write_report
 from mien.labels import LABEL_SPACES, LabelSpace
 from mien.schema import MienError
 
@@ -208,6 +209,40 @@ def test_rows_of_unknown_subjects_are_alone() -> None:
     assert evaluate(evaluation, draws=20)["clusters"] == 5
     nobody = make(6, subjects=np.array([""] * 6))
     assert evaluate(nobody, draws=20)["clustered_by"] is None
+
+
+def test_an_embedding_read_by_its_neighbours(tmp_path: Path) -> None:
+    known = make(120)
+    evaluation = make()
+    labels = np.where(np.arange(120) < 100, known.targets, -1)
+    given = Reference(known.embeddings, labels, "train")
+    report, html = run(evaluation, tmp_path, reference=given)
+    found = report["reference"]
+    assert (found["split"], found["n"]) == ("train", 100)
+    softmax = found["readings"].pop("softmax")
+    for name in ("accuracy", "mean_class_accuracy", "macro_f1"):
+        assert softmax["metrics"][name] == report["metrics"][name]
+    assert list(found["readings"]) == ["neighbours_1", "neighbours_5", "centroids"]
+    rows = (known.embeddings[:100], labels[:100], evaluation.embeddings)
+    for k in (1, 5):
+        entry = found["readings"][f"neighbours_{k}"]
+        right = neighbour_predictions(*rows, k=k) == evaluation.targets
+        assert entry["metrics"]["accuracy"]["value"] == right.mean()
+        change = entry["differences"]["accuracy"]
+        expected = right.mean() - softmax["metrics"]["accuracy"]["value"]
+        assert change["value"] == pytest.approx(expected)
+        assert change["low"] <= change["value"] <= change["high"]
+    text = Page(html).text
+    assert "Neighbours beside the softmax" in text and "100 labelled rows of split train" in text
+
+
+def test_a_reference_that_cannot_be_read_against() -> None:
+    few = Reference(np.eye(8)[:3], np.arange(3), "train")
+    report = evaluate(make(), reference=few, draws=20)
+    assert list(report["reference"]["readings"]) == ["softmax", "neighbours_1", "centroids"]
+    for evaluation, labels in ((make(), [-1]), (make(embeddings=None), [0])):
+        with pytest.raises(MienError, match=r"split 'train'.*leave out --reference"):
+            evaluate(evaluation, reference=Reference(np.eye(8)[:1], np.array(labels), "train"))
 
 
 ONE_CLASS = {"targets": np.zeros(12, int), "probabilities": np.eye(8)[[0] * 9 + [1] * 3]}

@@ -206,7 +206,7 @@ def verdict(evidence: Sequence[Interval], p: float | None, *, level: float = 0.9
     A difference is shown when every interval lies on one side of 0, all on the same, and the
     (adjusted) p is below ``1 - level``. What has no interval or no p shows nothing.
     """
-    if p is None or not evidence or p >= 1 - level:
+    if p is None or not evidence or p + level >= 1:
         return NOTHING_SHOWN
     if all(entry.low is not None and entry.low > 0 for entry in evidence):
         return "better"
