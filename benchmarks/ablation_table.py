@@ -44,8 +44,8 @@ batches, augmentation and start across the cells. What the figures are:
 """
 
 
-def write_table(results: Sequence[Line]) -> str:
-    """Markdown: a table and a list of verdicts for each part that has results."""
+def write_table(results: Sequence[Line], cost: Sequence[Line]) -> str:
+    """Markdown: a table and a list of verdicts for each part that has results, and the cost."""
     if not results:
         raise SystemExit("expected results, got none; run a part first")
     text = [
@@ -64,6 +64,20 @@ def write_table(results: Sequence[Line]) -> str:
         cells = by_cell([line for line in results if line["part"] == part])
         if "softmax" in cells:
             text += [f"\n## {title}\n", *table(part, cells), *verdicts(cells)]
+    if cost:
+        text += [
+            "\n## What a step costs\n",
+            "Reading, augmenting and composing 64 faces of 96 pixels, forward, backward, optimiser: "
+            "MobileNet-v1, one thread, processor time over softmax's in the same of 12 rounds "
+            "(`ablations.py cost`), median and quartiles.\n",
+            "| recipe | over softmax | ms |\n|---|---|---|",
+            *(
+                f"| {line['recipe']} | {line['ratio']:.2f} ({line['low']:.2f} to "
+                f"{line['high']:.2f}) | {line['milliseconds']:.0f} |"
+                for line in cost
+                if line["recipe"] != "softmax"
+            ),
+        ]
     return "\n".join(text) + "\n"
 
 
