@@ -1,14 +1,19 @@
 """The tutorial is run as it stands, on drawn faces and with a network for tests."""
 
+from __future__ import annotations
+
 import json
 import re
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from conftest import Command
 from mien.data.toy import write_toy_folder
+
+if TYPE_CHECKING:
+    from conftest import Command
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
 # Only what a test has no time for; everything else is the page's.
