@@ -14,7 +14,7 @@ from mien.data.dataset import FACES_SCHEMA
 from mien.data.write import write_dataset
 from mien.evaluate import Model, evaluate_model, open_model
 from mien.labels import LABEL_SPACES, LabelSpace, label_space_of
-from mien.schema import MienError, Preprocessing, UInt8Array
+from mien.schema import MienError, Preprocessing, Readings, UInt8Array
 
 SIZE = 16
 RGB = Preprocessing(size=SIZE)
@@ -60,12 +60,14 @@ class Oracle:
     def __init__(self, table: list[list[float]]) -> None:
         self.table = np.array(table, np.float32)
         self.seen: list[UInt8Array] = []
+        self.affect: Callable[[np.ndarray], np.ndarray] | None = None
 
-    def __call__(self, crops: UInt8Array) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, crops: UInt8Array) -> Readings:
         self.seen.append(crops)
         rows = crops[:, 0, 0, 0].astype(int)
         angles = rows / 10
-        return self.table[rows], np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+        embeddings = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+        return Readings(self.table[rows], embeddings, self.affect and self.affect(rows))
 
 
 @pytest.fixture
