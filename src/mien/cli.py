@@ -296,6 +296,12 @@ def evaluate(
     _print_metrics(f"{split}, {report['n']:,} faces, rule {rule}", report["metrics"])
     for name, other in report["other_rules"].items():
         _print_metrics(f"{split}, {other['n']:,} faces, rule {name}", other["metrics"])
+    if affect := report["valence_arousal"]:
+        found = {"mean_ccc": affect["mean_ccc"]}
+        for dimension in ("valence", "arousal"):
+            measures = {key: m for key, m in affect[dimension].items() if key != "zero_targets"}
+            found |= {f"{dimension}_{key}": m for key, m in measures.items()}
+        _print_metrics(f"{split}, {affect['n']:,} faces, valence and arousal", found)
     for warning in report["warnings"]:
         print(f"note: {warning}")
     print(f"report: {page}")

@@ -104,6 +104,8 @@ def evaluate_model(
         subjects=None if subjects is None else subjects[rows],
         votes=_class_votes(dataset, rows),
         crops=_CropsOf(dataset, rows),
+        valence_arousal=readings.valence_arousal,
+        valence_arousal_targets=dataset.valence_arousal[rows],
         provenance={
             "model": model.name,
             "dataset": _name_of(dataset),

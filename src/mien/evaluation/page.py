@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -11,6 +12,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.evaluation import plots, tables
 
@@ -27,31 +29,83 @@ def render_page(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
     provenance = dict(report["provenance"])
     title = " on ".join(filter(None, (provenance.get("model"), provenance.get("dataset"))))
     subjects = report["clusters"]
+    rows = report["n"] or report["valence_arousal"]["n"]
     facts = [
         f"split <b>{escape(report['split'])}</b>",
-        f"<b>{report['n']:,}</b> row{_s(report['n'])}",
+        f"<b>{rows:,}</b> row{_s(rows)}",
         f"<b>{subjects:,}</b> subject{_s(subjects)}" if subjects else "subjects unknown",
         f"label space <b>{escape(report['label_space']['name'])}</b>",
     ]
-    template = Template(files("mien.evaluation").joinpath("report.html").read_text("utf-8"))
-    return template.substitute(
+    text = files("mien.evaluation").joinpath("report.html").read_text("utf-8")
+    if not report["metrics"]:
+        # No row has an expression: what is about expressions is left out, not shown empty.
+        text = re.sub("<!-- expressions -->.*?<!-- end -->", "", text, flags=re.DOTALL)
+        pieces = {}
+    else:
+        pieces = _expressions(evaluation, report, names)
+    return Template(re.sub("<!-- .*? -->\n", "", text)).substitute(
         title=escape(title or f"Split {report['split']}"),
         facts=" <i>\u00b7</i> ".join(facts),
         rule=escape(report["rule"]),
         warnings=_warnings(report["warnings"]),
-        headline=tables.headline(report["metrics"]),
-        metrics=tables.metric_table(report["metrics"]),
-        other_rules=tables.rules_table(report),
-        per_class=tables.class_table(report["per_class"]),
-        confusion=tables.confusion_table(report, names),
-        reliability=plots.reliability_diagram(report["reliability"]),
-        calibration=_calibration(report["metrics"]),
-        map=_map(evaluation, report, names),
-        mistakes=_mistakes(evaluation, report["mistakes"]),
+        **pieces,
+        affect=_affect(evaluation, report, names),
         left_out=_left_out(report),
         terms=_terms(provenance.pop("terms", "")),
         provenance=_definitions(provenance),
         intervals=_how_intervals(report),
+    )
+
+
+def _expressions(
+    evaluation: Evaluation, report: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, str]:
+    return {
+        "headline": tables.headline(report["metrics"]),
+        "metrics": tables.metric_table(report["metrics"]),
+        "other_rules": tables.rules_table(report),
+        "per_class": tables.class_table(report["per_class"]),
+        "confusion": tables.confusion_table(report, names),
+        "reliability": plots.reliability_diagram(report["reliability"]),
+        "calibration": _calibration(report["metrics"]),
+        "map": _map(evaluation, report, names),
+        "mistakes": _mistakes(evaluation, report["mistakes"]),
+    }
+
+
+def _affect(evaluation: Evaluation, report: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The section of valence and arousal, or nothing where there are none."""
+    affect, rows = report["valence_arousal"], evaluation.rated
+    if affect is None:
+        return ""
+    said, truth = (
+        np.asarray(values, np.float64)[rows]
+        for values in (evaluation.valence_arousal, evaluation.valence_arousal_targets)
+    )
+    targets = evaluation.targets[rows]
+    figure = plots.circumplex(said, truth, targets, names, seed=report["intervals"]["seed"])
+    drawn = "" if rows.size <= plots.MAP_ROWS else f" ({plots.MAP_ROWS:,}, drawn at random)"
+    none = affect["left_out"]
+    without = f"; {none:,} row{_s(none)} of the split without" if none else ""
+    of_class = "of a true class" if (targets >= 0).any() else "of all rows"
+    return (
+        "<section>\n<h2>Valence and arousal</h2>\n"
+        f'<p class="lead">{rows.size:,} row{_s(rows.size)} with both{without}. From \u22121 to 1: '
+        "how pleasant a face looks, and how excited.</p>\n"
+        f"{tables.affect_headline(affect)}{tables.affect_table(affect)}"
+        f'<figure>{figure}<ul class="legend">{_legend(targets, names)}</ul>'
+        f"<figcaption>A small mark is where the model puts a face{drawn}. Large marks are means "
+        f"{of_class}: a line leads from the targets (open) to what the model says (filled). Lines "
+        "towards the middle mean that it says too little.</figcaption></figure>\n"
+        "</section>\n"
+    )
+
+
+def _legend(targets: NDArray[np.integer[Any]], names: Sequence[str]) -> str:
+    return "".join(
+        f"<li>{plots.class_mark(index)}{escape(name)}</li>"
+        for index, name in enumerate(names)
+        if (targets == index).any()
     )
 
 
@@ -85,11 +139,6 @@ def _map(evaluation: Evaluation, report: Mapping[str, Any], names: Sequence[str]
         evaluation.embeddings[kept], seed=report["intervals"]["seed"]
     )
     targets = evaluation.targets[kept][rows]
-    legend = "".join(
-        f"<li>{plots.class_mark(index)}{escape(name)}</li>"
-        for index, name in enumerate(names)
-        if (targets == index).any()
-    )
     drawn = f"{rows.size:,} of {kept.size:,}" if rows.size < kept.size else f"All {kept.size:,}"
     at_random = " drawn at random" if rows.size < kept.size else ""
     made = (
@@ -100,8 +149,8 @@ def _map(evaluation: Evaluation, report: Mapping[str, Any], names: Sequence[str]
     )
     return (
         f"<figure>{plots.embedding_map(points, targets, names, method)}"
-        f'<ul class="legend">{legend}</ul><figcaption>{drawn} rows{at_random}, marked by their '
-        f"true class; {made}.</figcaption></figure>"
+        f'<ul class="legend">{_legend(targets, names)}</ul><figcaption>{drawn} rows{at_random}, '
+        f"marked by their true class; {made}.</figcaption></figure>"
     )
 
 
@@ -139,6 +188,9 @@ def _picture(crop: Any, entry: Mapping[str, Any]) -> str:
 
 def _left_out(report: Mapping[str, Any]) -> str:
     reasons: Mapping[str, int] = report["left_out"]
+    if not report["metrics"]:
+        what = "No row has an expression: all of this page is about valence and arousal."
+        return f'<p class="absent">{what}</p>'
     if not reasons:
         return '<p class="absent">Nothing: every row has a target.</p>'
     rows = "".join(

@@ -7,6 +7,7 @@ from collections.abc import Hashable
 import numpy as np
 
 from mien.evaluation import metrics
+from mien.evaluation.affect import affect_metrics
 from mien.evaluation.arrays import Evaluation
 from mien.evaluation.metrics import FloatArray, IntArray
 from mien.evaluation.retrieval import retrieve
@@ -64,6 +65,29 @@ def score(
         reason="drawing rows again adds noise to every bin, so a bootstrap of it is biased upwards",
     )
     return values | _retrieval_intervals(evaluation, rows, truth, seed=seed, draws=draws)
+
+
+def score_affect(
+    evaluation: Evaluation, *, seed: int, draws: int
+) -> dict[tuple[str, str], Interval]:
+    """Every metric of valence and arousal, as :func:`~mien.evaluation.affect.affect_metrics`.
+
+    There must be rated rows.
+    """
+    rows = evaluation.rated
+    if evaluation.valence_arousal is None or evaluation.valence_arousal_targets is None:
+        raise ValueError("expected valence and arousal of the model and of the dataset")
+    said = evaluation.valence_arousal[rows]
+    truth = evaluation.valence_arousal_targets[rows]
+    return bootstrap_intervals(
+        lambda weights: affect_metrics(said, truth, weights=weights),
+        rows.size,
+        clusters=evaluation.clusters(rows),
+        cluster_name="subject",
+        draws=draws,
+        level=LEVEL,
+        seed=seed,
+    )
 
 
 def _retrieval_intervals(

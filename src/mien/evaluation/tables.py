@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from mien.evaluation import plots
+from mien.evaluation.affect import DIMENSIONS
 
 METRICS: dict[str, tuple[str, str]] = {
     "accuracy": ("Accuracy", "rows whose most probable class is the target"),
@@ -21,9 +22,19 @@ METRICS: dict[str, tuple[str, str]] = {
 }
 """Title and meaning, in the order of the table."""
 
+AFFECT_METRICS: dict[str, tuple[str, str]] = {
+    "ccc": ("Concordance (CCC)", "agreement in value over all rows; 1 is best, a constant has 0"),
+    "pcc": ("Correlation (PCC)", "agreement up to shift and scale; 1 is best"),
+    "rmse": ("Root mean squared error", "on the scale from \u22121 to 1; 0 is best"),
+    "mae": ("Mean absolute error", "on the same scale; 0 is best"),
+    "sagr": ("Sign agreement (SAGR)", "share of rows on the right side of zero"),
+}
+"""Title and meaning of the metrics of valence and arousal."""
+
 HEADLINE = ("accuracy", "mean_class_accuracy", "macro_f1", "precision_at_1")
 COMPARED = (*HEADLINE, "map_at_r")
 _NATS = ("nll", "vote_kl")
+_PLAIN = (*_NATS, *AFFECT_METRICS)
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
@@ -38,6 +49,48 @@ def headline(metrics: Mapping[str, Any]) -> str:
                 f'<span class="unit">%</span><small>{below}</small></dd></div>'
             )
     return f'<dl class="headline">{"".join(cells)}</dl>'
+
+
+def affect_headline(affect: Mapping[str, Any]) -> str:
+    """The concordance of both dimensions and their mean."""
+    cells = []
+    for title, entry in (
+        ("Mean CCC", affect["mean_ccc"]),
+        ("CCC of valence", affect["valence"]["ccc"]),
+        ("CCC of arousal", affect["arousal"]["ccc"]),
+    ):
+        below = interval(entry, "ccc") or "no interval"
+        value = number(entry["value"], "ccc")
+        cells.append(f"<div><dt>{title}</dt><dd>{value}<small>{below}</small></dd></div>")
+    return f'<dl class="headline">{"".join(cells)}</dl>'
+
+
+def affect_table(affect: Mapping[str, Any]) -> str:
+    """Every metric of valence and of arousal."""
+    notes: list[str] = []
+    rows = []
+    for name, (title, meaning) in AFFECT_METRICS.items():
+        cells = "".join(
+            f"<td>{number(entry['value'], name)}{_note(entry, notes)}"
+            f"<small>{interval(entry, name)}</small></td>"
+            for entry in (_with_zeros(affect, dimension, name) for dimension in DIMENSIONS)
+        )
+        rows.append(f'<tr><th scope="row">{title}<small>{escape(meaning)}</small></th>{cells}</tr>')
+    head = '<td></td><th scope="col">Valence</th><th scope="col">Arousal</th>'
+    return (
+        f'<table class="values affect"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>{_footnotes(notes)}"
+    )
+
+
+def _with_zeros(affect: Mapping[str, Any], dimension: str, metric: str) -> Mapping[str, Any]:
+    """The entry of a metric; sign agreement says how many rows have no part in it."""
+    entry: Mapping[str, Any] = affect[dimension][metric]
+    zero = affect[dimension]["zero_targets"]
+    if metric != "sagr" or not zero or entry.get("reason"):
+        return entry
+    text = f"{zero:,} of {affect['n']:,} rows have {dimension} 0, which has no sign"
+    return {**entry, "reason": text}
 
 
 def _ordered(metrics: Iterable[str]) -> list[str]:
@@ -153,10 +206,12 @@ def _confusion_cell(truth: str, name: str, count: int, share: Mapping[str, Any],
 
 
 def number(value: float | None, metric: str = "") -> str:
-    """Percent with one decimal, nats with three, a dash for None."""
+    """Percent with one decimal, nats and metrics of affect with three, a dash for None."""
     if value is None:
         return "\u2013"
-    return f"{value:.3f}" if metric in _NATS else f"{100 * value:.1f}"
+    if metric in _PLAIN:
+        return f"{value:.3f}".replace("-", "\u2212")
+    return f"{100 * value:.1f}"
 
 
 def interval(entry: Mapping[str, Any], metric: str = "") -> str:
