@@ -86,7 +86,10 @@ def evaluate_model(
     to_model_crops, crop_warnings = _crop_carrier(model.preprocessing, dataset, run_or_model)
     readings = join_readings(
         [
-            model.predict(to_model_crops(dataset.crops[rows[start : start + _CHUNK]]))
+            # Maps of attention have no part in a report and would fill the memory.
+            model.predict(to_model_crops(dataset.crops[rows[start : start + _CHUNK]]))._replace(
+                attention=None
+            )
             for start in _with_progress(range(0, len(rows), _CHUNK))
         ]
     )

@@ -1,3 +1,4 @@
+import doctest
 import os
 from collections import Counter
 
@@ -7,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from toy_corpora import SMALL, class_folders, png
 
-from mien.data.corpora import folder
+from mien.data.corpora import affect, folder
 from mien.data.corpora.items import Item, LeftOut, Options
 from mien.data.prepare import prepare
 from mien.schema import MienError
@@ -212,6 +213,10 @@ def test_a_table_of_valence_and_arousal_alone(tmp_path):
     for of_split in made.dataset.info["counts"].values():
         counts.update(of_split)
     assert counts == {"valence and arousal only": 3, "no label": 1}
+
+
+def test_the_example_of_two_cells():
+    assert doctest.testmod(affect).attempted == 1 and doctest.testmod(affect).failed == 0
 
 
 def test_valence_without_arousal(tmp_path):

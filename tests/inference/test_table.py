@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from inference.conftest import WriteModel
 from mien.inference import table as table_module
 from mien.inference.model import ModelInfo, read_metadata
 from mien.inference.table import COLUMNS, table_schema, write_table
 from mien.labels import EXPRESSIONS
 from mien.schema import Alignment, Box, Face, MienError, Pose, Prediction, Status
+
+from .conftest import WriteModel
 
 FIRST_TEN = "source, frame, time, face, box, status, reason, expression, confidence, probabilities"
 PROBABILITIES = np.float32([0.83, 0.1, 0.04, 0.01, 0.01, 0.005, 0.004, 0.001])
