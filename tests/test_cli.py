@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import data
 
 import mien
 from mien.data.dataset import Dataset
@@ -32,7 +33,7 @@ def test_help_lists_the_commands_and_each_has_its_own(command: Command) -> None:
     names = [line.split()[0] for line in ended.out.split("Commands:\n")[1].splitlines()]
     assert names == [
         *("predict", "prepare", "corpora", "recipes", "models"),
-        *("train", "evaluate", "export", "demo"),
+        *("train", "evaluate", "compare", "export", "demo"),
     ]
     assert "..." not in ended.out.split("Commands:\n")[1], "a summary is cut off"
     for name in names:
@@ -101,6 +102,17 @@ def test_the_whole_way_with_classes_of_ones_own(command: Command, tmp_path: Path
     assert like.code == 0
     made = Dataset.open(tmp_path / "l").preprocessing
     assert made == Dataset.open(tmp_path / "data").preprocessing
+
+
+def test_landmarks_of_tight_crops_are_counted(command: Command, tmp_path: Path) -> None:
+    face = Image.fromarray(data.astronaut()[40:240, 130:310]).resize((48, 48))
+    for name, picture in (("happy", face), ("sad", Image.new("RGB", (48, 48)))):
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        picture.save(tmp_path / "faces" / name / "a.png")
+    made = command("prepare", "folder", "faces", "--landmarks", "--workers", 1, "--out", "data")
+    assert made.code == 0
+    assert made.out.endswith("landmarks found in 1 of 2 tight crops\n2 faces in data\n")
+    assert Dataset.open(tmp_path / "data").column("landmarks")[0].shape == (956,)
 
 
 def test_lists_can_be_read_by_people_and_machines(command: Command) -> None:

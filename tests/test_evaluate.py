@@ -13,6 +13,7 @@ import mien.evaluate
 from mien.data.dataset import FACES_SCHEMA, VALENCE_AROUSAL_FIELDS
 from mien.data.write import write_dataset
 from mien.evaluate import Model, evaluate_model, open_model
+from mien.faces.partial_image import compose_partial_image
 from mien.labels import LABEL_SPACES, LabelSpace, label_space_of
 from mien.schema import MienError, Preprocessing, Readings, UInt8Array
 
@@ -319,3 +320,38 @@ def test_opening_says_what_evaluation_needs(toy_run: Path, toy_model: Path) -> N
     crops = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     for mine, theirs in zip(run.predict(crops)[:2], model.predict(crops)[:2], strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["stack", "mask"])
+@pytest.mark.parametrize("colour", ["rgb", "grey"])
+def test_a_model_of_partial_images_sees_them_and_fixed_regions_are_told(
+    models: Callable[..., Oracle], tmp_path: Path, mode: str, colour: str
+) -> None:
+    mesh = np.random.default_rng(1).uniform(0.1, 0.9, 956).astype(np.float32)
+    rows = [{"label": "anger", "landmarks": mesh.tolist()}, {"label": "anger"}]
+    # One more without landmarks in a split that is not asked for.
+    rows.append({"label": "anger", "split": "train"})
+    data = make_dataset(tmp_path / "d", rows)
+    recipe = Preprocessing(size=SIZE, colour=colour, partial_image=mode)
+    oracle = models(one_hot(*[0] * 256), preprocessing=recipe)
+    report, _ = evaluate_model("m", data, tmp_path / "out")
+    [seen] = oracle.seen
+    whole = mien.evaluate.Dataset.open(data).crops[:2]
+    if colour == "grey":
+        luma = [np.asarray(Image.fromarray(crop).convert("L")) for crop in whole]
+        whole = np.repeat(np.stack(luma)[..., None], 3, axis=-1)
+    for crop, one, landmarks in zip(seen, whole, (mesh.reshape(-1, 2) * SIZE, None), strict=True):
+        expected = compose_partial_image(one, recipe, landmarks)
+        off = np.abs(crop.astype(int) - expected)
+        assert off.max() <= (0 if colour == "rgb" else 2)
+    [warning] = [text for text in report["warnings"] if "landmarks" in text]
+    assert warning.startswith("1 of 2 faces had no landmarks: their regions are fixed fractions")
+
+
+def test_a_model_of_whole_crops_needs_no_landmarks(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    data = make_dataset(tmp_path / "d", [{"label": "anger"}])
+    models(one_hot(4))
+    report, _ = evaluate_model("m", data, tmp_path / "out")
+    assert not any("landmarks" in text for text in report["warnings"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +15,14 @@ import typer
 
 from mien import __version__
 from mien.exits import ExplainedCommands
+from mien.printing import (
+    print_comparison,
+    print_dataset,
+    print_epoch,
+    print_json,
+    print_report,
+    print_view,
+)
 from mien.schema import MienError, Preprocessing
 
 app = typer.Typer(
@@ -125,6 +132,9 @@ def prepare(
     tight: Annotated[
         bool, typer.Option("--tight", help="Images are tight face crops; look for no faces.")
     ] = False,
+    landmarks: Annotated[
+        bool, typer.Option("--landmarks", help="Look for landmarks in tight crops too.")
+    ] = False,
     detector: Detector = None,
     classes: Annotated[
         str | None, typer.Option(help="Names of numeric labels: a,b,c from 0, or 1=a,2=b.")
@@ -153,19 +163,14 @@ def prepare(
         classes=classes.split(",") if classes else None,
         seed=seed,
         valid_from_train=valid_from_train,
+        landmarks=landmarks,
         workers=workers,
         detector=partial(YuNetDetector, detector) if detector else MediaPipeDetector,
     )
     if as_json:
-        _print_json(result.dataset.info)
+        print_json(result.dataset.info)
         return
-    counts = [
-        (split, name, count)
-        for split, by_class in result.dataset.info["counts"].items()
-        for name, count in by_class.items()
-    ]
-    _print_table(("split", "class", "faces"), counts)
-    _print_table(("left out, because", "rows"), left_out_table(result.dataset))
+    print_dataset(result.dataset.info, left_out_table(result.dataset), looked_for=landmarks)
     print(f"{len(result.dataset)} faces in {out}")
 
 
@@ -197,7 +202,7 @@ def corpora(as_json: Json = False) -> None:
 
     if as_json:
         keys = ("description", "layout", "terms")
-        _print_json({c.name: {key: getattr(c, key) for key in keys} for c in CORPORA.values()})
+        print_json({c.name: {key: getattr(c, key) for key in keys} for c in CORPORA.values()})
     else:
         print(describe())
 
@@ -209,7 +214,7 @@ def recipes(as_json: Json = False) -> None:
 
     found = [load_recipe(name) for name in recipe_names()]
     if as_json:
-        _print_json({recipe.name: recipe.model_dump(mode="json") for recipe in found})
+        print_json({recipe.name: recipe.model_dump(mode="json") for recipe in found})
         return
     for recipe in found:
         print(
@@ -224,7 +229,7 @@ def models(as_json: Json = False) -> None:
 
     found = {name: (path, read_metadata(path)) for name, path in shipped_models().items()}
     if as_json:
-        _print_json({name: info.model_dump(mode="json") for name, (_, info) in found.items()})
+        print_json({name: info.model_dump(mode="json") for name, (_, info) in found.items()})
         return
     for name, (path, info) in found.items():
         print(f"{name}  ({path.stat().st_size / 1e6:.1f} MB, {', '.join(info.label_space.names)})")
@@ -243,6 +248,10 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed run.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where a frozen backbone's maps lie (DATASET/features)."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a recipe on a dataset. The epoch kept is the best on the split valid."""
@@ -250,21 +259,21 @@ def train(
     from mien.training.fit import fit
     from mien.training.recipe import load_recipe
 
-    def show(line: dict[str, Any]) -> None:
-        values = "  ".join(f"{name} {value:.4f}" for name, value in line["valid"].items())
-        loss, seconds = line["train"]["loss"], line["seconds"]
-        print(
-            f"epoch {line['epoch']}  loss {loss:.4f}  {values}  {seconds:.0f} s",
-            file=sys.stderr,
-            flush=True,
-        )
-
     settings = load_recipe(recipe, changes or [])
-    run = fit(settings, Dataset.open(data), out, resume=resume, threads=threads, on_epoch=show)
+    run = fit(
+        settings,
+        Dataset.open(data),
+        out,
+        resume=resume,
+        threads=threads,
+        features=features,
+        on_epoch=print_epoch,
+        on_features=print_view,
+    )
     document = json.loads((run / "model.json").read_text("utf-8"))
     chosen = document["selected_on"]
     if as_json:
-        _print_json({"run": str(run), "epoch": document["epoch"], **chosen})
+        print_json({"run": str(run), "epoch": document["epoch"], **chosen})
     else:
         print(
             f"{run}: epoch {document['epoch']} is best on valid, "
@@ -283,28 +292,46 @@ def evaluate(
     rule: Annotated[
         str, typer.Option(help="How votes become the label: majority or ferplus.")
     ] = "majority",
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="SPLIT", help="Also read the embedding by neighbours in this split."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a run or a model. Writes report.json and report.html."""
     from mien.evaluate import evaluate_model
 
     folder = out or (Path(model) / "report" if Path(model).is_dir() else Path("report"))
-    report, page = evaluate_model(model, data, folder, split=split, rule=rule)
+    report, page = evaluate_model(model, data, folder, split=split, rule=rule, reference=reference)
     if as_json:
-        _print_json(report)
+        print_json(report)
         return
-    _print_metrics(f"{split}, {report['n']:,} faces, rule {rule}", report["metrics"])
-    for name, other in report["other_rules"].items():
-        _print_metrics(f"{split}, {other['n']:,} faces, rule {name}", other["metrics"])
-    if affect := report["valence_arousal"]:
-        found = {"mean_ccc": affect["mean_ccc"]}
-        for dimension in ("valence", "arousal"):
-            measures = {key: m for key, m in affect[dimension].items() if key != "zero_targets"}
-            found |= {f"{dimension}_{key}": m for key, m in measures.items()}
-        _print_metrics(f"{split}, {affect['n']:,} faces, valence and arousal", found)
-    for warning in report["warnings"]:
-        print(f"note: {warning}")
-    print(f"report: {page}")
+    print_report(report, page)
+
+
+@app.command()
+def compare(
+    models: Annotated[
+        list[str], typer.Argument(metavar="RUN|MODEL...", help="The first is compared with.")
+    ],
+    data: Annotated[Path, typer.Option(metavar="DATASET", help="A prepared dataset folder.")],
+    split: Annotated[str, typer.Option(help="The split to compare on.")] = "test",
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of compare.json and compare.html.")
+    ] = Path("comparison"),
+    rule: Annotated[
+        str, typer.Option(help="How votes become the label: majority or ferplus.")
+    ] = "majority",
+    as_json: Json = False,
+) -> None:
+    """Say whether runs or models differ. Writes compare.json, compare.html."""
+    from mien.compare import compare_models
+
+    document, page = compare_models(models, data, out, split=split, rule=rule)
+    if as_json:
+        print_json(document)
+        return
+    print_comparison(document, page)
 
 
 @app.command()
@@ -344,7 +371,7 @@ def export(
         abstain_below=abstain_below,
     )
     if as_json:
-        _print_json(document)
+        print_json(document)
     else:
         difference = document["parity"]["largest_difference"]
         print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, differs by {difference:.1g} at most")
@@ -365,31 +392,3 @@ def _read_text(path: Path) -> str:
         return path.read_text("utf-8")
     except UnicodeDecodeError:
         raise MienError(f"expected text in UTF-8, got {path}; save it as that") from None
-
-
-def _print_json(document: Any) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False))
-
-
-def _print_metrics(title: str, metrics: dict[str, dict[str, Any]]) -> None:
-    rows = [
-        (
-            name,
-            f"{m['value']:.4f}",
-            "" if m["low"] is None else f"{m['low']:.4f} to {m['high']:.4f}",
-        )
-        for name, m in metrics.items()
-        if m["value"] is not None
-    ]
-    _print_table((title, "value", "95 % interval"), rows)
-
-
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Columns side by side and a blank line; nothing where there are no rows."""
-    if not rows:
-        return
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        print("  ".join(map(str.ljust, row, widths)).rstrip())
-    print()

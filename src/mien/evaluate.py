@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from mien.schema import (
     UInt8Array,
     join_readings,
 )
+
+if TYPE_CHECKING:
+    from mien.evaluation.arrays import Evaluation
 
 _CHUNK = 512
 
@@ -50,7 +53,7 @@ def open_model(run_or_model: str | Path) -> Model:
             terms,
             run.label_space,
             run.preprocessing,
-            lambda crops: Readings(*predict_crops(run, crops)),
+            lambda crops: predict_crops(run, crops),
         )
     from mien.inference.predictor import Predictor
 
@@ -68,37 +71,65 @@ def evaluate_model(
     *,
     split: str = "test",
     rule: str = "majority",
+    reference: str | None = None,
 ) -> tuple[dict[str, Any], Path]:
     """Evaluate a run or a model on a split of a dataset; (content of report.json, the page).
 
     ``rule`` says how votes become the label; where a dataset has votes, the other rule's metrics
-    are in the report as well. Memory does not grow with the crops. Raises :class:`MienError` when
-    the dataset's classes or crops do not fit the model's.
+    are in the report as well. ``reference`` names another split, whose labelled faces are embedded
+    too and against which the embedding is read by its neighbours. Memory does not grow with the
+    crops. Raises :class:`MienError` when the dataset's classes or crops do not fit the model's.
     """
     # Here, so that a model can be opened without what metrics and plots need.
-    from mien.evaluation.report import Evaluation, evaluate, write_report
+    from mien.evaluation.report import Reference, evaluate, write_report
 
-    if rule not in (rules := [name for name in RULES if name != "distribution"]):
-        raise MienError(f"expected a rule for labels ({', '.join(rules)}), got {rule!r}")
+    check_rule(rule)
+    if reference == split:
+        raise MienError(
+            f"expected another split than the one evaluated as --reference, got {split!r} for "
+            "both: every face would be its own neighbour"
+        )
     model, dataset = open_model(run_or_model), Dataset.open(data)
     rows = dataset.split_indices(split)
-    carry, class_warnings = _class_carrier(model.label_space, dataset)
-    to_model_crops, crop_warnings = _crop_carrier(model.preprocessing, dataset, run_or_model)
-    readings = join_readings(
-        [
-            # Maps of attention have no part in a report and would fill the memory.
-            model.predict(to_model_crops(dataset.crops[rows[start : start + _CHUNK]]))._replace(
-                attention=None
-            )
-            for start in _with_progress(range(0, len(rows), _CHUNK))
-        ]
-    )
-    targets = {name: make_targets(dataset, name) for name in rules}
-    subjects = dataset.subjects
+    known = None if reference is None else dataset.split_indices(reference)
     command = ["mien", "evaluate", str(run_or_model), "--data", str(data), "--split", split]
-    evaluation = Evaluation(
+    command += ["--rule", rule] + ([] if reference is None else ["--reference", reference])
+    evaluation = evaluation_of(model, dataset, run_or_model, split=split, rule=rule)
+    evaluation = replace(
+        evaluation, provenance={**evaluation.provenance, "command": shlex.join(command)}
+    )
+    others = {
+        name: make_targets(dataset, name).labels[rows]
+        for name in _rules()
+        if name != rule and dataset.votes is not None
+    }
+    against = None
+    if known is not None and reference is not None:
+        labels = make_targets(dataset, rule).labels[known]
+        known, labels = known[labels >= 0], labels[labels >= 0]
+        readings, _ = _read(model, dataset, known, run_or_model)
+        against = Reference(readings.embeddings, labels, reference)
+    report = evaluate(evaluation, other_targets=others or None, reference=against)
+    return report, write_report(evaluation, report, out)
+
+
+def evaluation_of(
+    model: Model, dataset: Dataset, run_or_model: str | Path, *, split: str, rule: str
+) -> Evaluation:
+    """What ``model`` says of a split, with all that is known about its rows.
+
+    ``run_or_model`` is what the user called the model. Memory does not grow with the crops.
+    """
+    from mien.evaluation.arrays import Evaluation
+
+    rows = dataset.split_indices(split)
+    carry, class_warnings = _class_carrier(model.label_space, dataset)
+    readings, crop_warnings = _read(model, dataset, rows, run_or_model)
+    targets = make_targets(dataset, rule)
+    subjects = dataset.subjects
+    return Evaluation(
         ids=dataset.column("id")[rows],
-        targets=targets[rule].labels[rows],
+        targets=targets.labels[rows],
         probabilities=carry(readings.probabilities),
         embeddings=readings.embeddings,
         label_space=dataset.label_space,
@@ -111,22 +142,44 @@ def evaluate_model(
         valence_arousal_targets=dataset.valence_arousal[rows],
         provenance={
             "model": model.name,
-            "dataset": _name_of(dataset),
+            "dataset": name_of(dataset),
             "terms": f"Model: {model.terms} Dataset: {dataset.terms}",
-            "folder": str(data),
+            "folder": str(dataset.folder),
             "crops": dataset.preprocessing.hash,
-            "command": shlex.join([*command, "--rule", rule]),
             "version": f"mien {__version__}",
         },
-        left_out=_left_out(rows, targets[rule]),
+        left_out=_left_out(rows, targets),
         warnings=[*class_warnings, *crop_warnings],
     )
-    others = {name: made.labels[rows] for name, made in targets.items() if name != rule}
-    report = evaluate(evaluation, other_targets=others if dataset.votes is not None else None)
-    return report, write_report(evaluation, report, out)
 
 
-def _name_of(dataset: Dataset) -> str:
+def check_rule(rule: str) -> None:
+    """Raise :class:`MienError` unless it makes one label of votes."""
+    if rule not in _rules():
+        raise MienError(f"expected a rule for labels ({', '.join(_rules())}), got {rule!r}")
+
+
+def _rules() -> list[str]:
+    return [name for name in RULES if name != "distribution"]
+
+
+def _read(
+    model: Model, dataset: Dataset, rows: NDArray[np.int64], run_or_model: str | Path
+) -> tuple[Readings, list[str]]:
+    """What the model gives for some rows, a chunk of crops at a time, and what to warn of."""
+    crops_of, warnings = _crop_carrier(model.preprocessing, dataset, rows, run_or_model)
+    if not len(rows):
+        nothing = np.empty((0, len(model.label_space)), np.float32)
+        return Readings(nothing, np.empty((0, 0), np.float32)), warnings
+    parts = [
+        # Maps of attention have no part in a report and would fill the memory.
+        model.predict(crops_of(rows[start : start + _CHUNK]))._replace(attention=None)
+        for start in _with_progress(range(0, len(rows), _CHUNK))
+    ]
+    return join_readings(parts), warnings
+
+
+def name_of(dataset: Dataset) -> str:
     """The corpus, or for a folder of one's own the name of the dataset."""
     corpus = str(dataset.info.get("corpus", "folder"))
     return dataset.folder.resolve().name if corpus == "folder" else corpus
@@ -186,23 +239,33 @@ def _class_carrier(
 
 
 def _crop_carrier(
-    wanted: Preprocessing, dataset: Dataset, model: str | Path
-) -> tuple[Callable[[UInt8Array], UInt8Array], list[str]]:
-    """How the dataset's crops become the model's; pixels are normalised later, by the model."""
-    made = dataset.preprocessing
-    if made.cuts_like(wanted):
-        return (lambda crops: crops), []
-    if wanted.colour == "grey" and made.model_copy(update={"colour": "grey"}).cuts_like(wanted):
-        return _to_grey, [
+    wanted: Preprocessing, dataset: Dataset, rows: NDArray[np.int64], model: str | Path
+) -> tuple[Callable[[NDArray[np.int64]], UInt8Array], list[str]]:
+    """How rows become crops as the model reads them; the model normalises their pixels itself."""
+    made, warnings = dataset.preprocessing, []
+    to_grey = wanted.colour == "grey" and made.colour != "grey"
+    # Colours can be taken away after the cut.
+    taken = wanted.model_copy(update={"colour": made.colour}) if to_grey else wanted
+    if not made.cuts_like(taken):
+        raise MienError(
+            f"expected crops as the model reads them ({wanted.hash}), got a dataset with others: "
+            f"{made.differences(taken)}; prepare it again with --like {shlex.quote(str(model))}"
+        )
+    read = dataset.read_as(taken)
+    if to_grey:
+        warnings.append(
             "The dataset's crops are in colour and the model reads grey ones: they were "
             "converted; crops that were prepared in grey can differ by one grey level."
-        ]
-    # How pixels are normalised is the model's alone, and no difference to name.
-    made = made.model_copy(update={"mean": wanted.mean, "std": wanted.std})
-    raise MienError(
-        f"expected crops as the model reads them ({wanted.hash}), got a dataset with others: "
-        f"{made.differences(wanted)}; prepare it again with --like {shlex.quote(str(model))}"
-    )
+        )
+    if fixed := read.fixed_boxes(rows):
+        warnings.append(
+            f"{fixed:,} of {len(rows):,} faces had no landmarks: their regions are fixed fractions "
+            "of the crop. mien prepare --landmarks looks for them in tight crops."
+        )
+    if not to_grey:
+        return (lambda picked: read.crops[picked]), warnings
+    # Grey before composed, as prediction does it: resizing clips, and then the order matters.
+    return (lambda picked: read.crops.composed(_to_grey(dataset.crops[picked]), picked)), warnings
 
 
 def _to_grey(crops: UInt8Array) -> UInt8Array:

@@ -33,7 +33,8 @@ class Preprocessing(BaseModel):
     ``template`` names where eyes and mouth land in the crop, ``size`` is the side of the square
     crop in pixels and ``margin`` widens the template (0.1: a tenth of the side more context on
     each side). ``colour`` ``"grey"`` means luma repeated in three channels. ``mean`` and ``std``
-    are per channel for values in [0, 1].
+    are per channel for values in [0, 1]. ``partial_image`` composes the crop's regions of
+    expression to another image of the same size, see :mod:`mien.faces.partial_image`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,7 +46,7 @@ class Preprocessing(BaseModel):
     interpolation: Literal["linear", "cubic", "area"] = "cubic"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    partial_image: Literal["full"] = "full"
+    partial_image: Literal["full", "stack", "stack-eyes-mouth", "mask"] = "full"
 
     @property
     def hash(self) -> str:
@@ -54,19 +55,21 @@ class Preprocessing(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def cuts_like(self, other: Preprocessing) -> bool:
-        """Whether both give the same crops; ``mean`` and ``std`` act later, on the tensor.
+        """Whether both cut the same crops; what acts on the cut crop later is not compared.
 
-        Crops are stored in RGB order, so ``"rgb"`` and ``"bgr"`` cut alike.
+        That are ``mean`` and ``std``, which act on the tensor, and ``partial_image``: a dataset
+        keeps whole crops, and a partial image is composed of one when it is read. Crops are kept
+        in RGB order, so ``"rgb"`` and ``"bgr"`` cut alike.
         """
-        mine, theirs = (
-            recipe.model_dump(exclude={"mean", "std", "colour"}) | {"grey": recipe.colour == "grey"}
-            for recipe in (self, other)
-        )
-        return mine == theirs
+        return not self.differences(other)
 
     def differences(self, other: Preprocessing) -> str:
-        """The settings in which two recipes differ, as one phrase for an error message."""
-        mine, theirs = self.model_dump(), other.model_dump()
+        """The settings in which two recipes cut differently, as one phrase for a message."""
+        mine, theirs = (
+            recipe.model_dump(exclude={"mean", "std", "partial_image"}) for recipe in (self, other)
+        )
+        if "grey" not in (self.colour, other.colour):
+            del mine["colour"]
         return ", ".join(
             f"{key} {mine[key]!r} against {theirs[key]!r}"
             for key in mine

@@ -10,6 +10,7 @@ from toy_corpora import FERPLUS, SMALL, VOTES, digests, small_dataset
 
 from mien.data.dataset import Dataset
 from mien.data.write import write_dataset
+from mien.faces.partial_image import compose_partial_image
 from mien.schema import MienError, Preprocessing
 
 ROWS = [
@@ -198,3 +199,73 @@ def test_changed_bytes_are_found_on_verify(dataset):
     Dataset.open(dataset.folder)
     with pytest.raises(MienError, match="sha256 differs"):
         Dataset.open(dataset.folder, verify=True)
+
+
+def partial_rows():
+    """A mesh, five points, a mesh, and no landmarks."""
+    rng = np.random.default_rng(0)
+    meshes = rng.uniform(0.1, 0.9, (2, 478 * 2)).astype(np.float32)
+    given = [meshes[0], np.full(10, 0.5, np.float32), meshes[1], None]
+    return [{"landmarks": None if one is None else one.tolist()} for one in given], given
+
+
+@pytest.mark.parametrize("mode", ["stack", "stack-eyes-mouth", "mask"])
+@pytest.mark.parametrize("colour", ["rgb", "grey"])
+def test_crops_read_as_partial_images(tmp_path, colour, mode, monkeypatch):
+    monkeypatch.setattr("mien.data.crops._ROWS_AT_ONCE", 3)
+    rows, given = partial_rows()
+    full = Preprocessing(size=16, colour=colour)
+    dataset = small_dataset(tmp_path / "toy", rows, preprocessing=full)
+    wanted = full.model_copy(update={"partial_image": mode, "mean": (0.5, 0.5, 0.5)})
+    partial = dataset.read_as(wanted)
+    assert partial.preprocessing == wanted and dataset.preprocessing == full
+    assert len(partial) == 4 and partial.crops.shape == (4, 16, 16, 3)
+    expected = np.stack(
+        [
+            compose_partial_image(
+                crop,
+                wanted,
+                None if one is None else one.reshape(-1, 2) * np.float32(16),
+            )
+            for crop, one in zip(dataset.crops[:], given, strict=True)
+        ]
+    )
+    assert not np.array_equal(expected, dataset.crops[:])
+    for picked in (
+        1,
+        np.int64(-1),
+        slice(1, 3),
+        slice(2, 2),
+        np.array([3, 0, 3]),
+        np.array([], int),
+    ):
+        np.testing.assert_array_equal(partial.crops[picked], expected[picked])
+        channels = 1 if colour == "grey" else 3
+        np.testing.assert_array_equal(
+            partial.crops.stored(picked), expected[picked][..., :channels]
+        )
+    assert partial.fixed_boxes() == 2 and dataset.fixed_boxes() == 0
+    assert partial.fixed_boxes(np.array([0, 2])) == 0 and partial.fixed_boxes(np.array([3])) == 1
+
+    whole = partial.read_as(full)
+    np.testing.assert_array_equal(whole.crops[:], dataset.crops[:])
+    for carried in (partial, partial.crops):
+        text = pickle.dumps(carried)
+        assert len(text) < 1500
+        back = pickle.loads(text)
+        crops = back.crops if carried is partial else back
+        np.testing.assert_array_equal(crops[:], expected)
+    assert pickle.loads(pickle.dumps(partial)).preprocessing == wanted
+
+
+def test_crops_that_are_cut_otherwise_are_not_read(dataset):
+    other = Preprocessing(size=32, partial_image="mask", mean=(0, 0, 0))
+    with pytest.raises(MienError, match=r"are not the dataset's .*: size 32 against 16; prepare"):
+        dataset.read_as(other)
+    assert dataset.read_as(SMALL.model_copy(update={"colour": "bgr"})).preprocessing.colour == "bgr"
+
+
+def test_a_dataset_keeps_whole_crops(tmp_path):
+    with pytest.raises(ValueError, match="whole crops, got 'mask'"):
+        small_dataset(tmp_path / "toy", [{}], preprocessing=Preprocessing(partial_image="mask"))
+    assert not (tmp_path / "toy").exists()

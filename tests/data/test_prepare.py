@@ -20,10 +20,10 @@ from toy_corpora import (
 )
 
 import mien.data.prepare
-from mien.data.cropping import in_crop, read_part
+from mien.data.cropping import read_part
 from mien.data.dataset import Dataset
 from mien.data.prepare import left_out_table, prepare
-from mien.faces.align import crop_face
+from mien.faces.align import crop_face, landmarks_in_crop
 from mien.schema import Box, Face, MienError, Preprocessing
 
 HERE = Path(__file__).parent
@@ -89,7 +89,7 @@ def test_landmarks_are_fractions_of_the_crop(expected):
     # The toy's landmarks lie on the template, so the crop shows the image as it is.
     landmarks = expected.dataset.column("landmarks")[0].reshape(-1, 2)
     np.testing.assert_allclose(landmarks, five_points(1, 1), atol=1e-6)
-    wide = in_crop(five_points(60, 60), Preprocessing(size=16, margin=0.5))
+    wide = landmarks_in_crop(five_points(60, 60), Preprocessing(size=16, margin=0.5))
     np.testing.assert_allclose(wide, (five_points(1, 1) + 0.5) / 2, atol=1e-6)
 
 
@@ -109,6 +109,51 @@ def test_grey_and_tight(source, tmp_path):
     assert len(dataset.info["notes"]) == 1
     assert np.load(dataset.folder / "crops.npy").shape == (22, 16, 16, 1)
     assert dataset.crops[0].shape == (16, 16, 3)
+
+
+def test_landmarks_of_tight_crops(source, expected, tmp_path):
+    plain = prepared(source, tmp_path / "plain", tight=True).dataset
+    assert plain.info["landmarks"] == {}
+    dataset = prepared(source, tmp_path / "out", tight=True, landmarks=True).dataset
+    assert dataset.info["alignment"] == {"fixed": 22}
+    assert dataset.info["landmarks"] == {"fixed": 21}  # none in the black image
+    assert dataset.info["several_faces"] == 0 and dataset.info["left_out"] == {
+        "image unreadable": 2
+    }
+    assert dataset.info["notes"][-1] == "landmarks looked for in tight crops too, by ToyDetector"
+    np.testing.assert_array_equal(dataset.crops[:], plain.crops[:])
+    landmarks, quality = dataset.column("landmarks"), dataset.column("quality")
+    black = dataset.column("id").tolist().index("happy/001.png")
+    assert landmarks[black] is None and np.isnan(quality[black])
+    # The toy sees 192 pixels of face in a border of 68, whatever the crop's size.
+    seen = (five_points(1, 1) * 328 - 68) / 192
+    for row in set(range(22)) - {black}:
+        np.testing.assert_allclose(landmarks[row].reshape(-1, 2), seen, atol=1e-5)
+        assert quality[row] == 0.5
+
+    # Without --tight only the image with a side under 100 pixels is a tight crop.
+    mixed = prepared(source, tmp_path / "mixed", landmarks=True).dataset
+    assert mixed.info["landmarks"] == {"fixed": 1, "similarity": 20}
+    assert [note.partition(" by ")[0] for note in mixed.info["notes"][-2:]] == [
+        "faces found",
+        "landmarks looked for in tight crops too,",
+    ]
+    np.testing.assert_array_equal(mixed.crops[:], expected.dataset.crops[:])
+
+
+def test_two_processes_look_for_the_same_landmarks(source, tmp_path):
+    one, two = (
+        prepared(source, tmp_path / str(workers), tight=True, landmarks=True, workers=workers)
+        for workers in (1, 2)
+    )
+    assert digests(one.dataset.folder) == digests(two.dataset.folder)
+
+
+def test_crops_are_whole_whatever_the_partial_image(source, expected, tmp_path):
+    mask = SMALL.model_copy(update={"partial_image": "mask"})
+    dataset = prepared(source, tmp_path / "out", preprocessing=mask).dataset
+    assert dataset.preprocessing == SMALL
+    assert digests(dataset.folder) == digests(expected.dataset.folder)
 
 
 def test_a_second_row_of_the_same_image_is_left_out(tmp_path):
@@ -236,6 +281,7 @@ def interrupted(source, out):
     [
         ({"preprocessing": Preprocessing(size=32)}, "preprocessing"),
         ({"tight": True}, "options"),
+        ({"landmarks": True}, "options"),
         ({"detector": partial(ToyDetector)}, "detector"),
     ],
 )

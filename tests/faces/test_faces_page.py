@@ -1,17 +1,27 @@
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from mien.faces import detect, native
+from mien.schema import Preprocessing
 
 PAGE = (Path(__file__).parents[2] / "docs" / "faces.md").read_text("utf-8")
 
 
 def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    exec(block, {})
-    assert capsys.readouterr().out == "similarity (112, 112, 3) (1, 3, 112, 112) smile 0.9\n"
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert len(blocks) == 2
+    exec("\n".join(blocks), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == ["similarity (112, 112, 3) (1, 3, 112, 112) smile 0.9", "(112, 112, 3)"]
+
+
+def test_the_page_names_every_partial_image() -> None:
+    table = PAGE.split("| `partial_image` |", 1)[1].split("\n\n", 1)[0]
+    named = re.findall(r"^\| `(.*?)` \|", table, re.MULTILINE)
+    assert tuple(named) == get_args(Preprocessing.model_fields["partial_image"].annotation)
 
 
 def test_the_page_tells_what_the_code_does() -> None:

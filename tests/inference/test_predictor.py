@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,11 +10,15 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
-from mien.faces.align import crop_face, fixed_crop
+from mien.data.prepare import prepare
+from mien.faces.align import crop_face, cut_face, fixed_crop
+from mien.faces.detect import MediaPipeDetector
+from mien.faces.partial_image import compose_partial_image
 from mien.faces.tensors import to_tensor
+from mien.faces.tight import find_tight_face
 from mien.inference.model import read_model
 from mien.inference.predictor import Predictor
-from mien.schema import Alignment, Box, MienError, Prediction, Status
+from mien.schema import Alignment, Box, MienError, Prediction, Preprocessing, Status
 
 from .conftest import SIZE, WIDTH, OneFace, WriteModel, description, picture
 
@@ -213,3 +218,67 @@ def test_finds_the_astronaut(model_file: Path) -> None:
     assert 150 < one.face.box.left < 220 and 50 < one.face.box.top < 110
     assert larger.face.box.width == pytest.approx(2 * one.face.box.width, rel=0.1)
     assert one.face.pose is not None and abs(one.face.pose.yaw) < 30
+
+
+MODES = ("stack", "stack-eyes-mouth", "mask")
+
+
+def _reads(write_model: WriteModel, preprocessing: Preprocessing) -> Path:
+    fields = {
+        "preprocessing": preprocessing.model_dump(mode="json"),
+        "preprocessing_hash": preprocessing.hash,
+    }
+    return write_model(description(**fields))
+
+
+@pytest.mark.parametrize(("tight", "colours"), [(False, ("rgb", "bgr")), (True, ("grey",))])
+def test_a_photo_and_its_dataset_give_the_same_tensor(
+    write_model: WriteModel, tmp_path: Path, tight: bool, colours: tuple[str, ...]
+) -> None:
+    photo = astronaut()[40:240, 130:310] if tight else astronaut()
+    for name in ("happy", "sad"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        Image.fromarray(photo).save(tmp_path / "in" / name / "astronaut.png")
+    made = prepare(
+        "folder",
+        tmp_path / "in",
+        tmp_path / "out",
+        preprocessing=Preprocessing(size=SIZE, colour=colours[0], partial_image="mask"),
+        tight=tight,
+        landmarks=tight,
+        workers=1,
+    ).dataset
+    with MediaPipeDetector() as detector:
+        for colour, mode in itertools.product(colours, ("full", *MODES)):
+            recipe = Preprocessing(size=SIZE, colour=colour, partial_image=mode)
+            predictor = Predictor.load(_reads(write_model, recipe), detector=detector)
+            [one] = predictor(tmp_path / "in" / "happy" / "astronaut.png", tight=tight)
+            dataset = made.read_as(recipe)
+            assert one.crop is not None and one.alignment == dataset.column("alignment")[0]
+            assert np.array_equal(one.crop, made.crops[0]) == (mode == "full")
+            assert dataset.fixed_boxes() == 0
+            assert np.array_equal(
+                to_tensor(one.crop, recipe), to_tensor(dataset.crops[0], dataset.preprocessing)
+            )
+
+
+def test_a_tight_crop_for_a_partial_image_is_searched_for_landmarks(
+    write_model: WriteModel,
+) -> None:
+    recipe = Preprocessing(size=SIZE, partial_image="mask")
+    detector = OneFace()
+    image = picture(5, 48, 48)
+    with Predictor.load(_reads(write_model, recipe), detector=detector) as predictor:
+        [one] = predictor(image, tight=True)
+        [black] = predictor(np.zeros_like(image), tight=True)
+    assert detector.calls == 2
+    assert one.face is not None and one.face.box == Box(0, 0, 48, 48)
+    found = find_tight_face(image, OneFace())
+    assert found is not None and one.face.landmarks is not None and one.face.pose is None
+    np.testing.assert_array_equal(one.face.landmarks, found.landmarks)
+    # Five landmarks outline nothing, and none do neither.
+    for answer, pixels in ((one, image), (black, np.zeros_like(image))):
+        whole = cut_face(pixels, None, recipe, tight=True).crop
+        assert answer.status is Status.OK and answer.crop is not None
+        np.testing.assert_array_equal(answer.crop, compose_partial_image(whole, recipe))
+    assert black.face is not None and black.face.landmarks is None

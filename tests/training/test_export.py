@@ -18,8 +18,8 @@ from mien.inference.model import read_metadata
 from mien.inference.predictor import Predictor
 from mien.schema import FloatArray, MienError
 from mien.training import export as exporting
+from mien.training.batches import images_for_network
 from mien.training.export import export
-from mien.training.module import images_for_network
 from mien.training.run import Run, load_run
 
 OUTPUTS = ["probabilities", "embedding"]

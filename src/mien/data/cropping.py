@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from mien.data.corpora.items import Item, LeftOut
 from mien.data.dataset import FACES_SCHEMA
-from mien.faces.align import alignment_matrix, crop_face, fixed_crop
+from mien.faces.align import cut_face
 from mien.faces.detect import Detector
 from mien.faces.images import load_image
-from mien.schema import Alignment, Face, MienError, Preprocessing, UInt8Array
+from mien.faces.tight import find_tight_face
+from mien.schema import Face, MienError, Preprocessing, UInt8Array
 
 Entry = Item | LeftOut
 DetectorMaker = Callable[[], Detector]
@@ -33,7 +33,10 @@ class Stopped(Exception):
 
 
 class Cropper:
-    """Turns chunks of entries into part files; owns a detector from the first time it needs one."""
+    """Turns chunks of entries into part files; owns a detector from the first time it needs one.
+
+    With ``landmarks`` it looks for them in tight crops too, which stay as they are.
+    """
 
     def __init__(
         self,
@@ -41,10 +44,12 @@ class Cropper:
         preprocessing: Preprocessing,
         make_detector: DetectorMaker,
         fields: Sequence[pa.Field] = (),
+        landmarks: bool = False,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._corpus, self._preprocessing = corpus, preprocessing
         self._make_detector, self._stopped = make_detector, stopped
+        self._landmarks = landmarks
         self._detector: Detector | None = None
         self._extra = [field.name for field in fields]
         channels = 1 if preprocessing.colour == "grey" else 3
@@ -61,7 +66,7 @@ class Cropper:
         """Crop the faces of ``entries`` into the part file ``path``, which appears complete."""
         rows: list[dict[str, Any]] = []
         left_out: list[tuple[str, str, str]] = []
-        several = searched = 0
+        several = searched = 0  # of the images that are no tight crops
         for entry in entries:
             if self._stopped():
                 raise Stopped
@@ -73,31 +78,34 @@ class Cropper:
             except MienError as error:
                 left_out.append((entry.id, entry.source, f"image unreadable: {error}"))
                 continue
-            faces: list[Face] | None = None
-            if not (entry.tight or min(image.shape[:2]) < TIGHT_BELOW):
-                self._detector = self._detector or self._make_detector()
-                faces = self._detector(image)
+            tight = entry.tight or min(image.shape[:2]) < TIGHT_BELOW
+            face: Face | None = None
+            if not tight:
+                faces = self._ready_detector()(image)
                 searched += 1
                 several += len(faces) > 1
                 if not faces:
                     left_out.append((entry.id, entry.source, "no face found"))
                     continue
+                face = faces[0]
+            elif self._landmarks:
+                face = find_tight_face(image, self._ready_detector())
             try:
-                rows.append(self._row(entry, image, faces[0] if faces else None))
+                rows.append(self._row(entry, image, face, tight=tight))
             except ValueError as error:  # landmarks that all coincide
                 left_out.append((entry.id, entry.source, f"face not aligned: {error}"))
         table = pa.Table.from_pylist(rows, schema=self._schema)
         about = {"left_out": left_out, "several_faces": several, "searched": searched}
         _write_table(table.replace_schema_metadata({"part": json.dumps(about)}), path)
 
-    def _row(self, item: Item, image: UInt8Array, face: Face | None) -> dict[str, Any]:
-        landmarks = None
-        if face is None:
-            crop, alignment = fixed_crop(image, self._preprocessing)
-        else:
-            crop, alignment = crop_face(image, face, self._preprocessing)
-            if alignment is Alignment.SIMILARITY and face.landmarks is not None:
-                landmarks = in_crop(face.landmarks, self._preprocessing).ravel()
+    def _ready_detector(self) -> Detector:
+        self._detector = self._detector or self._make_detector()
+        return self._detector
+
+    def _row(
+        self, item: Item, image: UInt8Array, face: Face | None, *, tight: bool
+    ) -> dict[str, Any]:
+        crop, alignment, landmarks = cut_face(image, face, self._preprocessing, tight=tight)
         if self._preprocessing.colour == "grey":
             crop = crop[..., :1]
         return {
@@ -111,20 +119,12 @@ class Cropper:
             "time": item.time,
             "label": item.label,
             "votes": item.votes,
-            "landmarks": landmarks,
+            "landmarks": None if landmarks is None else landmarks.ravel(),
             "alignment": alignment.value,
             "quality": None if face is None else face.score,
             "crop": np.ascontiguousarray(crop).tobytes(),
             **{name: item.extra.get(name) for name in self._extra},
         }
-
-
-def in_crop(landmarks: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Landmarks ``(L, 2)`` of an image in fractions of its aligned crop, ``(L, 2)``."""
-    matrix = alignment_matrix(landmarks, preprocessing)
-    moved = landmarks.astype(np.float64) @ matrix[:, :2].T + matrix[:, 2]
-    fractions: NDArray[np.float32] = (moved / preprocessing.size).astype(np.float32)
-    return fractions
 
 
 @dataclass(frozen=True, eq=False)

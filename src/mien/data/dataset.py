@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from mien.data.crops import Crops, PartialCrops
 from mien.labels import LabelSpace
-from mien.schema import FloatArray, MienError, Preprocessing, UInt8Array
+from mien.schema import FloatArray, MienError, Preprocessing
 
 FORMAT = 1
 FACES_FILE, CROPS_FILE, INFO_FILE = "faces.parquet", "crops.npy", "dataset.json"
@@ -46,46 +47,11 @@ FACES_SCHEMA = pa.schema(
 """Columns that every ``faces.parquet`` has; a corpus may add its own after them.
 
 ``landmarks`` are x, y pairs in fractions of the crop, flattened; ``quality`` is the detector's
-score in [0, 1]; ``time`` is in seconds.
+score in [0, 1] where it has found the face; ``time`` is in seconds.
 """
 
 VALENCE_AROUSAL_FIELDS = (pa.field("valence", pa.float32()), pa.field("arousal", pa.float32()))
 """Columns of a corpus with valence and arousal: in [-1, 1], both null in a row without."""
-
-Index = int | np.integer[Any] | slice | NDArray[np.int64]
-
-
-class Crops:
-    """The crops of a dataset: ``(N, S, S, 3)`` uint8, read from disk when indexed.
-
-    An integer gives ``(S, S, 3)``; a slice or an integer array gives ``(n, S, S, 3)`` in that
-    order, always a fresh array. Grey crops lie on disk with one channel and are repeated here.
-    Pickling carries the path, not the pixels, so that loader processes map the file themselves.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._stored: UInt8Array = np.load(path, mmap_mode="r", allow_pickle=False)
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """``(N, S, S, 3)``."""
-        count, height, width, _ = self._stored.shape
-        return (count, height, width, 3)
-
-    def __len__(self) -> int:
-        return int(self._stored.shape[0])
-
-    def __getitem__(self, index: Index) -> UInt8Array:
-        picked = self.stored(index)
-        return np.repeat(picked, 3, axis=-1) if picked.shape[-1] == 1 else picked
-
-    def stored(self, index: Index) -> UInt8Array:
-        """As indexing, but grey crops keep their one channel: ``(..., S, S, 1 or 3)``."""
-        return np.array(self._stored[index])
-
-    def __reduce__(self) -> tuple[type[Crops], tuple[Path]]:
-        return (Crops, (self.path,))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +59,8 @@ class Dataset:
     """A prepared corpus: one row a face, with its crop.
 
     ``info`` is the whole of ``dataset.json``; ``vote_names`` is empty where there are no votes.
+    The folder holds whole crops; :meth:`read_as` gives partial images of them. Pickling carries
+    the folder and the preprocessing.
     """
 
     folder: Path
@@ -144,8 +112,39 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.crops)
 
-    def __reduce__(self) -> tuple[Any, tuple[Path]]:
-        return (Dataset.open, (self.folder,))
+    def __reduce__(self) -> tuple[Any, tuple[Path, Preprocessing]]:
+        return (_open_as, (self.folder, self.preprocessing))
+
+    def read_as(self, preprocessing: Preprocessing) -> Dataset:
+        """The same rows, with crops as ``preprocessing`` has them and ``preprocessing`` as theirs.
+
+        With a partial image the crops are composed as they are read, from the regions that each
+        row's landmarks outline, or fixed ones without. ``mean``, ``std`` and the order of colours
+        act later, on the tensor. Raises :class:`MienError` for crops that are cut otherwise.
+        """
+        if not preprocessing.cuts_like(self.preprocessing):
+            raise MienError(
+                f"the recipe's crops ({preprocessing.hash}) are not the dataset's "
+                f"({self.preprocessing.hash}): {preprocessing.differences(self.preprocessing)}; "
+                "prepare the dataset again with the recipe's settings or change the recipe"
+            )
+        crops, faces = self.folder / CROPS_FILE, self.folder / FACES_FILE
+        whole = preprocessing.partial_image == "full"
+        return replace(
+            self,
+            preprocessing=preprocessing,
+            crops=Crops(crops) if whole else PartialCrops(crops, faces, preprocessing),
+        )
+
+    def fixed_boxes(self, rows: NDArray[np.int64] | None = None) -> int:
+        """How many of ``rows`` (None: all) lack the 478 landmarks that outline their regions.
+
+        Their partial images show fixed fractions of the crop. 0 where crops are read whole.
+        """
+        if not isinstance(self.crops, PartialCrops):
+            return 0
+        fixed = self.crops.fixed
+        return int(np.count_nonzero(fixed if rows is None else fixed[rows]))
 
     @cached_property
     def faces(self) -> pa.Table:
@@ -212,6 +211,10 @@ class Dataset:
         rows = self.column("votes")
         none = np.zeros(len(self.vote_names), dtype=np.int64)
         return np.array([none if row is None else row for row in rows], dtype=np.int64)
+
+
+def _open_as(folder: Path, preprocessing: Preprocessing) -> Dataset:
+    return Dataset.open(folder).read_as(preprocessing)
 
 
 def _read_info(folder: Path) -> dict[str, Any]:

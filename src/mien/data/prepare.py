@@ -55,6 +55,7 @@ def prepare(
     classes: Sequence[str] | None = None,
     seed: int = 0,
     valid_from_train: float = 0.0,
+    landmarks: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
     detector: DetectorMaker = MediaPipeDetector,
@@ -64,9 +65,10 @@ def prepare(
     Work is kept in ``OUT.partial`` in parts of up to 256 images; after an interruption the same
     call goes on there. The folder ``out`` appears when it is complete, with the same bytes
     whatever the number of ``workers`` (default: one a core) and of interruptions. ``tight``,
-    ``classes``, ``seed`` and ``valid_from_train`` are those of
+    ``classes``, ``seed``, ``valid_from_train`` and ``landmarks`` are those of
     :class:`~mien.data.corpora.items.Options`. Of several faces in an image the largest is taken.
-    Without ``progress`` a bar is drawn on stderr where that is a terminal.
+    Crops are whole whatever the partial image of ``preprocessing``, which is composed of them when
+    they are read. Without ``progress`` a bar is drawn on stderr where that is a terminal.
 
     Raises :class:`MienError` for an unknown corpus, a source that is not laid out as expected or
     holds no face, an ``out`` that exists, a partial folder of other settings and a full disk.
@@ -76,7 +78,9 @@ def prepare(
     refuse_existing(out)
     if workers is not None and workers < 1:
         raise MienError(f"expected at least one worker, got {workers}: leave the option out")
-    options = Options(tight, tuple(classes) if classes else None, seed, valid_from_train)
+    preprocessing = preprocessing.model_copy(update={"partial_image": "full"})
+    named = tuple(classes) if classes else None
+    options = Options(tight, named, seed, valid_from_train, landmarks)
     folder = out.with_name(f"{out.name}.partial")
     needed = 0
     try:
@@ -97,7 +101,9 @@ def prepare(
         }
         with claimed(folder, plan):
             if not (folder / INFO_FILE).exists():
-                make_cropper = partial(Cropper, corpus, preprocessing, detector, reading.fields)
+                make_cropper = partial(
+                    Cropper, corpus, preprocessing, detector, reading.fields, landmarks=landmarks
+                )
                 paths = _make_parts(
                     reading, folder, chunk, make_cropper, preprocessing, workers, progress
                 )
@@ -105,7 +111,8 @@ def prepare(
                     paths,
                     folder,
                     source,
-                    f"faces found by {plan['detector']}",
+                    str(plan["detector"]),
+                    landmarks=landmarks,
                     notes=reading.notes,
                     label_space=reading.label_space,
                     preprocessing=preprocessing,
@@ -203,8 +210,9 @@ def _assemble(
     paths: list[Path],
     folder: Path,
     source: Path,
-    how: str,
+    detector: str,
     *,
+    landmarks: bool,
     notes: tuple[str, ...],
     preprocessing: Preprocessing,
     **description: Any,
@@ -231,6 +239,10 @@ def _assemble(
             part = read_part(path, preprocessing.size)
             yield part.faces, part.crops
 
+    if searched:
+        notes = (*notes, f"faces found by {detector}")
+    if landmarks:
+        notes = (*notes, f"landmarks looked for in tight crops too, by {detector}")
     try:
         write_files(
             folder,
@@ -239,7 +251,7 @@ def _assemble(
             preprocessing=preprocessing,
             left_out=left_out,
             several_faces=several_faces,
-            notes=(*notes, how) if searched else notes,
+            notes=notes,
             **description,
         )
     except OSError:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mien import __version__
+from mien.data.crops import Crops
 from mien.data.dataset import (
     CROPS_FILE,
     FACES_FILE,
@@ -24,7 +25,6 @@ from mien.data.dataset import (
     FORMAT,
     INFO_FILE,
     LEFT_OUT_FILE,
-    Crops,
     Dataset,
     sha256_of,
 )
@@ -88,12 +88,16 @@ def write_files(
 
     ``blocks`` must hold ``rows`` rows in all; they are written one at a time, so memory does not
     grow with the corpus. ``left_out`` are id, source and reason. The bytes depend on the
-    arguments alone. Raises ``ValueError`` where rows, crops and ``rows`` disagree.
+    arguments alone. Raises ``ValueError`` where rows, crops and ``rows`` disagree, and for a
+    partial image: datasets keep whole crops.
     """
+    if preprocessing.partial_image != "full":
+        raise ValueError(f"expected whole crops, got {preprocessing.partial_image!r}")
     channels = 1 if preprocessing.colour == "grey" else 3
     side = preprocessing.size
     digest = hashlib.sha256()
     written = 0
+    landmarks: Counter[str] = Counter()
     faces = _Faces(folder / FACES_FILE)
     try:
         with (folder / CROPS_FILE).open("wb") as stream:
@@ -110,6 +114,8 @@ def write_files(
                 stream.write(pixels)
                 digest.update(pixels)
                 written += table.num_rows
+                with_landmarks = table.filter(table["landmarks"].is_valid())
+                landmarks.update(with_landmarks["alignment"].to_pylist())
                 faces.write(table)
             _to_disk(stream)
     finally:
@@ -151,6 +157,7 @@ def write_files(
     info |= {
         "counts": _counts(dataset),
         "alignment": dict(sorted(Counter(dataset.column("alignment")).items())),
+        "landmarks": dict(sorted(landmarks.items())),
         "several_faces": several_faces,
         "left_out": dict(sorted(Counter(group_reason(row[2]) for row in left_out).items())),
         "notes": list(notes),

@@ -12,15 +12,13 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mien.evaluation import plots, tables
+from mien.evaluation import affect_page, plots, tables
 
 if TYPE_CHECKING:
     from mien.evaluation.arrays import Evaluation
 
 LARGEST_PICTURE = 192
-FEWEST_FOR_MAP = 3
 
 
 def render_page(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
@@ -32,28 +30,25 @@ def render_page(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
     rows = report["n"] or report["valence_arousal"]["n"]
     facts = [
         f"split <b>{escape(report['split'])}</b>",
-        f"<b>{rows:,}</b> row{_s(rows)}",
-        f"<b>{subjects:,}</b> subject{_s(subjects)}" if subjects else "subjects unknown",
+        f"<b>{rows:,}</b> row{tables.plural(rows)}",
+        f"<b>{subjects:,}</b> subject{tables.plural(subjects)}" if subjects else "subjects unknown",
         f"label space <b>{escape(report['label_space']['name'])}</b>",
     ]
-    text = files("mien.evaluation").joinpath("report.html").read_text("utf-8")
-    if not report["metrics"]:
-        # No row has an expression: what is about expressions is left out, not shown empty.
-        text = re.sub("<!-- expressions -->.*?<!-- end -->", "", text, flags=re.DOTALL)
-        pieces = {}
-    else:
-        pieces = _expressions(evaluation, report, names)
-    return Template(re.sub("<!-- .*? -->\n", "", text)).substitute(
+    # Where no row has an expression, what is about expressions is left out, not shown empty.
+    expressions = _expressions(evaluation, report, names) if report["metrics"] else None
+    return fill(
+        "report.html",
+        without=() if expressions else ("expressions",),
         title=escape(title or f"Split {report['split']}"),
         facts=" <i>\u00b7</i> ".join(facts),
         rule=escape(report["rule"]),
-        warnings=_warnings(report["warnings"]),
-        **pieces,
-        affect=_affect(evaluation, report, names),
-        left_out=_left_out(report),
-        terms=_terms(provenance.pop("terms", "")),
-        provenance=_definitions(provenance),
-        intervals=_how_intervals(report),
+        warnings=warnings_aside(report["warnings"]),
+        **(expressions or {}),
+        affect=affect_page.report_section(evaluation, report),
+        left_out=left_out_table(report),
+        terms=terms_of_use(provenance.pop("terms", "")),
+        provenance=definitions(provenance),
+        intervals=how_intervals(report),
     )
 
 
@@ -64,6 +59,7 @@ def _expressions(
         "headline": tables.headline(report["metrics"]),
         "metrics": tables.metric_table(report["metrics"]),
         "other_rules": tables.rules_table(report),
+        "reference": tables.readings_section(report["reference"]),
         "per_class": tables.class_table(report["per_class"]),
         "confusion": tables.confusion_table(report, names),
         "reliability": plots.reliability_diagram(report["reliability"]),
@@ -73,47 +69,21 @@ def _expressions(
     }
 
 
-def _affect(evaluation: Evaluation, report: Mapping[str, Any], names: Sequence[str]) -> str:
-    """The section of valence and arousal, or nothing where there are none."""
-    affect, rows = report["valence_arousal"], evaluation.rated
-    if affect is None:
-        return ""
-    said, truth = (
-        np.asarray(values, np.float64)[rows]
-        for values in (evaluation.valence_arousal, evaluation.valence_arousal_targets)
-    )
-    targets = evaluation.targets[rows]
-    figure = plots.circumplex(said, truth, targets, names, seed=report["intervals"]["seed"])
-    drawn = "" if rows.size <= plots.MAP_ROWS else f" ({plots.MAP_ROWS:,}, drawn at random)"
-    none = affect["left_out"]
-    without = f"; {none:,} row{_s(none)} of the split without" if none else ""
-    of_class = "of a true class" if (targets >= 0).any() else "of all rows"
-    return (
-        "<section>\n<h2>Valence and arousal</h2>\n"
-        f'<p class="lead">{rows.size:,} row{_s(rows.size)} with both{without}. From \u22121 to 1: '
-        "how pleasant a face looks, and how excited.</p>\n"
-        f"{tables.affect_headline(affect)}{tables.affect_table(affect)}"
-        f'<figure>{figure}<ul class="legend">{_legend(targets, names)}</ul>'
-        f"<figcaption>A small mark is where the model puts a face{drawn}. Large marks are means "
-        f"{of_class}: a line leads from the targets (open) to what the model says (filled). Lines "
-        "towards the middle mean that it says too little.</figcaption></figure>\n"
-        "</section>\n"
-    )
+def fill(template: str, *, without: Sequence[str] = (), **parts: str) -> str:
+    """A page of this package with its parts, and the style that all pages share.
+
+    What a template has between ``<!-- NAME -->`` and ``<!-- end -->`` can be left out.
+    """
+    folder = files("mien.evaluation")
+    text = folder.joinpath(template).read_text("utf-8")
+    for name in without:
+        text = re.sub(f"<!-- {name} -->.*?<!-- end -->\n", "", text, flags=re.DOTALL)
+    text = re.sub("<!-- .*? -->\n", "", text)
+    return Template(text).substitute(parts, style=folder.joinpath("page.css").read_text("utf-8"))
 
 
-def _legend(targets: NDArray[np.integer[Any]], names: Sequence[str]) -> str:
-    return "".join(
-        f"<li>{plots.class_mark(index)}{escape(name)}</li>"
-        for index, name in enumerate(names)
-        if (targets == index).any()
-    )
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
-
-
-def _warnings(warnings: Sequence[str]) -> str:
+def warnings_aside(warnings: Sequence[str]) -> str:
+    """Warnings as the first thing on the page."""
     if not warnings:
         return ""
     lines = "".join(f"<p>{escape(tables.sentence(warning))}</p>" for warning in warnings)
@@ -133,7 +103,7 @@ def _map(evaluation: Evaluation, report: Mapping[str, Any], names: Sequence[str]
     if evaluation.embeddings is None:
         return '<p class="absent">There is no map: the model gave no embedding.</p>'
     kept = np.flatnonzero(evaluation.targets >= 0)
-    if kept.size < FEWEST_FOR_MAP:
+    if kept.size < plots.FEWEST_FOR_MAP:
         return '<p class="absent">There is no map: it takes three rows.</p>'
     points, rows, method = plots.project(
         evaluation.embeddings[kept], seed=report["intervals"]["seed"]
@@ -149,7 +119,7 @@ def _map(evaluation: Evaluation, report: Mapping[str, Any], names: Sequence[str]
     )
     return (
         f"<figure>{plots.embedding_map(points, targets, names, method)}"
-        f'<ul class="legend">{_legend(targets, names)}</ul><figcaption>{drawn} rows{at_random}, '
+        f"{plots.legend(targets, names)}<figcaption>{drawn} rows{at_random}, "
         f"marked by their true class; {made}.</figcaption></figure>"
     )
 
@@ -186,7 +156,8 @@ def _picture(crop: Any, entry: Mapping[str, Any]) -> str:
     )
 
 
-def _left_out(report: Mapping[str, Any]) -> str:
+def left_out_table(report: Mapping[str, Any]) -> str:
+    """The rows without a target, by reason."""
     reasons: Mapping[str, int] = report["left_out"]
     if not report["metrics"]:
         what = "No row has an expression: all of this page is about valence and arousal."
@@ -203,11 +174,13 @@ def _left_out(report: Mapping[str, Any]) -> str:
     )
 
 
-def _terms(terms: str) -> str:
+def terms_of_use(terms: str) -> str:
+    """The terms under a heading of their own."""
     return f'<h3>Terms of use</h3><p class="terms">{escape(terms)}</p>' if terms else ""
 
 
-def _definitions(provenance: Mapping[str, str]) -> str:
+def definitions(provenance: Mapping[str, str]) -> str:
+    """Where the numbers come from, key by key."""
     if not provenance:
         return '<p class="absent">Nothing was recorded.</p>'
     pairs = "".join(
@@ -217,7 +190,8 @@ def _definitions(provenance: Mapping[str, str]) -> str:
     return f'<dl class="provenance">{pairs}</dl>'
 
 
-def _how_intervals(report: Mapping[str, Any]) -> str:
+def how_intervals(report: Mapping[str, Any]) -> str:
+    """What an interval over faces is, in words."""
     how = report["intervals"]
     if report["clustered_by"]:
         unit = (

@@ -6,6 +6,7 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from mien.evaluation.metrics import FloatArray, IntArray
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MAP_ROWS = 2000
+FEWEST_FOR_MAP = 3
 _PCA_DIMENSIONS = 50
 _FEWEST_FOR_TSNE = 10
 
@@ -81,6 +84,69 @@ def reliability_diagram(bins: Sequence[dict[str, Any]]) -> str:
     return _svg(figure, "reliability", "Reliability diagram: accuracy against confidence")
 
 
+def forest(
+    groups: Sequence[tuple[str, Sequence[tuple[str, dict[str, Any], dict[str, Any] | None]]]],
+) -> str:
+    """Differences with their intervals around zero, in points.
+
+    A group is a metric's title and its rows: a letter, the entry over faces and the one over
+    seeds (drawn thinner below it) or None, each with ``value``, ``low`` and ``high`` in shares.
+    """
+    from matplotlib.figure import Figure
+
+    count = sum(len(rows) + 0.9 for _, rows in groups)
+    figure = Figure(figsize=(7.2, 0.6 + 0.3 * count))
+    axes = figure.subplots()
+    axes.axvline(0, color=_MUTED, linewidth=1)
+    y = 0.0
+    for title, rows in groups:
+        axes.text(
+            -0.02,
+            y,
+            title,
+            transform=axes.get_yaxis_transform(),
+            ha="right",
+            va="center",
+            color=_INK,
+            size=9.5,
+            parse_math=False,
+        )
+        for letter, faces, seeds in rows:
+            _forest_row(axes, y, letter if len(rows) > 1 else "", faces, width=5.5, marker="|")
+            if seeds is not None:
+                _forest_row(axes, y + 0.3, "", seeds, width=1.3, marker="o")
+            y += 1
+        y += 0.9
+    axes.set(ylim=(y - 0.9, -0.7), yticks=[], xlabel="Difference in points")
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x", color=_RULE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    # Zero is always in view, and a single tiny difference does not fill the page.
+    low, high = axes.get_xlim()
+    reach = max(abs(low), abs(high), 0.5)
+    axes.set_xlim(min(low, -0.12 * reach), max(high, 0.12 * reach))
+    return _svg(figure, "forest", "Differences to the first entry with their intervals")
+
+
+def _forest_row(
+    axes: Axes, y: float, letter: str, entry: dict[str, Any], *, width: float, marker: str
+) -> None:
+    if entry["value"] is None:
+        return
+    value = 100 * entry["value"]
+    low, high = (100 * entry[end] if entry[end] is not None else value for end in ("low", "high"))
+    shown = entry["low"] is not None and (low > 0 or high < 0)
+    colour = _ACCENT if shown else _MUTED
+    broad = marker == "|"
+    axes.hlines(y, low, high, color=colour, linewidth=width, alpha=0.4 if broad else 1)
+    size, edge = (11, 2) if broad else (3.6, 0)
+    axes.plot([value], [y], marker=marker, color=colour, markersize=size, markeredgewidth=edge)
+    if letter:
+        axes.annotate(
+            letter, (high, y), (7, 0), textcoords="offset points", va="center", color=_MUTED, size=9
+        )
+
+
 def project(
     embeddings: NDArray[np.floating[Any]], *, seed: int = 0, limit: int = MAP_ROWS
 ) -> tuple[FloatArray, IntArray, str]:
@@ -115,8 +181,13 @@ def project(
     return np.asarray(method.fit_transform(points), np.float64), rows, "t-SNE"
 
 
-def embedding_map(points: FloatArray, targets: IntArray, names: Sequence[str], method: str) -> str:
-    """The plane of :func:`project` with a mark of its own for each true class."""
+def embedding_map(
+    points: FloatArray, targets: IntArray, names: Sequence[str], method: str, *, of: str = ""
+) -> str:
+    """The plane of :func:`project` with a mark of its own for each true class.
+
+    ``of`` tells the maps of one page apart.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.8, 5.8))
@@ -139,7 +210,9 @@ def embedding_map(points: FloatArray, targets: IntArray, names: Sequence[str], m
     for index, (x, y) in _label_places(points, targets, present):
         label = axes.text(x, y, names[index], ha="center", va="center", size=9.5, parse_math=False)
         label.set(gid=f"label-{index}", color=_INK)
-    return _svg(figure, "map", f"{method} map of the embedding, a mark for each class")
+    whose = f" of {of}" if of else ""
+    title = f"{method} map of the embedding{whose}, a mark for each class"
+    return _svg(figure, "map", title, salt=f"map{of}")
 
 
 def circumplex(
@@ -221,6 +294,16 @@ def class_mark(index: int) -> str:
     )
 
 
+def legend(targets: IntArray, names: Sequence[str]) -> str:
+    """The marks of the classes that occur in ``targets``, with their names."""
+    entries = "".join(
+        f"<li>{class_mark(index)}{escape(name)}</li>"
+        for index, name in enumerate(names)
+        if (targets == index).any()
+    )
+    return f'<ul class="legend">{entries}</ul>'
+
+
 def _label_places(
     points: FloatArray, targets: IntArray, present: Sequence[int]
 ) -> list[tuple[int, tuple[float, float]]]:
@@ -241,11 +324,11 @@ def _label_places(
     return places
 
 
-def _svg(figure: Figure, name: str, title: str) -> str:
+def _svg(figure: Figure, name: str, title: str, *, salt: str = "") -> str:
     import matplotlib as mpl
 
     # Words stay text, and the ids of two figures of one page differ.
-    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name}
+    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": salt or name}
     for axes in figure.axes:
         axes.set_facecolor("none")
         axes.tick_params(color=_RULE, labelcolor=_MUTED, length=3)

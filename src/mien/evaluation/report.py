@@ -15,11 +15,12 @@ from mien.evaluation import metrics
 from mien.evaluation.affect import DIMENSIONS
 from mien.evaluation.arrays import Evaluation, check_targets
 from mien.evaluation.metrics import FloatArray, IntArray
+from mien.evaluation.readings import Reference, compare_readings
 from mien.evaluation.scores import LEVEL, score, score_affect
 from mien.evaluation.uncertainty import Interval
 from mien.schema import MienError
 
-__all__ = ["Evaluation", "evaluate", "write_report"]
+__all__ = ["Evaluation", "Reference", "evaluate", "write_report"]
 
 FEW_CLUSTERS = 20
 """Percentile intervals from fewer clusters than this are known to be too narrow."""
@@ -30,6 +31,7 @@ def evaluate(
     evaluation: Evaluation,
     *,
     other_targets: Mapping[str, IntArray] | None = None,
+    reference: Reference | None = None,
     seed: int = 0,
     draws: int = 1000,
 ) -> dict[str, Any]:
@@ -44,6 +46,9 @@ def evaluate(
     other_targets
         By rule, ``(N,)`` targets of the same rows made in another way, -1 where the rule leaves
         a row out. Their metrics come under ``other_rules``.
+    reference
+        Faces whose classes are read off their neighbours beside the softmax: the entry
+        ``reference``, else None.
     seed, draws
         Of the bootstrap. Subjects are drawn where they are known; a row whose subject is ""
         counts as a subject of its own.
@@ -53,7 +58,7 @@ def evaluate(
     Plain numbers, strings, lists and dicts without NaN. A value that is not defined, or has no
     interval, is None and its ``reason`` is beside it.
     """
-    _require_train_extra()
+    require_train_extra()
     main, names = evaluation.targets, evaluation.label_space.names
     kept = np.flatnonzero(main >= 0)
     if kept.size == 0 and evaluation.rated.size == 0:
@@ -82,6 +87,7 @@ def evaluate(
         "clusters": clusters,
         "intervals": {"level": LEVEL, "draws": draws, "seed": seed},
         "other_rules": others,
+        "reference": reference and compare_readings(evaluation, reference, seed=seed, draws=draws),
         "left_out": left_out,
         "provenance": dict(evaluation.provenance),
         "warnings": [*evaluation.warnings, *own_warnings, *_cluster_warnings(clusters)],
@@ -156,13 +162,17 @@ def write_report(evaluation: Evaluation, report: dict[str, Any], folder: str | P
     """
     from mien.evaluation.page import render_page
 
-    _require_train_extra()
+    require_train_extra()
+    return write_documents(folder, "report", report, render_page(evaluation, report))
+
+
+def write_documents(folder: str | Path, name: str, document: Mapping[str, Any], page: str) -> Path:
+    """Write ``NAME.json`` and ``NAME.html`` into ``folder``; each appears whole or not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    page = render_page(evaluation, report)
-    _replace(folder / "report.json", text)
-    return _replace(folder / "report.html", page)
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    _replace(folder / f"{name}.json", text)
+    return _replace(folder / f"{name}.html", page)
 
 
 def _other_rule(
@@ -216,7 +226,8 @@ def _cluster_warnings(clusters: int | None) -> list[str]:
     ]
 
 
-def _require_train_extra() -> None:
+def require_train_extra() -> None:
+    """Raise :class:`MienError` with the install line where scipy, sklearn or matplotlib lack."""
     missing = [
         name for name in ("scipy", "sklearn", "matplotlib") if not importlib.util.find_spec(name)
     ]

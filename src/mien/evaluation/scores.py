@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.evaluation import metrics
 from mien.evaluation.affect import affect_metrics
 from mien.evaluation.arrays import Evaluation
+from mien.evaluation.geometry import distance_ratio, distance_ratios
 from mien.evaluation.metrics import FloatArray, IntArray
 from mien.evaluation.retrieval import retrieve
-from mien.evaluation.uncertainty import Interval, bootstrap_intervals
+from mien.evaluation.uncertainty import Bootstrap, Interval, bootstrap, intervals
 
 LEVEL = 0.95
 RETRIEVAL_METRICS = ("precision_at_1", "map_at_r")
+EMBEDDING_METRICS = (*RETRIEVAL_METRICS, "distance_ratio")
 
 
 def score(
     evaluation: Evaluation, targets: IntArray, *, seed: int, draws: int, per_class: bool = False
 ) -> dict[Hashable, Interval]:
     """Every metric of the rows with a target; class-wise ones under ``(name, class, ...)``."""
+    drawn = draw_scores(evaluation, targets, seed=seed, draws=draws, per_class=per_class)
+    return scores_of(drawn, evaluation, targets)
+
+
+def draw_scores(
+    evaluation: Evaluation, targets: IntArray, *, seed: int, draws: int, per_class: bool = False
+) -> Bootstrap[Hashable]:
+    """The bootstrap of all metrics that have one, over the rows with a target.
+
+    Two models' draws of the same targets with the same seed are paired, draw by draw.
+    """
     rows = np.flatnonzero(targets >= 0)
     truth = targets[rows]
     probabilities = np.asarray(evaluation.probabilities[rows], np.float64)
@@ -31,40 +46,72 @@ def score(
     rated = np.flatnonzero(votes.sum(1) > 0)
     agreement = metrics.vote_agreements(votes[rated], predictions[rated])
     divergence = metrics.vote_divergences(votes[rated], probabilities[rated])
+    if evaluation.embeddings is not None:
+        found = retrieve(evaluation.embeddings[rows], truth)
+        ratios = distance_ratios(evaluation.embeddings[rows], truth)
 
     def statistics(weights: FloatArray) -> dict[Hashable, FloatArray]:
         confusion = metrics.confusion_matrix(truth, predictions, classes, weights=weights)
-        found: dict[Hashable, FloatArray] = {
-            "accuracy": metrics.accuracy(confusion),
-            "mean_class_accuracy": metrics.mean_class_accuracy(confusion),
-            "macro_f1": metrics.macro_f1(confusion),
-        }
-        found["nll"] = metrics.weighted_means(weights, nll)
+        values: dict[Hashable, FloatArray] = {}
+        values |= confusion_statistics(confusion)
+        values["nll"] = metrics.weighted_means(weights, nll)
         if rated.size:
-            found["vote_agreement"] = metrics.weighted_means(weights[:, rated], agreement)
-            found["vote_kl"] = metrics.weighted_means(weights[:, rated], divergence)
+            values["vote_agreement"] = metrics.weighted_means(weights[:, rated], agreement)
+            values["vote_kl"] = metrics.weighted_means(weights[:, rated], divergence)
+        if evaluation.embeddings is not None:
+            asked = weights[:, found.queries]
+            values["precision_at_1"] = metrics.weighted_means(asked, found.precision_at_1)
+            values["map_at_r"] = metrics.weighted_means(asked, found.map_at_r)
+            values["distance_ratio"] = ratios(weights)
         if per_class:
             for measure in (metrics.precision, metrics.recall, metrics.f1):
                 columns = measure(confusion).T
-                found |= {(measure.__name__, index): value for index, value in enumerate(columns)}
+                values |= {(measure.__name__, index): value for index, value in enumerate(columns)}
             shares = metrics.row_shares(confusion)
-            found |= {("share", *cell): shares[:, *cell] for cell in np.ndindex(classes, classes)}
-        return found
+            values |= {("share", *cell): shares[:, *cell] for cell in np.ndindex(classes, classes)}
+        return values
 
-    values = bootstrap_intervals(
+    return bootstrap(
         statistics,
         rows.size,
         clusters=evaluation.clusters(rows),
         cluster_name="subject",
         draws=draws,
-        level=LEVEL,
         seed=seed,
     )
+
+
+def confusion_statistics(confusion: FloatArray) -> dict[Hashable, FloatArray]:
+    """The metrics that need no more than which class was read."""
+    return {
+        "accuracy": metrics.accuracy(confusion),
+        "mean_class_accuracy": metrics.mean_class_accuracy(confusion),
+        "macro_f1": metrics.macro_f1(confusion),
+    }
+
+
+def scores_of(
+    drawn: Bootstrap[Hashable], evaluation: Evaluation, targets: IntArray
+) -> dict[Hashable, Interval]:
+    """The intervals of what :func:`draw_scores` drew, and the metrics that have none."""
+    rows = np.flatnonzero(targets >= 0)
+    truth, probabilities = targets[rows], evaluation.probabilities[rows]
+    values = intervals(drawn, level=LEVEL)
     values["ece"] = Interval(
         metrics.expected_calibration_error(metrics.reliability(truth, probabilities)),
         reason="drawing rows again adds noise to every bin, so a bootstrap of it is biased upwards",
     )
-    return values | _retrieval_intervals(evaluation, rows, truth, seed=seed, draws=draws)
+    if evaluation.embeddings is None:
+        missing = Interval(None, reason="the model gave no embedding")
+        return values | dict.fromkeys(EMBEDDING_METRICS, missing)
+    if np.unique(truth, return_counts=True)[1].max() == 1:
+        missing = Interval(None, reason="no class has two rows")
+        return values | dict.fromkeys(EMBEDDING_METRICS, missing)
+    if values["distance_ratio"].value is None:
+        values["distance_ratio"] = Interval(
+            None, reason=_without_ratio(evaluation.embeddings[rows], truth)
+        )
+    return values
 
 
 def score_affect(
@@ -74,45 +121,28 @@ def score_affect(
 
     There must be rated rows.
     """
+    return intervals(draw_affect(evaluation, seed=seed, draws=draws), level=LEVEL)
+
+
+def draw_affect(evaluation: Evaluation, *, seed: int, draws: int) -> Bootstrap[tuple[str, str]]:
+    """The bootstrap of these metrics over the rated rows; paired as :func:`draw_scores`."""
     rows = evaluation.rated
     if evaluation.valence_arousal is None or evaluation.valence_arousal_targets is None:
         raise ValueError("expected valence and arousal of the model and of the dataset")
     said = evaluation.valence_arousal[rows]
     truth = evaluation.valence_arousal_targets[rows]
-    return bootstrap_intervals(
+    return bootstrap(
         lambda weights: affect_metrics(said, truth, weights=weights),
         rows.size,
         clusters=evaluation.clusters(rows),
         cluster_name="subject",
         draws=draws,
-        level=LEVEL,
         seed=seed,
     )
 
 
-def _retrieval_intervals(
-    evaluation: Evaluation, rows: IntArray, truth: IntArray, *, seed: int, draws: int
-) -> dict[Hashable, Interval]:
-    if evaluation.embeddings is None:
-        return dict.fromkeys(
-            RETRIEVAL_METRICS, Interval(None, reason="the model gave no embedding")
-        )
-    found = retrieve(evaluation.embeddings[rows], truth)
-    if found.queries.size == 0:
-        return dict.fromkeys(RETRIEVAL_METRICS, Interval(None, reason="no class has two rows"))
-
-    def statistics(weights: FloatArray) -> dict[Hashable, FloatArray]:
-        return {
-            "precision_at_1": metrics.weighted_means(weights, found.precision_at_1),
-            "map_at_r": metrics.weighted_means(weights, found.map_at_r),
-        }
-
-    return bootstrap_intervals(
-        statistics,
-        found.queries.size,
-        clusters=evaluation.clusters(rows[found.queries]),
-        cluster_name="subject",
-        draws=draws,
-        level=LEVEL,
-        seed=seed,
-    )
+def _without_ratio(embeddings: NDArray[np.floating[Any]], truth: IntArray) -> str:
+    if np.unique(truth).size == 1:
+        return "there is one class"
+    alike = "all rows" if np.isnan(distance_ratio(embeddings, truth)) else "the rows of each class"
+    return f"{alike} have the same embedding"

@@ -7,7 +7,6 @@ from html import escape
 from typing import Any
 
 from mien.evaluation import plots
-from mien.evaluation.affect import DIMENSIONS
 
 METRICS: dict[str, tuple[str, str]] = {
     "accuracy": ("Accuracy", "rows whose most probable class is the target"),
@@ -15,6 +14,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "macro_f1": ("Macro F1", "mean F1 of the classes that have rows"),
     "precision_at_1": ("Precision at 1", "rows whose nearest other row is of their class"),
     "map_at_r": ("MAP at R", "how purely a class\u2019s rows are each other\u2019s nearest"),
+    "distance_ratio": ("Distance ratio", "between classes over within them; 1 is no structure"),
     "vote_agreement": ("Vote agreement", "annotators\u2019 votes that the answer got, on average"),
     "vote_kl": ("Vote divergence", "nats from votes to probabilities; 0 is best"),
     "ece": ("Calibration error", "gap of confidence to accuracy; 0 is best"),
@@ -22,19 +22,10 @@ METRICS: dict[str, tuple[str, str]] = {
 }
 """Title and meaning, in the order of the table."""
 
-AFFECT_METRICS: dict[str, tuple[str, str]] = {
-    "ccc": ("Concordance (CCC)", "agreement in value over all rows; 1 is best, a constant has 0"),
-    "pcc": ("Correlation (PCC)", "agreement up to shift and scale; 1 is best"),
-    "rmse": ("Root mean squared error", "on the scale from \u22121 to 1; 0 is best"),
-    "mae": ("Mean absolute error", "on the same scale; 0 is best"),
-    "sagr": ("Sign agreement (SAGR)", "share of rows on the right side of zero"),
-}
-"""Title and meaning of the metrics of valence and arousal."""
-
 HEADLINE = ("accuracy", "mean_class_accuracy", "macro_f1", "precision_at_1")
 COMPARED = (*HEADLINE, "map_at_r")
-_NATS = ("nll", "vote_kl")
-_PLAIN = (*_NATS, *AFFECT_METRICS)
+NOT_SHARES = ("nll", "vote_kl", "distance_ratio", "ccc", "pcc", "rmse", "mae", "sagr")
+"""Metrics that are not in percent: nats, a ratio, and those of valence and arousal."""
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
@@ -51,48 +42,6 @@ def headline(metrics: Mapping[str, Any]) -> str:
     return f'<dl class="headline">{"".join(cells)}</dl>'
 
 
-def affect_headline(affect: Mapping[str, Any]) -> str:
-    """The concordance of both dimensions and their mean."""
-    cells = []
-    for title, entry in (
-        ("Mean CCC", affect["mean_ccc"]),
-        ("CCC of valence", affect["valence"]["ccc"]),
-        ("CCC of arousal", affect["arousal"]["ccc"]),
-    ):
-        below = interval(entry, "ccc") or "no interval"
-        value = number(entry["value"], "ccc")
-        cells.append(f"<div><dt>{title}</dt><dd>{value}<small>{below}</small></dd></div>")
-    return f'<dl class="headline">{"".join(cells)}</dl>'
-
-
-def affect_table(affect: Mapping[str, Any]) -> str:
-    """Every metric of valence and of arousal."""
-    notes: list[str] = []
-    rows = []
-    for name, (title, meaning) in AFFECT_METRICS.items():
-        cells = "".join(
-            f"<td>{number(entry['value'], name)}{_note(entry, notes)}"
-            f"<small>{interval(entry, name)}</small></td>"
-            for entry in (_with_zeros(affect, dimension, name) for dimension in DIMENSIONS)
-        )
-        rows.append(f'<tr><th scope="row">{title}<small>{escape(meaning)}</small></th>{cells}</tr>')
-    head = '<td></td><th scope="col">Valence</th><th scope="col">Arousal</th>'
-    return (
-        f'<table class="values affect"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>{_footnotes(notes)}"
-    )
-
-
-def _with_zeros(affect: Mapping[str, Any], dimension: str, metric: str) -> Mapping[str, Any]:
-    """The entry of a metric; sign agreement says how many rows have no part in it."""
-    entry: Mapping[str, Any] = affect[dimension][metric]
-    zero = affect[dimension]["zero_targets"]
-    if metric != "sagr" or not zero or entry.get("reason"):
-        return entry
-    text = f"{zero:,} of {affect['n']:,} rows have {dimension} 0, which has no sign"
-    return {**entry, "reason": text}
-
-
 def _ordered(metrics: Iterable[str]) -> list[str]:
     known = list(METRICS)
     return sorted(metrics, key=lambda name: known.index(name) if name in known else len(known))
@@ -104,12 +53,12 @@ def metric_table(metrics: Mapping[str, Any]) -> str:
     for name in _ordered(metrics):
         entry = metrics[name]
         title, meaning = METRICS.get(name, (name, ""))
-        unit = "" if name in _NATS or entry["value"] is None else "\u2009%"
+        unit = "" if name in NOT_SHARES or entry["value"] is None else "\u2009%"
         rows.append(
             f'<tr><th scope="row">{escape(title)}<small>{escape(meaning)}</small></th>'
             f"<td>{number(entry['value'], name)}{unit}{_note(entry, notes)}</td>"
             f"<td>{interval(entry, name)}</td>"
-            f'<td class="plot">{"" if name in _NATS else _whisker(entry)}</td></tr>'
+            f'<td class="plot">{"" if name in NOT_SHARES else _whisker(entry)}</td></tr>'
         )
     head = (
         '<tr><th scope="col">Metric</th><th scope="col">Value</th><th scope="col">Interval</th>'
@@ -117,7 +66,7 @@ def metric_table(metrics: Mapping[str, Any]) -> str:
         "<span>0</span><span>50</span><span>100\u2009%</span></span></th></tr>"
     )
     table = f'<table class="metrics"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
-    return table + _footnotes(notes)
+    return table + footnotes(notes)
 
 
 def rules_table(report: Mapping[str, Any]) -> str:
@@ -133,25 +82,93 @@ def rules_table(report: Mapping[str, Any]) -> str:
     for name in COMPARED:
         values = [entry["metrics"].get(name) for entry in rules.values()]
         cells = "".join(
-            _value_cell(value, notes) if value else "<td>\u2013</td>" for value in values
+            value_cell(value, notes) if value else "<td>\u2013</td>" for value in values
         )
         rows.append(f'<tr><th scope="row">{METRICS[name][0]}</th>{cells}</tr>')
     return (
         "<h3>Under each rule of making targets</h3>"
         f'<div class="wide"><table class="values rules"><thead><tr><td></td>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>{_footnotes(notes)}"
+        f"<tbody>{''.join(rows)}</tbody></table></div>{footnotes(notes)}"
     )
 
 
-def _value_cell(entry: Mapping[str, Any], notes: list[str]) -> str:
-    return f"<td>{number(entry['value'])}{_note(entry, notes)}<small>{interval(entry)}</small></td>"
+READINGS = {
+    "softmax": "Softmax",
+    "neighbours_1": "Nearest neighbour",
+    "neighbours_5": "Five nearest neighbours",
+    "centroids": "Class centroids",
+}
+
+
+def readings_section(reference: Mapping[str, Any] | None) -> str:
+    """The softmax beside the neighbours, or nothing where there is no reference."""
+    if reference is None:
+        return ""
+    notes: list[str] = []
+    names = ("accuracy", "mean_class_accuracy", "macro_f1")
+    rows = []
+    for key, entry in reference["readings"].items():
+        cells = "".join(value_cell(entry["metrics"][name], notes) for name in names)
+        change = "<td>\u2013</td>"
+        if "differences" in entry:
+            found = entry["differences"]["accuracy"]
+            change = f"<td>{signed(found['value'])}<small>{signed_interval(found)}</small></td>"
+        rows.append(f'<tr><th scope="row">{READINGS[key]}</th>{cells}{change}</tr>')
+    head = "".join(
+        f'<th scope="col">{title}</th>'
+        for title in ("Read by", *(METRICS[name][0] for name in names), "Accuracy to softmax")
+    )
+    return (
+        "<section><h2>Neighbours beside the softmax</h2>"
+        f'<p class="lead">The embedding read by cosine against the {reference["n"]:,} labelled '
+        f"rows of split {escape(reference['split'])}: by the nearest, by the majority of the five "
+        "nearest, and by the nearest class mean. Percent; the last column is the difference in "
+        "points, paired over the same faces.</p>"
+        f'<div class="wide"><table class="values"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>{footnotes(notes)}</section>"
+    )
+
+
+def signed(value: float | None, metric: str = "") -> str:
+    """A difference with its sign: points with one decimal, what is no share with three."""
+    if value is None:
+        return "\u2013"
+    digits, scale = (3, 1) if metric in NOT_SHARES else (1, 100)
+    rounded = round(scale * value, digits) + 0.0
+    return f"{rounded:+.{digits}f}".replace("-", "\u2212") if rounded else f"{0:.{digits}f}"
+
+
+def signed_interval(entry: Mapping[str, Any], metric: str = "") -> str:
+    """``low to high`` of a difference, or nothing."""
+    if entry["low"] is None:
+        return ""
+    return f"{signed(entry['low'], metric)} to {signed(entry['high'], metric)}"
+
+
+def value_cell(entry: Mapping[str, Any], notes: list[str], metric: str = "") -> str:
+    """A value over its interval."""
+    value, span = number(entry["value"], metric), interval(entry, metric)
+    return f"<td>{value}{_note(entry, notes)}<small>{span}</small></td>"
+
+
+def difference_cell(found: Mapping[str, Any] | None, seeds: int, metric: str = "") -> str:
+    """A paired difference over its intervals, a dash where there is none."""
+    if found is None or found["over_faces"]["value"] is None:
+        return "<td>\u2013</td>"
+    lines = [signed_interval(found["over_faces"], metric) or "no interval"]
+    if found["over_seeds"]:
+        lines.append(f"{signed_interval(found['over_seeds'], metric)} over {seeds} seeds")
+    return (
+        f"<td>{signed(found['over_faces']['value'], metric)}"
+        f"<small>{'<br>'.join(lines)}</small></td>"
+    )
 
 
 def class_table(per_class: Mapping[str, Any]) -> str:
     """Precision, recall and F1 of each class."""
     rows, notes = [], list[str]()
     for index, (name, entry) in enumerate(per_class.items()):
-        cells = "".join(_value_cell(entry[key], notes) for key in ("precision", "recall", "f1"))
+        cells = "".join(value_cell(entry[key], notes) for key in ("precision", "recall", "f1"))
         label = f'<span class="name">{plots.class_mark(index)}{escape(name)}</span>'
         rows.append(
             f'<tr><th scope="row">{label}</th>'
@@ -165,7 +182,7 @@ def class_table(per_class: Mapping[str, Any]) -> str:
         f'<div class="wide"><table class="values classes"><thead><tr>{head}'
         '<th scope="col" class="plot">'
         '<span class="scale"><span>0</span><span>F1</span><span>100\u2009%</span></span></th>'
-        f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div>{_footnotes(notes)}"
+        f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div>{footnotes(notes)}"
     )
 
 
@@ -206,12 +223,11 @@ def _confusion_cell(truth: str, name: str, count: int, share: Mapping[str, Any],
 
 
 def number(value: float | None, metric: str = "") -> str:
-    """Percent with one decimal, nats and metrics of affect with three, a dash for None."""
+    """Percent with one decimal, what is no share with three, a dash for None."""
     if value is None:
         return "\u2013"
-    if metric in _PLAIN:
-        return f"{value:.3f}".replace("-", "\u2212")
-    return f"{100 * value:.1f}"
+    text = f"{value:.3f}" if metric in NOT_SHARES else f"{100 * value:.1f}"
+    return text.replace("-", "\u2212")
 
 
 def interval(entry: Mapping[str, Any], metric: str = "") -> str:
@@ -231,9 +247,15 @@ def _note(entry: Mapping[str, Any], notes: list[str]) -> str:
     return f"<sup>{notes.index(reason) + 1}</sup>"
 
 
-def _footnotes(notes: Iterable[str]) -> str:
+def footnotes(notes: Iterable[str]) -> str:
+    """The reasons that a table's marks refer to."""
     lines = "".join(f"<li>{escape(sentence(note))}</li>" for note in notes)
     return f'<ol class="notes">{lines}</ol>' if lines else ""
+
+
+def plural(count: int) -> str:
+    """The s of "rows"."""
+    return "" if count == 1 else "s"
 
 
 def sentence(text: str) -> str:

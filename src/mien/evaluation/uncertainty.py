@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,19 +74,56 @@ def bootstrap_intervals(
     >>> bootstrap_intervals(mean, 4)["mean"]
     Interval(value=0.75, low=0.25, high=1.0, reason='')
     """
-    if n < 1 or draws < 1 or not 0 < level < 1:
-        raise ValueError(
-            f"expected n and draws of at least 1 and a level in (0, 1), got {n}, {draws}, {level}"
-        )
+    if not 0 < level < 1:
+        raise ValueError(f"expected a level in (0, 1), got {level}")
+    drawn = bootstrap(
+        statistics, n, clusters=clusters, cluster_name=cluster_name, draws=draws, seed=seed
+    )
+    return intervals(drawn, level=level)
+
+
+class Design(NamedTuple):
+    """What makes two bootstraps take the same rows in each draw."""
+
+    n: int
+    units: int
+    unit: str
+    draws: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Bootstrap(Generic[Key]):
+    """Statistics by name: their ``values``, and ``drawn`` ``(draws,)`` values of each.
+
+    ``drawn`` is empty where there is one unit only, so that nothing can be resampled.
+    """
+
+    values: Mapping[Key, float]
+    drawn: Mapping[Key, FloatArray]
+    design: Design
+
+
+def bootstrap(
+    statistics: Statistics[Key],
+    n: int,
+    *,
+    clusters: NDArray[Any] | None = None,
+    cluster_name: str = "cluster",
+    draws: int = 1000,
+    seed: int = 0,
+) -> Bootstrap[Key]:
+    """The draws of :func:`bootstrap_intervals`, for differences of what was drawn alike."""
+    if n < 1 or draws < 1:
+        raise ValueError(f"expected n and draws of at least 1, got {n}, {draws}")
     if clusters is not None and clusters.shape != (n,):
         raise ValueError(f"expected clusters of shape ({n},), got {clusters.shape}")
     values = {name: float(value[0]) for name, value in statistics(np.ones((1, n))).items()}
     row_cluster = None if clusters is None else np.unique(clusters, return_inverse=True)[1]
     units = n if row_cluster is None else int(row_cluster.max()) + 1
-    unit = "row" if row_cluster is None else cluster_name
+    design = Design(n, units, "row" if row_cluster is None else cluster_name, draws, seed)
     if units == 1:
-        reason = f"there is one {unit}, so nothing to resample"
-        return {name: _without_interval(value, reason) for name, value in values.items()}
+        return Bootstrap(values, {name: np.empty(0) for name in values}, design)
 
     rng = np.random.default_rng(seed)
     drawn: dict[Key, list[FloatArray]] = {name: [] for name in values}
@@ -99,9 +136,17 @@ def bootstrap_intervals(
             weights if row_cluster is None else weights[:, row_cluster]
         ).items():
             drawn[name].append(value)
+    return Bootstrap(values, {name: np.concatenate(parts) for name, parts in drawn.items()}, design)
+
+
+def intervals(drawn: Bootstrap[Key], *, level: float = 0.95) -> dict[Key, Interval]:
+    """The percentile interval of each statistic that was drawn."""
+    if drawn.design.units == 1:
+        reason = f"there is one {drawn.design.unit}, so nothing to resample"
+        return {name: _without_interval(value, reason) for name, value in drawn.values.items()}
     return {
-        name: _interval(value, np.concatenate(drawn[name]), level, unit)
-        for name, value in values.items()
+        name: _interval(value, drawn.drawn[name], level, drawn.design.unit)
+        for name, value in drawn.values.items()
     }
 
 

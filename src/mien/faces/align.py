@@ -12,6 +12,7 @@ Coordinates are continuous, as in :mod:`mien.faces.detect`: the centre of pixel 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +34,45 @@ RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 
 LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
 _RIGHT_CORNER, _LEFT_CORNER = 61, 291
 
-_INTERPOLATION = {
+INTERPOLATION = {
     "linear": cv2.INTER_LINEAR,
     "cubic": cv2.INTER_CUBIC,
     "area": cv2.INTER_LINEAR,  # after shrinking by area to the crop's own resolution
 }
+
+
+class Cut(NamedTuple):
+    """A face cut out of its image.
+
+    ``crop`` is ``(S, S, 3)`` uint8 RGB; ``landmarks`` is ``(L, 2)`` float32 in fractions of the
+    crop, or None where the face has none.
+    """
+
+    crop: UInt8Array
+    alignment: Alignment
+    landmarks: FloatArray | None
+
+
+def cut_face(
+    image: UInt8Array, face: Face | None, preprocessing: Preprocessing, *, tight: bool = False
+) -> Cut:
+    """The crop of a face with its landmarks: the one way that datasets and predictions share.
+
+    A ``tight`` image is one face, as :func:`fixed_crop` has it; ``face``, which only gives the
+    landmarks, may be None then.
+    """
+    points = None if face is None else face.landmarks
+    if tight:
+        crop, alignment = fixed_crop(image, preprocessing)
+        if points is not None:
+            points = landmarks_in_fixed_crop(points, image.shape, preprocessing)
+        return Cut(crop, alignment, points)
+    if face is None:
+        raise ValueError("expected a face of an image that is no tight crop, got none")
+    crop, alignment = crop_face(image, face, preprocessing)
+    if points is not None:
+        points = landmarks_in_crop(points, preprocessing)
+    return Cut(crop, alignment, points)
 
 
 def crop_face(
@@ -63,20 +98,48 @@ def fixed_crop(image: UInt8Array, preprocessing: Preprocessing) -> tuple[UInt8Ar
     The centre square is resized. It counts as framed like the template at margin 0, so another
     margin cuts into it or repeats its edge, as it does for a photo.
     """
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
+    left, top, side, edge = _centre_square(image.shape, preprocessing)
     square = image[top : top + side, left : left + side]
-    edge = round(preprocessing.margin * side)
     if edge > 0:
         square = _pixels(cv2.copyMakeBorder(square, edge, edge, edge, edge, cv2.BORDER_REPLICATE))
     elif edge < 0:
         square = square[-edge:edge, -edge:edge]
     size = preprocessing.size
     shrinks = len(square) > size
-    method = cv2.INTER_AREA if shrinks else _INTERPOLATION[preprocessing.interpolation]
+    method = cv2.INTER_AREA if shrinks else INTERPOLATION[preprocessing.interpolation]
     crop = _pixels(cv2.resize(square, (size, size), interpolation=method))
     return _coloured(crop, preprocessing), Alignment.FIXED
+
+
+def landmarks_in_crop(landmarks: FloatArray, preprocessing: Preprocessing) -> FloatArray:
+    """Landmarks ``(L, 2)`` in pixels of an image in fractions of the crop that they align.
+
+    Datasets keep these; in pixels of the crop they are ``preprocessing.size`` times as large.
+    """
+    matrix = alignment_matrix(landmarks, preprocessing)
+    moved = landmarks.astype(np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    return np.asarray(moved / preprocessing.size, np.float32)
+
+
+def landmarks_in_fixed_crop(
+    landmarks: FloatArray, shape: tuple[int, ...], preprocessing: Preprocessing
+) -> FloatArray:
+    """Landmarks ``(L, 2)`` in pixels of an image in fractions of its :func:`fixed_crop`.
+
+    ``shape`` is the image's, height before width.
+    """
+    left, top, side, edge = _centre_square(shape, preprocessing)
+    moved = landmarks.astype(np.float64) - (left, top) + edge
+    return np.asarray(moved / (side + 2 * edge), np.float32)
+
+
+def _centre_square(
+    shape: tuple[int, ...], preprocessing: Preprocessing
+) -> tuple[int, int, int, int]:
+    """Left, top and side of an image's centre square, and the edge that the margin adds to it."""
+    height, width = shape[:2]
+    side = min(height, width)
+    return (width - side) // 2, (height - side) // 2, side, round(preprocessing.margin * side)
 
 
 def template_points(
@@ -157,7 +220,7 @@ def _warp(
         region,
         full,
         (size, size),
-        flags=_INTERPOLATION[preprocessing.interpolation],
+        flags=INTERPOLATION[preprocessing.interpolation],
         borderMode=cv2.BORDER_REPLICATE,
     )
     return _coloured(_pixels(crop), preprocessing)

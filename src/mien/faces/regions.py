@@ -37,6 +37,9 @@ _FIXED: dict[str, tuple[float, float, float, float]] = {
 }
 _EXPANSION = 0.15
 
+REGIONS: tuple[str, ...] = tuple(_POINTS)
+"""The regions from top to bottom: ``"brows-eyes"``, ``"nose"`` and ``"mouth"``."""
+
 
 def action_unit_boxes(
     preprocessing: Preprocessing, landmarks: FloatArray | None = None
@@ -53,22 +56,47 @@ def action_unit_boxes(
     """
     if landmarks is not None and landmarks.shape not in ((478, 2), (5, 2)):
         raise ValueError(f"expected landmarks of shape (478, 2) or (5, 2), got {landmarks.shape}")
-    boxes = {}
-    for name, indexes in _POINTS.items():
-        outlines = [template_points(np.array(_FIXED[name]).reshape(2, 2), preprocessing)]
-        if landmarks is not None and len(landmarks) == 478:
-            outlines.insert(0, landmarks[list(indexes)].astype(np.float64))
-        found = (_expanded(outline, preprocessing.size) for outline in outlines)
-        boxes[name] = next(box for box in found if box is not None)
-    return boxes
+    mesh = landmarks[None] if landmarks is not None and len(landmarks) == 478 else None
+    bounds = action_unit_bounds(preprocessing, mesh)[0]
+    return {
+        name: Box(left, top, right - left, bottom - top)
+        for name, (left, top, right, bottom) in zip(REGIONS, bounds.tolist(), strict=True)
+    }
 
 
-def _expanded(points: NDArray[np.float64], size: int) -> Box | None:
-    """The box around points, widened and cut at the crop's edge; None when it is outside."""
-    low, high = points.min(axis=0), points.max(axis=0)
+def action_unit_bounds(
+    preprocessing: Preprocessing, landmarks: FloatArray | None = None
+) -> NDArray[np.float64]:
+    """Left, top, right and bottom of the boxes of ``N`` faces at once, ``(N, 3, 4)``.
+
+    ``landmarks`` is ``(N, 478, 2)`` in crop pixels; without them there is one row, of the fixed
+    boxes. The regions are in the order of ``REGIONS``.
+    """
+    size = preprocessing.size
+    outlines = np.array(list(_FIXED.values())).reshape(len(REGIONS), 2, 2)
+    fixed = _expanded(template_points(outlines, preprocessing), size)
+    if landmarks is None:
+        return fixed[None]
+    own = np.stack(
+        [
+            _expanded(landmarks[:, list(indexes)].astype(np.float64), size)
+            for indexes in _POINTS.values()
+        ],
+        axis=1,
+    )
+    # False for NaN as well.
+    inside = (own[..., 2:] > own[..., :2]).all(axis=-1, keepdims=True)
+    bounds: NDArray[np.float64] = np.where(inside, own, fixed)
+    return bounds
+
+
+def _expanded(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """The bounds ``(N, 4)`` of ``(N, K, 2)`` points, widened and cut at the crop's edge.
+
+    They are empty (right not beyond left) where all points lie outside.
+    """
+    low, high = points.min(axis=1), points.max(axis=1)
     extra = (high - low) * (_EXPANSION / 2)
-    left, top = np.clip(low - extra, 0, size).tolist()
-    right, bottom = np.clip(high + extra, 0, size).tolist()
-    if not (right > left and bottom > top):
-        return None
-    return Box(left, top, right - left, bottom - top)
+    bounds = np.concatenate([low - extra, high + extra], axis=-1)
+    inside: NDArray[np.float64] = np.clip(bounds, 0, size)
+    return inside

@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
 
@@ -47,7 +47,10 @@ ImageSource = str | os.PathLike[str] | bytes | BinaryIO | UInt8Array
 
 @dataclass(frozen=True, eq=False)
 class CroppedFace:
-    """A detected face with its ``(S, S, 3)`` crop, ready for the network."""
+    """A detected face with its ``(S, S, 3)`` crop, ready for the network.
+
+    Where the model reads partial images, the crop is one.
+    """
 
     face: Face
     crop: UInt8Array
@@ -98,7 +101,8 @@ class Predictor:
         image
             A path, encoded bytes, a binary file, or an array ``(H, W, 3)`` in RGB.
         tight
-            Take the whole image as one face and look for none: for crops that are already tight.
+            Take the whole image as one face: for crops that are already tight. No face is looked
+            for; a model that reads partial images looks for landmarks.
 
         Without a face there is one prediction with status ``no-face``. Raises
         :class:`~mien.schema.MienError` for an image that cannot be read.
@@ -111,17 +115,15 @@ class Predictor:
         return self.predict_faces(found, source=source) or [self.no_face(pixels, source=source)]
 
     def crop_faces(self, image: UInt8Array, *, tight: bool = False) -> list[CroppedFace]:
-        """The faces of an upright ``(H, W, 3)`` RGB image with their crops, largest first."""
-        from mien.faces.align import crop_face, fixed_crop
+        """The faces of an upright ``(H, W, 3)`` RGB image with their crops, largest first.
 
-        recipe = self.info.preprocessing
+        Crops are as the model's preprocessing says, partial images included.
+        """
         if tight:
-            height, width = image.shape[:2]
-            crop, alignment = fixed_crop(image, recipe)
-            return [CroppedFace(Face(Box(0, 0, width, height), score=1.0), crop, alignment)]
+            return [self._cropped(image, self._tight_face(image), tight=True)]
         with self._detecting:
             faces = self._ready_detector()(image)
-        return [CroppedFace(face, *crop_face(image, face, recipe)) for face in faces]
+        return [self._cropped(image, face) for face in faces]
 
     def predict_faces(self, found: Sequence[CroppedFace], *, source: str = "") -> list[Prediction]:
         """One prediction a face, in the order given and numbered from 0."""
@@ -133,7 +135,8 @@ class Predictor:
     def predict_crops(self, crops: UInt8Array, batch_size: int = 32) -> Readings:
         """Calibrated probabilities, embeddings and what else the model gives for crops.
 
-        ``crops`` is ``(B, S, S, 3)`` uint8 RGB, cut as the model's preprocessing says.
+        ``crops`` is ``(B, S, S, 3)`` uint8 RGB, as the model's preprocessing says, so composed
+        where it reads partial images.
         """
         from mien.faces.tensors import to_tensor
 
@@ -177,6 +180,26 @@ class Predictor:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _tight_face(self, image: UInt8Array) -> Face:
+        height, width = image.shape[:2]
+        face = Face(Box(0, 0, width, height), score=1.0)
+        if self.info.preprocessing.partial_image == "full":
+            return face
+        from mien.faces.tight import find_tight_face
+
+        with self._detecting:
+            found = find_tight_face(image, self._ready_detector())
+        return face if found is None else replace(face, landmarks=found.landmarks)
+
+    def _cropped(self, image: UInt8Array, face: Face, *, tight: bool = False) -> CroppedFace:
+        from mien.faces.align import cut_face
+        from mien.faces.partial_image import compose_partial_image
+
+        recipe = self.info.preprocessing
+        cut = cut_face(image, face, recipe, tight=tight)
+        landmarks = None if cut.landmarks is None else cut.landmarks * np.float32(recipe.size)
+        return CroppedFace(face, compose_partial_image(cut.crop, recipe, landmarks), cut.alignment)
 
     def _ready_detector(self) -> Detector:
         if self._detector is None:

@@ -10,10 +10,16 @@ from mien.losses.histogram import (
     label_aware_histogram_loss,
     ordinal_histogram_loss,
 )
-from mien.losses.triplet import dual_triplet_loss, multi_threshold_loss, triplet_loss
+from mien.losses.triplet import (
+    active_triplets,
+    dual_triplet_loss,
+    multi_threshold_loss,
+    triplet_loss,
+)
 
 __all__ = [
     "Centers",
+    "active_triplets",
     "center_loss",
     "concordance_loss",
     "dual_triplet_loss",

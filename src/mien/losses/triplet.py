@@ -87,6 +87,44 @@ def multi_threshold_loss(
     return _mean_triplet(unit_rows(slices), labels, thresholds, mining, dual=dual)
 
 
+@torch.no_grad()
+def active_triplets(
+    embeddings: Tensor,
+    labels: Tensor,
+    *,
+    thresholds: Sequence[float],
+    dual: bool = False,
+    mining: Mining = "hard",
+) -> float:
+    """Share of the triplets whose hinge is above zero, the only ones that move anything; [0, 1].
+
+    Mean over slices and, with ``dual``, over both judgements, of the selection that the losses
+    above make; one threshold is a single slice. 1 everywhere is what a collapsed embedding gives,
+    0 what an embedding gives that has nothing left to learn. 0 without a valid triplet.
+    """
+    check_rows(embeddings, labels)
+    slices = embeddings.float().reshape(len(embeddings), len(thresholds), -1)
+    rows = unit_rows(slices.transpose(0, 1))
+    positives, negatives = pair_masks(labels)
+    if mining == "all":
+        valid = float((positives.sum(1) * negatives.sum(1)).sum())
+        counts = [
+            float(_active(squared_distances(one), labels, rows.new_tensor(level))[1])
+            for one, level in zip(rows.unbind(), thresholds, strict=True)
+        ]
+        return sum(counts) / len(counts) / valid if valid else 0.0
+    usable = positives.any(1) & negatives.any(1)
+    if not usable.any():
+        return 0.0
+    farthest, nearest = _hardest(rows, positives, negatives)
+    positive, negative = _pick(rows, farthest), _pick(rows, nearest)
+    apart = (rows - positive).square().sum(-1) + rows.new_tensor(thresholds)[:, None]
+    active = [apart > (rows - negative).square().sum(-1)]
+    if dual:
+        active.append(apart > (positive - negative).square().sum(-1))
+    return float(torch.stack(active)[..., usable].float().mean())
+
+
 def _mean_triplet(
     rows: Tensor, labels: Tensor, thresholds: Sequence[float], mining: Mining, *, dual: bool
 ) -> Tensor:

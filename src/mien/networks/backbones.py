@@ -28,8 +28,9 @@ def create_backbone(
         A model name of timm; an unknown one raises :class:`MienError` with the closest names.
     weights
         None for random weights, ``"hub"`` for timm's pretrained ones (downloaded), or a
-        ``.safetensors`` file in timm's keys. A classifier in the file is ignored; any other
-        missing or surplus tensor is an error.
+        ``.safetensors`` file in timm's keys, or a run's ``model.safetensors``, of which the
+        backbone is taken. A classifier in the file is ignored; any other missing or surplus
+        tensor is an error.
     arguments
         Passed on to ``timm.create_model``, e.g. ``{"drop_path_rate": 0.1}``.
     """
@@ -65,6 +66,13 @@ def _load_weights(backbone: nn.Module, path: Path) -> None:
         state = load_file(path)
     except SafetensorError as error:
         raise MienError(f"expected a safetensors file, got {path}: {error}") from None
+    prefix = "backbone."  # of a run's network
+    if any(key.startswith(prefix) for key in state):
+        state = {
+            key.removeprefix(prefix): tensor
+            for key, tensor in state.items()
+            if key.startswith(prefix)
+        }
     wanted = backbone.state_dict()
     heads = ("classifier.", "head.", "fc.")
     surplus = [key for key in state if key not in wanted and not key.startswith(heads)]

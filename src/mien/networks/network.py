@@ -1,72 +1,140 @@
-"""The assembly: backbone, pooling, embedding, heads."""
+"""The assembly: backbone, attention, pooling, embedding, heads."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mien.networks.attention import ElementAttention, PixelAttention
 from mien.networks.backbones import create_backbone
 from mien.schema import MienError
+
+Pooling = Literal["average", "max"]
 
 
 class Outputs(NamedTuple):
     """What the network gives for a batch.
 
-    ``features`` ``(B, C, H, W)`` is the backbone's last map, ``embedding`` ``(B, D)`` is not
-    normalised (losses that want unit rows normalise themselves), ``logits`` ``(B, classes)``.
+    ``embedding`` ``(B, D)`` is not normalised (losses that want unit rows normalise themselves),
+    except a sliced one, whose slices have unit rows times the root of their width. ``logits`` is
+    ``(B, classes)``. ``attention`` ``(B, D)`` weighs the embedding's dimensions and
+    ``attention_map`` ``(B, H, W)`` the places of the last map, both in (0, 1); None where the
+    network has none.
     """
 
-    features: Tensor
     embedding: Tensor
     logits: Tensor
+    attention: Tensor | None = None
+    attention_map: Tensor | None = None
+
+
+class Embedding(nn.Sequential):
+    """Pooled features ``(B, C)`` -> embedding ``(B, D)``.
+
+    ``size`` None takes the features themselves; a number adds a linear layer with batch norm, and
+    ``hidden`` another one with ReLU before it. ``slices`` > 1 cuts the embedding into equal
+    slices and scales each to unit rows times the root of its width, so that its entries keep the
+    size that batch norm gave them; losses on unit slices do not see the factor.
+    """
+
+    def __init__(
+        self, channels: int, *, size: int | None, hidden: int | None = None, slices: int = 1
+    ) -> None:
+        layers: list[nn.Module] = []
+        if hidden is not None:
+            layers += [nn.Linear(channels, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()]
+        if size is not None:
+            width = hidden or channels
+            layers += [nn.Linear(width, size, bias=False), nn.BatchNorm1d(size)]
+        super().__init__(*layers)
+        self.size = size or hidden or channels
+        self.slices = slices
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """``(B, C)`` -> ``(B, D)``."""
+        rows: Tensor = pooled
+        for layer in self:
+            rows = layer(rows)
+        if self.slices == 1:
+            return rows
+        width = self.size // self.slices
+        slices: Tensor = functional.normalize(rows.reshape(-1, self.slices, width), dim=2)
+        return slices.reshape(-1, self.size).mul(width**0.5)
 
 
 class Network(nn.Module):
-    """Backbone -> average pool -> embedding -> linear classification head.
+    """Backbone -> attention -> pooling -> embedding -> linear classification head.
 
-    ``embedding_size`` None takes the pooled features themselves as the embedding; a number adds
-    a linear layer with batch norm. ``dropout`` acts before the head only.
+    ``dropout`` acts before the head only. With ``pixel_attention`` the map is weighted place by
+    place before it is pooled; ``attended`` False pools the plain map for embedding and head, so
+    that the weights reach the element-wise attention alone. ``element_attention`` weighs the
+    embedding's dimensions for the losses that take it; the head sees the embedding as it is.
     """
 
     def __init__(
         self,
         backbone: nn.Module,
         *,
-        num_features: int,
-        num_classes: int,
-        embedding_size: int | None = None,
+        channels: int,
+        classes: int,
+        embedding: Embedding,
         dropout: float = 0.0,
+        pooling: Pooling = "average",
+        pixel_attention: bool = False,
+        element_attention: bool = False,
+        attended: bool = True,
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.embedding: nn.Module = (
-            nn.Identity()
-            if embedding_size is None
-            else nn.Sequential(
-                nn.Linear(num_features, embedding_size, bias=False),
-                nn.BatchNorm1d(embedding_size),
-            )
+        self.pooling = pooling
+        self.attended = attended
+        self.pixel_attention = PixelAttention(channels) if pixel_attention else None
+        self.embedding = embedding
+        self.element_attention = (
+            ElementAttention(channels, embedding.size) if element_attention else None
         )
-        self.embedding_size = embedding_size or num_features
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(self.embedding_size, num_classes)
+        self.classifier = nn.Linear(embedding.size, classes)
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, images: Tensor) -> Outputs:
         """Images ``(B, 3, S, S)`` as :func:`mien.faces.tensors.to_tensor` makes them."""
-        features = self.backbone(images)
+        return self.forward_head(self.forward_features(images))
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """The backbone's last map ``(B, C, H, W)``."""
+        features: Tensor = self.backbone(images)
         if features.ndim != 4:
             raise MienError(
                 "expected a backbone that gives a feature map (B, C, H, W), got shape "
                 f"{tuple(features.shape)}; choose a convolutional one"
             )
-        # A mean over the axes, not AdaptiveAvgPool: the exported graph stays free of fixed sizes.
-        embedding = self.embedding(features.mean((2, 3)))
-        return Outputs(features, embedding, self.classifier(self.dropout(embedding)))
+        return features
+
+    def forward_head(self, features: Tensor) -> Outputs:
+        """Everything above the map ``(B, C, H, W)``."""
+        weights = None if self.pixel_attention is None else self.pixel_attention(features)
+        attended = features if weights is None else features * weights
+        pooled = self._pool(attended if self.attended else features)
+        embedding = self.embedding(pooled)
+        attention = None
+        if self.element_attention is not None:
+            seen = pooled if self.attended or weights is None else self._pool(attended)
+            attention = self.element_attention(seen)
+        return Outputs(
+            embedding,
+            self.classifier(self.dropout(embedding)),
+            attention,
+            None if weights is None else weights.squeeze(1),
+        )
+
+    def _pool(self, features: Tensor) -> Tensor:
+        # Over the axes, not an adaptive pool: the exported graph stays free of fixed sizes.
+        return features.mean((2, 3)) if self.pooling == "average" else features.amax((2, 3))
 
 
 class Predictions(nn.Module):
@@ -82,33 +150,57 @@ class Predictions(nn.Module):
         self.temperature = temperature
         self.mirror = mirror
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """``(B, 3, S, S)`` -> probabilities ``(B, classes)``, embedding ``(B, D)`` of length 1."""
-        _, embedding, logits = self.network(images)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What :meth:`forward` gives, in order; a network without attention map gives none."""
+        names = ("probabilities", "embedding")
+        return names if self.network.pixel_attention is None else (*names, "attention")
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """``(B, 3, S, S)`` -> tensors by :attr:`names`.
+
+        Probabilities ``(B, classes)``, embedding ``(B, D)`` of length 1, attention map
+        ``(B, H, W)`` in (0, 1).
+        """
+        seen = self.network(images)
+        embedding, logits, places = seen.embedding, seen.logits, seen.attention_map
         if self.mirror:
-            _, mirrored, mirrored_logits = self.network(images.flip(3))
+            mirrored = self.network(images.flip(3))
             embedding = functional.normalize(embedding, dim=1)
-            embedding = embedding + functional.normalize(mirrored, dim=1)
-            logits = (logits + mirrored_logits) / 2
+            embedding = embedding + functional.normalize(mirrored.embedding, dim=1)
+            logits = (logits + mirrored.logits) / 2
+            places = None if places is None else (places + mirrored.attention_map.flip(2)) / 2
         probabilities = functional.softmax(logits / self.temperature, dim=1)
-        return probabilities, functional.normalize(embedding, dim=1)
+        outputs = (probabilities, functional.normalize(embedding, dim=1))
+        return outputs if places is None else (*outputs, places)
 
 
 def build_network(architecture: Mapping[str, Any], *, weights: str | None = None) -> Network:
-    """A network from its architecture: backbone, arguments, embedding, dropout, classes.
+    """A network from its architecture, as ``model.json`` stores it under that name.
 
-    The mapping is what ``model.json`` stores under ``architecture``; ``weights`` are the
-    backbone's start weights (see :func:`mien.networks.backbones.create_backbone`).
+    ``backbone`` (a timm name), ``arguments`` for it, ``classes``, ``embedding`` (a size, or
+    ``size``, ``hidden`` and ``slices``), ``dropout``, ``pooling`` and ``attention`` (``pixel``,
+    ``element``, ``attended``); only ``backbone`` and ``classes`` have to be there. ``weights`` are
+    the backbone's start weights (see :func:`mien.networks.backbones.create_backbone`).
     """
     backbone = create_backbone(
         architecture["backbone"], weights=weights, arguments=architecture.get("arguments")
     )
+    channels = _width(backbone)
+    embedding = architecture.get("embedding")
+    # A bare number is the size.
+    embedding = embedding if isinstance(embedding, Mapping) else {"size": embedding}
+    attention = architecture.get("attention", {})
     return Network(
         backbone,
-        num_features=_width(backbone),
-        num_classes=architecture["classes"],
-        embedding_size=architecture.get("embedding"),
+        channels=channels,
+        classes=architecture["classes"],
+        embedding=Embedding(channels, **embedding),
         dropout=architecture.get("dropout", 0.0),
+        pooling=architecture.get("pooling", "average"),
+        pixel_attention=attention.get("pixel", False),
+        element_attention=attention.get("element", False),
+        attended=attention.get("attended", True),
     )
 
 

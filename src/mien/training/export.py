@@ -40,7 +40,8 @@ def export(
     """Write ``run`` to ``out`` (``.onnx``) and return the metadata that the file carries.
 
     Input ``input`` ``(B, 3, S, S)`` float32 as :func:`mien.faces.tensors.to_tensor` makes it;
-    outputs ``probabilities`` ``(B, C)`` and ``embedding`` ``(B, D)``. ``int8`` stores convolution
+    outputs ``probabilities`` ``(B, C)`` and ``embedding`` ``(B, D)``, and ``attention``
+    ``(B, H, W)`` where the network weighs the places of its last map. ``int8`` stores convolution
     and linear weights as int8 with a scale per output channel (a quarter of the size; they are
     unpacked when the model is loaded, so speed stays the same). ``mirror`` averages over the image
     and its mirror image. Before the file gets its name, onnxruntime must give the network's
@@ -114,7 +115,7 @@ def _to_onnx(run: Run) -> onnx.ModelProto:
                 (example,),
                 dynamo=True,
                 input_names=["input"],
-                output_names=["probabilities", "embedding"],
+                output_names=list(run.model.names),
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
                 verbose=False,
             )
@@ -183,15 +184,15 @@ def _parity(run: Run, model: onnx.ModelProto, *, limit: float) -> dict[str, Any]
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    # The embedding too: a high temperature makes even wrong probabilities look alike.
-    got = session.run(["probabilities", "embedding"], {"input": images})
+    # Not the probabilities alone: a high temperature makes even wrong ones look alike.
+    got = session.run(list(run.model.names), {"input": images})
     differences = [
         float(np.abs(mine - theirs.numpy()).max())
         for mine, theirs in zip(got, expected, strict=True)
     ]
     if not all(difference <= limit for difference in differences):
         raise MienError(
-            f"the exported model differs from the network by {max(differences):.2g} in probability "
-            f"or embedding (at most {limit:g} is allowed); nothing was written"
+            f"the exported model differs from the network by {max(differences):.2g} in "
+            f"{' or '.join(run.model.names)} (at most {limit:g} is allowed); nothing was written"
         )
     return {"largest_difference": max(differences), "images": 16, "limit": limit}

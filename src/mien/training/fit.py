@@ -30,8 +30,11 @@ from mien.faces.native import ignore_profiling_signal
 from mien.networks.backbones import restore_batch_norm
 from mien.networks.network import build_network
 from mien.schema import MienError
+from mien.training.batches import Crops, EpochBatches, loader, network_input
+from mien.training.collapse import watch
+from mien.training.features import FrozenFeatures, cached_features
 from mien.training.memory import keep_freed_memory
-from mien.training.module import Crops, EpochBatches, Module, images_for_network, loader
+from mien.training.module import Module
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import TERMS_PREFIX
 
@@ -46,7 +49,9 @@ def fit(
     *,
     resume: bool = False,
     threads: int | None = None,
+    features: str | Path | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    on_features: Callable[[str, int, int], None] | None = None,
 ) -> Path:
     """Train ``recipe`` on the split ``train`` and keep the epoch that is best on ``valid``.
 
@@ -54,57 +59,61 @@ def fit(
     ``model.safetensors`` and ``model.json`` (the best epoch so far, replaced in one step) and
     ``checkpoints/last.ckpt``. With ``resume``, a killed run goes on after its last finished epoch
     and ends with the same weights, bit for bit on one machine's CPU, as if never interrupted.
-    ``on_epoch`` receives each line of ``metrics.jsonl``. Returns the folder.
+    ``features`` is where the maps of a frozen backbone lie or are to lie (see
+    :mod:`mien.training.features`), in the dataset's folder unless said otherwise. ``on_epoch``
+    receives each line of ``metrics.jsonl``, ``on_features`` each view of a frozen backbone that
+    has to be computed. Returns the folder.
     """
     out = Path(out)
     _check_folder(out, recipe, resume=resume)
     if threads:
         torch.set_num_threads(threads)
     keep_freed_memory()
-    preprocessing = recipe.preprocessing or dataset.preprocessing
-    if not preprocessing.cuts_like(dataset.preprocessing):
-        raise MienError(
-            f"the recipe's crops ({preprocessing.hash}) are not the dataset's "
-            f"({dataset.preprocessing.hash}): {preprocessing.differences(dataset.preprocessing)}; "
-            "prepare the dataset again with the recipe's settings or change the recipe"
-        )
+    dataset = dataset.read_as(recipe.preprocessing_for(dataset.preprocessing))
+    preprocessing = dataset.preprocessing
     targets = make_targets(dataset, recipe.target)
-    train_rows, valid_rows = (_usable(dataset, targets, split) for split in ("train", "valid"))
-    _check_classes(recipe, targets.labels[train_rows])
-    batches = EpochBatches(recipe, train_rows, targets.labels[train_rows])
-    train = loader(Crops(dataset, targets, recipe, preprocessing, training=True), batches)
-    chunks = np.array_split(valid_rows, max(1, -(-len(valid_rows) // _VALIDATION_BATCH)))
-    valid = loader(
-        Crops(dataset, targets, recipe, preprocessing, training=False),
-        [(0, chunk) for chunk in chunks],
-    )
-
+    rows = {split: _usable(dataset, targets, split) for split in ("train", "valid")}
+    labels = targets.labels[rows["train"]]
+    _check_classes(recipe, labels)
+    batches = EpochBatches(recipe, rows["train"], labels)
     torch.manual_seed(recipe.seed)
-    architecture = {
-        "backbone": recipe.backbone.name,
-        "arguments": dict(recipe.backbone.arguments),
-        "embedding": recipe.embedding.size,
-        "dropout": recipe.embedding.dropout,
-        "classes": len(dataset.label_space),
-    }
+    architecture = recipe.architecture(len(dataset.label_space))
     network = build_network(architecture, weights=recipe.backbone.weights)
+    source: dict[str, Crops | FrozenFeatures]
+    if recipe.backbone.frozen:
+        folder = dataset.folder / "features" if features is None else Path(features)
+        found = cached_features(network, dataset, recipe, rows, folder, on_view=on_features)
+        source = {
+            split: FrozenFeatures(
+                found[split], rows[split], targets, seed=recipe.seed, training=split == "train"
+            )
+            for split in rows
+        }
+    else:
+        source = {
+            split: Crops(dataset, targets, recipe, training=split == "train") for split in rows
+        }
+    train = loader(source["train"], batches)
+    chunks = np.array_split(rows["valid"], max(1, -(-len(rows["valid"]) // _VALIDATION_BATCH)))
+    valid = loader(source["valid"], [(0, chunk) for chunk in chunks])
+
     # Only now, so that a start that fails leaves no folder behind.
     checkpoint = out / CHECKPOINT
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     _write_text(out / "recipe.yaml", recipe.to_yaml())
     resume = resume and checkpoint.is_file()
-    if recipe.backbone.restore_batch_norm and not resume:
+    if recipe.backbone.restore_batch_norm and not resume and not recipe.backbone.frozen:
         restore_batch_norm(
             network.backbone,
             (
-                images_for_network(dataset.crops[rows], preprocessing)
-                for _, rows in [pair for pair, _ in zip(batches, range(8), strict=False)]
+                network_input(dataset, some, None, seed=0, epoch=0)
+                for _, some in [pair for pair, _ in zip(batches, range(8), strict=False)]
             ),
         )
     module = Module(network, recipe, steps_per_epoch=len(batches))
     recorder = _Recorder(
         out,
-        targets=targets.labels[valid_rows],
+        targets=targets.labels[rows["valid"]],
         model={
             "format": 1,
             "architecture": architecture,
@@ -254,12 +263,14 @@ class _Recorder(lightning.Callback):
     ) -> None:
         if not isinstance(module, Module):
             raise TypeError(f"expected a {Module.__name__}, got {type(module).__name__}")
-        logits = torch.cat(module.validation).double()
+        logits = torch.cat([one for one, _ in module.validation]).double()
         values = classification_metrics(self.targets, logits.softmax(1).numpy())
+        losses = module.epoch_losses()
         line = {
             "epoch": trainer.current_epoch,
-            "train": module.epoch_losses(),
+            "train": losses,
             "valid": values,
+            **watch(module, torch.from_numpy(self.targets), losses),
             "rate": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": round(time.monotonic() - self.started, 1),
         }

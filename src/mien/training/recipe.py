@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
 
 from mien.data.augment import Augmentation
 from mien.schema import MienError, Preprocessing
@@ -27,6 +34,8 @@ class Backbone(_Settings):
     ``weights`` is null, ``hub`` or a ``.safetensors`` file; with weights, ``terms`` must say
     where they come from and under which licence, because that travels with the model.
     ``restore_batch_norm`` is for weights whose batch norm was folded into the convolutions.
+    ``frozen`` keeps the backbone as it is: its maps of the training faces are computed once, as
+    they are and in ``views`` - 1 augmented views each, and only what stands above is trained.
     """
 
     name: str = "mobilenetv1_100"
@@ -34,6 +43,18 @@ class Backbone(_Settings):
     terms: str = ""
     arguments: dict[str, Any] = Field(default_factory=dict)
     restore_batch_norm: bool = False
+    frozen: bool = False
+    views: int = Field(default=4, ge=1, le=64)
+
+    @model_validator(mode="after")
+    def _frozen_has_something_to_keep(self) -> Backbone:
+        if self.frozen and self.weights is None:
+            raise ValueError(
+                "a frozen backbone needs backbone.weights, as random features would stay random; "
+                "name a .safetensors file, such as a run's model.safetensors, or set "
+                "backbone.frozen to false"
+            )
+        return self
 
     @model_validator(mode="after")
     def _terms_travel(self) -> Backbone:
@@ -45,10 +66,50 @@ class Backbone(_Settings):
 
 
 class Embedding(_Settings):
-    """Size of the embedding (null: the pooled features) and dropout before the head."""
+    """Size of the embedding (null: the pooled features) and what makes it.
+
+    ``hidden`` adds a layer with ReLU before it; ``slices`` cuts it into parts that are scaled to
+    unit rows one by one; ``pooling`` is how the last map becomes a row; ``dropout`` acts before
+    the classification head.
+    """
 
     size: int | None = Field(default=None, ge=2)
+    hidden: int | None = Field(default=None, ge=2)
+    slices: int = Field(default=1, ge=1)
+    pooling: Literal["average", "max"] = "average"
     dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _slices_fit(self) -> Embedding:
+        if self.hidden is not None and self.size is None:
+            raise ValueError("a hidden layer stands before an embedding; set embedding.size too")
+        if self.slices > 1 and (self.size is None or self.size % self.slices):
+            raise ValueError(
+                f"expected an embedding.size that {self.slices} slices share evenly, "
+                f"got {self.size}"
+            )
+        return self
+
+
+class Attention(_Settings):
+    """Selective attention: ``pixel`` weighs the places of the last map, ``element`` the dimensions.
+
+    Element-wise weights reach the terms ``center`` and ``triplet-center``. With ``attended``
+    false the pixel-wise weights reach the element-wise ones only, not embedding and head.
+    """
+
+    pixel: bool = False
+    element: bool = False
+    attended: bool = True
+
+    @model_validator(mode="after")
+    def _pixels_reach_something(self) -> Attention:
+        if self.pixel and not self.attended and not self.element:
+            raise ValueError(
+                "pixel-wise attention that is not attended needs attention.element, as nothing "
+                "else would train it"
+            )
+        return self
 
 
 class Sampler(_Settings):
@@ -82,9 +143,9 @@ class Recipe(_Settings):
     """One training, completely described.
 
     ``target`` names the rule that makes labels from votes (see :mod:`mien.data.targets`);
-    ``select`` the validation metric by which the kept epoch is chosen. ``preprocessing`` null
-    takes the dataset's. ``mixup`` is the Beta parameter (0: off) and ``averaging`` the decay of
-    the exponential moving average of the weights (0: off).
+    ``select`` the validation metric by which the kept epoch is chosen. What ``preprocessing``
+    does not say is the dataset's. ``mixup`` is the Beta parameter (0: off) and ``averaging`` the
+    decay of the exponential moving average of the weights (0: off).
     """
 
     name: str
@@ -97,6 +158,7 @@ class Recipe(_Settings):
     preprocessing: Preprocessing | None = None
     backbone: Backbone = Backbone()
     embedding: Embedding = Embedding()
+    attention: Attention = Attention()
     losses: tuple[Term, ...] = Field(min_length=1)
     sampler: Sampler = Sampler()
     augmentation: Augmentation = Augmentation()
@@ -105,9 +167,29 @@ class Recipe(_Settings):
     schedule: Schedule = Schedule()
     averaging: float = Field(default=0.0, ge=0, lt=1)
 
+    @field_serializer("preprocessing")
+    def _as_said(self, value: Preprocessing | None) -> dict[str, Any] | None:
+        # A default written out would claim what the recipe leaves to the dataset.
+        return None if value is None else value.model_dump(mode="json", exclude_unset=True)
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Recipe:
         metric = [loss.term for loss in self.losses if loss.term != "cross-entropy"]
+        if "multi-threshold" in metric and self.embedding.slices < 2:
+            raise ValueError(
+                "the term multi-threshold trains one slice at each threshold, and this embedding "
+                "has a single one; set embedding.slices (8 slices of 64 dimensions, say)"
+            )
+        if self.attention.element and not any(loss.uses_attention for loss in self.losses):
+            raise ValueError(
+                "nothing would train attention.element; add a term center or triplet-center, or "
+                "set it to false"
+            )
+        if self.mixup and self.backbone.frozen:
+            raise ValueError(
+                "mixup blends images, and a frozen backbone's maps are computed before; set "
+                "mixup to 0 or backbone.frozen to false"
+            )
         if self.mixup and metric:
             raise ValueError(
                 f"mixup has no single label for {', '.join(metric)}; "
@@ -118,6 +200,25 @@ class Recipe(_Settings):
                 "without a cross-entropy term the classification head would stay untrained; add one"
             )
         return self
+
+    def architecture(self, classes: int) -> dict[str, Any]:
+        """What :func:`mien.networks.network.build_network` needs, as ``model.json`` keeps it."""
+        return {
+            "backbone": self.backbone.name,
+            "arguments": dict(self.backbone.arguments),
+            "embedding": self.embedding.model_dump(include={"size", "hidden", "slices"}),
+            "pooling": self.embedding.pooling,
+            "dropout": self.embedding.dropout,
+            "attention": self.attention.model_dump(),
+            "classes": classes,
+        }
+
+    def preprocessing_for(self, dataset: Preprocessing) -> Preprocessing:
+        """The dataset's preprocessing with what the recipe says of its own."""
+        said = (
+            {} if self.preprocessing is None else self.preprocessing.model_dump(exclude_unset=True)
+        )
+        return Preprocessing.model_validate(dataset.model_dump() | said)
 
     def to_yaml(self) -> str:
         """The resolved recipe, every default written out."""
@@ -186,7 +287,10 @@ def _apply(tree: dict[str, Any], change: str) -> None:
     node: Any = tree
     for part in parents:
         if isinstance(node, list):
-            node = node[_position(node, part, change)]
+            place = _position(node, part, change)
+            if place == len(node):
+                node.append({})
+            node = node[place]
         elif isinstance(node, dict):
             if node.get(part) is None:
                 node[part] = {}
@@ -194,7 +298,8 @@ def _apply(tree: dict[str, Any], change: str) -> None:
         else:
             raise MienError(f"--set {change}: {part!r} is inside a single value")
     if isinstance(node, list):
-        node[_position(node, last, change)] = value
+        place = _position(node, last, change)
+        node[place : place + 1] = [value]
     elif isinstance(node, dict):
         node[last] = value
     else:
@@ -202,8 +307,12 @@ def _apply(tree: dict[str, Any], change: str) -> None:
 
 
 def _position(items: list[Any], part: str, change: str) -> int:
-    if not part.isdigit() or int(part) >= len(items):
-        raise MienError(f"--set {change}: expected an item number below {len(items)}, got {part!r}")
+    """Where in a list; the first free place appends."""
+    if not part.isdigit() or int(part) > len(items):
+        raise MienError(
+            f"--set {change}: expected an item number up to {len(items)}, which appends, "
+            f"got {part!r}"
+        )
     return int(part)
 
 
@@ -222,7 +331,16 @@ def _explain(error: ValidationError) -> str:
 
 def _known_keys() -> list[str]:
     keys: set[str] = set()
-    for model in (Recipe, Backbone, Embedding, Sampler, Optimizer, Schedule, Augmentation):
+    for model in (
+        Recipe,
+        Backbone,
+        Embedding,
+        Attention,
+        Sampler,
+        Optimizer,
+        Schedule,
+        Augmentation,
+    ):
         keys.update(model.model_fields)
     for term in TERMS.values():
         keys.update(term.model_fields)

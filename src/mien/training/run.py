@@ -14,11 +14,19 @@ from safetensors.torch import load_file
 
 from mien.labels import LabelSpace
 from mien.networks.network import Predictions, build_network
-from mien.schema import MienError, Preprocessing
-from mien.training.module import images_for_network
+from mien.schema import MienError, Preprocessing, Readings, join_readings
+from mien.training.batches import images_for_network
 
 TERMS_PREFIX = "terms."
 """Before the names of the loss terms' learned tensors in ``model.safetensors``."""
+
+
+_FIELDS = {
+    "probabilities": "probabilities",
+    "embedding": "embeddings",
+    "valence_arousal": "valence_arousal",
+    "attention": "attention",
+}
 
 
 class Run(NamedTuple):
@@ -61,17 +69,25 @@ def load_run(folder: str | Path) -> Run:
 
 
 @torch.inference_mode()
-def predict_crops(
-    run: Run, crops: NDArray[np.uint8], *, batch_size: int = 128
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Probabilities ``(N, C)`` and unit embeddings ``(N, D)`` of crops ``(N, S, S, 3)``."""
-    parts = [
-        run.model(images_for_network(crops[start : start + batch_size], run.preprocessing))
-        for start in range(0, len(crops), batch_size)
-    ]
-    if not parts:
+def predict_crops(run: Run, crops: NDArray[np.uint8], *, batch_size: int = 128) -> Readings:
+    """What the run's model gives for crops ``(N, S, S, 3)``, cut as its preprocessing says."""
+    if not len(crops):
         raise ValueError("expected at least one crop, got none")
-    return (
-        torch.cat([part[0] for part in parts]).numpy(),
-        torch.cat([part[1] for part in parts]).numpy(),
+    fields = [_FIELDS[name] for name in run.model.names]
+    return join_readings(
+        [
+            Readings(
+                **{
+                    field: output.numpy()
+                    for field, output in zip(
+                        fields,
+                        run.model(
+                            images_for_network(crops[start : start + batch_size], run.preprocessing)
+                        ),
+                        strict=True,
+                    )
+                }
+            )
+            for start in range(0, len(crops), batch_size)
+        ]
     )

@@ -2,38 +2,74 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mien.losses import Centers, center_loss, triplet_loss
+from mien.losses import (
+    Centers,
+    active_triplets,
+    center_loss,
+    dual_triplet_loss,
+    expression_center_loss,
+    expression_metric_loss,
+    multi_threshold_loss,
+    triplet_center_loss,
+    triplet_loss,
+)
+from mien.losses.center import Negatives
 from mien.losses.external import pytorch_metric_learning_loss
+from mien.losses.triplet import Mining
 from mien.networks.network import Outputs
 
 
 class Batch(NamedTuple):
-    """One training batch: images ``(B, 3, S, S)``, labels ``(B,)``, target distribution ``(B, C)``.
+    """One training batch: inputs, labels ``(B,)``, target distribution ``(B, C)``.
 
+    ``inputs`` are images ``(B, 3, S, S)``, or with a frozen backbone its maps ``(B, K, H, W)``.
     After mixup, images and distribution are blends; ``labels`` stay those of the larger part.
     """
 
-    images: Tensor
+    inputs: Tensor
     labels: Tensor
     distribution: Tensor
+
+
+class Shape(NamedTuple):
+    """What a term may need to know of the network: classes, and the embedding's width and cut."""
+
+    classes: int
+    width: int
+    slices: int = 1
 
 
 LossFunction = Callable[[Outputs, Batch], Tensor]
 
 
 class _Term(BaseModel):
+    """What the terms share; ``uses_attention`` says whether element-wise attention reaches it."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     weight: float = Field(default=1.0, gt=0)
+
+    @property
+    def uses_attention(self) -> bool:
+        return False
+
+    def trivial(self, shape: Shape) -> float | None:
+        """The value that a network reaches by giving every face the same row; None: none."""
+        return None
+
+    def active(self, embeddings: Tensor, labels: Tensor, shape: Shape) -> float | None:
+        """Share of the triplets that still teach something; None for a term without triplets."""
+        return None
 
 
 class CrossEntropy(_Term):
@@ -45,9 +81,13 @@ class CrossEntropy(_Term):
     term: Literal["cross-entropy"]
     smoothing: float = Field(default=0.0, ge=0, lt=1)
 
-    def build(self, classes: int, embedding_size: int) -> nn.Module:
+    def build(self, shape: Shape) -> nn.Module:
         """The term as a module on (outputs, batch)."""
         return _Function(self._loss)
+
+    def trivial(self, shape: Shape) -> float:
+        """That of equal probabilities."""
+        return math.log(shape.classes)
 
     def _loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         return functional.cross_entropy(
@@ -56,31 +96,163 @@ class CrossEntropy(_Term):
 
 
 class Triplet(_Term):
-    """:func:`mien.losses.triplet_loss` on the embedding."""
+    """:func:`mien.losses.triplet_loss`, or with ``dual`` :func:`mien.losses.dual_triplet_loss`."""
 
     term: Literal["triplet"]
     threshold: float = Field(default=0.5, gt=0)
-    mining: Literal["hard", "all"] = "hard"
+    dual: bool = False
+    mining: Mining = "hard"
 
-    def build(self, classes: int, embedding_size: int) -> nn.Module:
+    def build(self, shape: Shape) -> nn.Module:
         """The term as a module on (outputs, batch)."""
         return _Function(self._loss)
 
+    def trivial(self, shape: Shape) -> float:
+        """All distances zero: the threshold, once for each judgement."""
+        return self.threshold * (2 if self.dual else 1)
+
+    def active(self, embeddings: Tensor, labels: Tensor, shape: Shape) -> float:
+        """See :func:`mien.losses.active_triplets`."""
+        return active_triplets(
+            embeddings, labels, thresholds=[self.threshold], dual=self.dual, mining=self.mining
+        )
+
     def _loss(self, outputs: Outputs, batch: Batch) -> Tensor:
-        return triplet_loss(
+        function = dual_triplet_loss if self.dual else triplet_loss
+        return function(
             outputs.embedding, batch.labels, threshold=self.threshold, mining=self.mining
         )
 
 
-class Center(_Term):
-    """:func:`mien.losses.center_loss`; the centres learn at ``rate`` times the network's rate."""
+class MultiThreshold(_Term):
+    """:func:`mien.losses.multi_threshold_loss`, thresholds evenly from ``low`` to ``high``.
+
+    There are as many as the embedding has slices. The paper samples a range; even steps are ours.
+    """
+
+    term: Literal["multi-threshold"]
+    low: float = Field(default=0.1, gt=0)
+    high: float = Field(default=1.6, gt=0)
+    dual: bool = True
+    mining: Mining = "hard"
+
+    @model_validator(mode="after")
+    def _in_order(self) -> MultiThreshold:
+        if self.low > self.high:
+            raise ValueError(f"expected low <= high, got {self.low} and {self.high}")
+        return self
+
+    def thresholds(self, shape: Shape) -> list[float]:
+        """One for each slice."""
+        steps: list[float] = np.linspace(self.low, self.high, shape.slices).tolist()
+        return steps
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The term as a module on (outputs, batch)."""
+        thresholds = self.thresholds(shape)
+
+        def loss(outputs: Outputs, batch: Batch) -> Tensor:
+            return multi_threshold_loss(
+                outputs.embedding,
+                batch.labels,
+                thresholds=thresholds,
+                dual=self.dual,
+                mining=self.mining,
+            )
+
+        return _Function(loss)
+
+    def trivial(self, shape: Shape) -> float:
+        """The mean threshold, once for each judgement."""
+        return (self.low + self.high) / 2 * (2 if self.dual else 1)
+
+    def active(self, embeddings: Tensor, labels: Tensor, shape: Shape) -> float:
+        """See :func:`mien.losses.active_triplets`."""
+        thresholds = self.thresholds(shape)
+        return active_triplets(
+            embeddings, labels, thresholds=thresholds, dual=self.dual, mining=self.mining
+        )
+
+
+class Expression(_Term):
+    """:func:`mien.losses.expression_metric_loss`, or with ``form: center`` its centre variant."""
+
+    term: Literal["expression"]
+    form: Literal["pair", "center"] = "pair"
+    margin: float = Field(default=1.0, gt=0)
+    beta: float = Field(default=1.0, ge=0)
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The term as a module on (outputs, batch)."""
+        return _Function(self._loss)
+
+    def trivial(self, shape: Shape) -> float:
+        """All distances zero: only the pushing part is left."""
+        return self.beta * self.margin
+
+    def _loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        function = expression_metric_loss if self.form == "pair" else expression_center_loss
+        return function(outputs.embedding, batch.labels, margin=self.margin, beta=self.beta)
+
+
+class _WithCenters(_Term):
+    """Terms with a learned centre a class.
+
+    ``rule`` ``gradient`` lets the optimiser move the centres at ``rate`` times the network's rate
+    (ours); ``dacl`` moves them towards their rows' means after each step, by the share ``rate``.
+    """
+
+    rate: float = Field(default=10.0, gt=0)
+    rule: Literal["gradient", "dacl"] = "gradient"
+
+    @property
+    def uses_attention(self) -> bool:
+        return True
+
+
+class Center(_WithCenters):
+    """:func:`mien.losses.center_loss`, weighted by element-wise attention where there is one."""
 
     term: Literal["center"]
-    rate: float = Field(default=10.0, gt=0)
 
-    def build(self, classes: int, embedding_size: int) -> nn.Module:
+    def build(self, shape: Shape) -> nn.Module:
         """The term as a module on (outputs, batch)."""
-        return _CenterTerm(classes, embedding_size)
+        return CenterTerm(self._loss, shape, rule=self.rule, rate=self.rate)
+
+    def _loss(self, outputs: Outputs, batch: Batch, centers: Tensor) -> Tensor:
+        return center_loss(outputs.embedding, batch.labels, centers, attention=outputs.attention)
+
+
+class TripletCenter(_WithCenters):
+    """:func:`mien.losses.triplet_center_loss`; element-wise attention reaches it.
+
+    ``ratio`` is the share of dimensions that ``semi-synthesized`` negatives synthesize.
+    """
+
+    term: Literal["triplet-center"]
+    negatives: Negatives = "nearest"
+    margin: float = Field(default=1.0, gt=0)
+    ratio: float = Field(default=0.5, ge=0, le=1)
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The term as a module on (outputs, batch)."""
+        return CenterTerm(self._loss, shape, rule=self.rule, rate=self.rate)
+
+    def trivial(self, shape: Shape) -> float:
+        """Rows as far from their own centre as from the negative: the margin."""
+        return self.margin
+
+    def _loss(self, outputs: Outputs, batch: Batch, centers: Tensor) -> Tensor:
+        return triplet_center_loss(
+            outputs.embedding,
+            batch.labels,
+            centers,
+            margin=self.margin,
+            negatives=self.negatives,
+            logits=outputs.logits,
+            attention=outputs.attention,
+            ratio=self.ratio,
+        )
 
 
 class External(_Term):
@@ -94,7 +266,7 @@ class External(_Term):
     miner: str | None = None
     miner_arguments: dict[str, Any] = Field(default_factory=dict)
 
-    def build(self, classes: int, embedding_size: int) -> nn.Module:
+    def build(self, shape: Shape) -> nn.Module:
         """The term as a module on (outputs, batch)."""
         return _ExternalTerm(
             pytorch_metric_learning_loss(
@@ -109,7 +281,10 @@ class External(_Term):
 TERMS: dict[str, type[_Term]] = {
     "cross-entropy": CrossEntropy,
     "triplet": Triplet,
+    "multi-threshold": MultiThreshold,
+    "expression": Expression,
     "center": Center,
+    "triplet-center": TripletCenter,
     "pml": External,
 }
 
@@ -122,14 +297,17 @@ def _kind(term: Any) -> str:
 Term = Annotated[
     Annotated[CrossEntropy, Tag("cross-entropy")]
     | Annotated[Triplet, Tag("triplet")]
+    | Annotated[MultiThreshold, Tag("multi-threshold")]
+    | Annotated[Expression, Tag("expression")]
     | Annotated[Center, Tag("center")]
+    | Annotated[TripletCenter, Tag("triplet-center")]
     | Annotated[External, Tag("pml")],
     Discriminator(
         _kind,
         custom_error_type="unknown_term",
         custom_error_message=(
-            "expected a term cross-entropy, triplet, center or pml.SomeLoss "
-            "(a loss of pytorch-metric-learning)"
+            f"expected a term {', '.join(name for name in TERMS if name != 'pml')} or "
+            "pml.SomeLoss (a loss of pytorch-metric-learning)"
         ),
     ),
 ]
@@ -144,13 +322,34 @@ class _Function(nn.Module):
         return self.function(outputs, batch)
 
 
-class _CenterTerm(nn.Module):
-    def __init__(self, classes: int, embedding_size: int) -> None:
+class CenterTerm(nn.Module):
+    """A loss with learned centres; :meth:`after_step` is DACL's own rule for moving them."""
+
+    def __init__(
+        self,
+        function: Callable[[Outputs, Batch, Tensor], Tensor],
+        shape: Shape,
+        *,
+        rule: Literal["gradient", "dacl"],
+        rate: float,
+    ) -> None:
         super().__init__()
-        self.centers = Centers(classes, embedding_size)
+        self.function = function
+        self.centers = Centers(shape.classes, shape.width, learning_rate=rate, rule=rule)
+        self._seen: tuple[Tensor, Tensor, Tensor | None] | None = None
 
     def forward(self, outputs: Outputs, batch: Batch) -> Tensor:
-        return center_loss(outputs.embedding, batch.labels, self.centers.weight)
+        """The loss; a batch is kept for :meth:`after_step` where that will need it."""
+        if self.centers.rule == "dacl":
+            attention = None if outputs.attention is None else outputs.attention.detach()
+            self._seen = (outputs.embedding.detach(), batch.labels, attention)
+        return self.function(outputs, batch, self.centers.weight)
+
+    def after_step(self) -> None:
+        """Move the centres towards the rows of the last batch; nothing under ``gradient``."""
+        if self._seen is not None:
+            self.centers.update(*self._seen)
+            self._seen = None
 
 
 class _ExternalTerm(nn.Module):
@@ -174,7 +373,7 @@ def mix(batch: Batch, *, alpha: float, seed: int, step: int) -> Batch:
     share = generator.beta(alpha, alpha)
     share = max(share, 1 - share)
     return Batch(
-        torch.lerp(batch.images[order], batch.images, share),
+        torch.lerp(batch.inputs[order], batch.inputs, share),
         batch.labels,
         torch.lerp(batch.distribution[order], batch.distribution, share),
     )

@@ -23,12 +23,14 @@ class Options:
     ``tight``: the images are tight face crops, no face is searched for. ``classes`` names the
     numeric labels, in order from 0, or each as ``"1=surprise"``. ``seed`` and
     ``valid_from_train`` (a fraction in [0, 1)) belong to the splits that a corpus lacks.
+    ``landmarks``: landmarks are looked for in tight crops too.
     """
 
     tight: bool = False
     classes: tuple[str, ...] | None = None
     seed: int = 0
     valid_from_train: float = 0.0
+    landmarks: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.valid_from_train < 1:

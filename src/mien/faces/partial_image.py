@@ -1,0 +1,103 @@
+"""Crop -> partial image: the regions in which expressions happen, as one image of the same size.
+
+After N. Yu and D. Bai, IEEE Access 8:4700-4707, 2020, doi 10.1109/ACCESS.2019.2963201, whose
+abstract says that the units most active in expressions are cropped and assembled. The regions, the
+layouts and their proportions are our reconstruction.
+
+The modes of :class:`~mien.schema.Preprocessing`:
+
+- ``"stack"``: brows and eyes, nose, and mouth, each resized to the crop's width and stacked, their
+  heights as 40 : 16 : 40;
+- ``"stack-eyes-mouth"``: brows and eyes over the mouth, half of the height each;
+- ``"mask"``: everything at its place, and what lies in no region blanked.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.faces.align import INTERPOLATION
+from mien.faces.native import cv2
+from mien.faces.regions import REGIONS, action_unit_bounds
+from mien.schema import FloatArray, Preprocessing, UInt8Array
+
+_ROWS: dict[str, dict[str, int]] = {
+    "stack": {"brows-eyes": 40, "nose": 16, "mouth": 40},
+    "stack-eyes-mouth": {"brows-eyes": 1, "mouth": 1},
+}
+
+BLANK = 128
+"""What the mask blanks with. Mid-grey is near zero in the tensor and the same for every face; a
+crop's mean colour would tell the network of the skin and the light that the mask shall hide."""
+
+RegionPixels = NDArray[np.int16]
+
+
+def compose_partial_image(
+    crop: UInt8Array, preprocessing: Preprocessing, landmarks: FloatArray | None = None
+) -> UInt8Array:
+    """The ``(S, S, C)`` uint8 partial image of a whole ``(S, S, C)`` crop, ``C`` 1 or 3.
+
+    ``landmarks`` is ``(478, 2)`` in crop pixels. Without them, or with ``(5, 2)``, which outline
+    nothing, the regions are fixed fractions of the crop. With mode ``"full"`` the crop itself is
+    returned. Raises ``ValueError`` for a crop or landmarks of another shape or dtype.
+
+    >>> crop = np.zeros((96, 96, 3), np.uint8)
+    >>> mask = compose_partial_image(crop, Preprocessing(size=96, partial_image="mask"))
+    >>> mask[0, 0].tolist(), mask[40, 48].tolist()
+    ([128, 128, 128], [0, 0, 0])
+    """
+    if landmarks is not None and landmarks.shape not in ((478, 2), (5, 2)):
+        raise ValueError(f"expected landmarks of shape (478, 2) or (5, 2), got {landmarks.shape}")
+    mesh = landmarks[None] if landmarks is not None and len(landmarks) == 478 else None
+    return compose_regions(crop, preprocessing, region_pixels(preprocessing, mesh)[0])
+
+
+def region_pixels(
+    preprocessing: Preprocessing, landmarks: FloatArray | None = None
+) -> RegionPixels:
+    """The regions of ``N`` faces as whole pixels, ``(N, 3, 4)``: left, top, right, bottom.
+
+    ``landmarks`` is ``(N, 478, 2)`` in crop pixels; without them there is one row, of the fixed
+    regions. A pixel that a region touches belongs to it, so none is empty.
+    """
+    bounds = action_unit_bounds(preprocessing, landmarks)
+    whole = np.concatenate([np.floor(bounds[..., :2]), np.ceil(bounds[..., 2:])], axis=-1)
+    return whole.astype(np.int16)
+
+
+def compose_regions(
+    crop: UInt8Array, preprocessing: Preprocessing, regions: RegionPixels
+) -> UInt8Array:
+    """As :func:`compose_partial_image`, with the ``(3, 4)`` regions of one face found before."""
+    size, mode = preprocessing.size, preprocessing.partial_image
+    if crop.dtype != np.uint8 or crop.shape not in ((size, size, 3), (size, size, 1)):
+        raise ValueError(
+            f"expected a uint8 crop ({size}, {size}, 3 or 1), got {crop.dtype} {crop.shape}"
+        )
+    if mode == "full":
+        return crop
+    if preprocessing.colour == "grey" and crop.shape[2] == 3:
+        # Luma three times: one channel is a third of the work, and rounded as a dataset's is.
+        one = compose_regions(np.ascontiguousarray(crop[..., :1]), preprocessing, regions)
+        return np.repeat(one, 3, axis=-1)
+    if mode == "mask":
+        image = np.full_like(crop, BLANK)
+        for left, top, right, bottom in regions.tolist():
+            image[top:bottom, left:right] = crop[top:bottom, left:right]
+        return image
+    image = np.empty_like(crop)
+    shares = _ROWS[mode]
+    interpolation = INTERPOLATION[preprocessing.interpolation]
+    start = past = 0
+    for name, share in shares.items():
+        left, top, right, bottom = regions[REGIONS.index(name)].tolist()
+        past += share
+        end = round(size * past / sum(shares.values()))
+        strip = cv2.resize(
+            crop[top:bottom, left:right], (size, end - start), interpolation=interpolation
+        )
+        image[start:end] = np.asarray(strip, np.uint8).reshape(end - start, size, -1)
+        start = end
+    return image

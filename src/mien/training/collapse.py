@@ -1,0 +1,84 @@
+"""Whether an embedding still tells faces apart: what is logged each epoch, and one sentence.
+
+A metric loss has a trivial answer: give every face the same row, and the loss stands still at its
+threshold or margin. Batch-hard mining often goes there first (Hermans et al., 2017).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mien.evaluation.geometry import effective_rank, spread
+from mien.training.module import Module
+
+SMALLEST_SPREAD = 0.05
+"""Distance of two unit rows (root mean square), in [0, 2], below which all faces look alike."""
+SMALLEST_RANK = 1.5
+"""Effective rank below which the embedding is a line."""
+NEAR_TRIVIAL = 0.02
+"""A loss closer to its trivial value than this share of it has not left it."""
+
+_ROWS_AT_ONCE = 128
+
+
+def watch(module: Module, labels: Tensor, losses: dict[str, float]) -> dict[str, Any]:
+    """``{"embedding": ...}`` for a line of the metrics, and ``"warning"`` after a collapse.
+
+    Of the embedding of the validation faces: ``spread``, the root mean square distance of two
+    unit rows in [0, 2]; ``effective_rank`` in [1, D], or 0 for rows all alike; ``relative``, each
+    loss term's mean over the epoch's training batches divided by its trivial value; ``active``,
+    the share of the triplets of each triplet term that still teach, in validation batches of 128.
+    ``labels`` is ``(N,)``.
+    """
+    embeddings = torch.cat([embedding for _, embedding in module.validation]).float().cpu()
+    rows = embeddings.numpy()
+    if len(rows) < 2:  # nothing to be apart from
+        return {}
+    if not torch.isfinite(embeddings).all():
+        raise FloatingPointError("the embedding of a validation face became infinite or NaN")
+    relative, active = {}, {}
+    for name, term in zip(module.term_names, module.recipe.losses, strict=True):
+        trivial = term.trivial(module.shape)
+        if trivial and name in losses:
+            relative[name] = losses[name] / trivial
+        shares = []
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            some = slice(start, start + _ROWS_AT_ONCE)
+            share = term.active(embeddings[some], labels[some], module.shape)
+            if share is not None:
+                shares.append(share)
+        if shares:
+            active[name] = sum(shares) / len(shares)
+    values = {
+        "spread": spread(rows),
+        "effective_rank": effective_rank(rows),
+        "relative": relative,
+        "active": active,
+    }
+    sentence = diagnosis(values)
+    return {"embedding": values} | ({"warning": sentence} if sentence else {})
+
+
+def diagnosis(values: dict[str, Any]) -> str:
+    """One sentence when the embedding has collapsed, with what to try; empty otherwise."""
+    apart, rank = values["spread"], values["effective_rank"]
+    stuck = [
+        name
+        for name, share in values["relative"].items()
+        if name != "cross-entropy" and abs(share - 1) < NEAR_TRIVIAL
+    ]
+    if apart < SMALLEST_SPREAD:
+        found = f"the rows of different faces are {apart:.3f} apart on average (of at most 2)"
+    elif rank < SMALLEST_RANK:
+        found = f"the embedding has an effective rank of {rank:.2f}"
+    else:
+        return ""
+    where = f" and {', '.join(stuck)} stands at its trivial value" if stuck else ""
+    return (
+        f"the embedding has collapsed: {found}{where}; lower optimizer.rate, give the metric term "
+        "less weight, or let a triplet term judge twice (dual: true) or mine all triplets "
+        "(mining: all)"
+    )

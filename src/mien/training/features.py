@@ -1,0 +1,167 @@
+"""A frozen backbone's maps, computed once: each face as it is, and in a few augmented views.
+
+They lie on disk as float16, memory-mapped, one file a view, in a folder whose name changes with
+everything that decides their values: backbone and weights, preprocessing, augmentation, dataset,
+rows. Another training with the same ones finds them there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.lib.format import header_data_from_array_1_0, write_array_header_1_0
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mien.data.augment import Augmentation
+from mien.data.dataset import Dataset
+from mien.data.targets import Targets
+from mien.networks.network import Network
+from mien.schema import MienError
+from mien.training.batches import network_input
+from mien.training.recipe import Recipe
+from mien.training.terms import Batch
+
+_AT_ONCE = 32
+
+
+class FrozenFeatures(torch.utils.data.Dataset[Batch]):
+    """Rows of a dataset as batches of maps; indexed by (epoch, rows) as :class:`Crops` is.
+
+    In training, the view of a row is drawn from (seed, epoch, row); otherwise it is the plain one.
+    """
+
+    def __init__(
+        self,
+        views: list[NDArray[np.float16]],
+        known: NDArray[np.int64],
+        targets: Targets,
+        *,
+        seed: int,
+        training: bool,
+    ) -> None:
+        self.views, self.known, self.targets = views, known, targets
+        self.seed, self.training = seed, training
+
+    def __getitem__(self, index: tuple[int, NDArray[np.int64]]) -> Batch:
+        epoch, rows = index
+        places = np.searchsorted(self.known, rows)
+        maps = np.empty((len(rows), *self.views[0].shape[1:]), np.float32)
+        chosen = np.zeros(len(rows), np.int64)
+        if self.training and len(self.views) > 1:
+            # One draw for all rows of the dataset: a row's view does not depend on its batch.
+            generator = np.random.default_rng((self.seed, epoch))
+            chosen = generator.integers(len(self.views), size=len(self.known))[places]
+        for view in np.unique(chosen):
+            here = chosen == view
+            maps[here] = self.views[view][places[here]]
+        return Batch(
+            torch.from_numpy(maps),
+            torch.from_numpy(self.targets.labels[rows]),
+            torch.from_numpy(self.targets.distribution[rows]),
+        )
+
+
+def cached_features(
+    network: Network,
+    dataset: Dataset,
+    recipe: Recipe,
+    rows: dict[str, NDArray[np.int64]],
+    folder: Path,
+    *,
+    on_view: Callable[[str, int, int], None] | None = None,
+) -> dict[str, list[NDArray[np.float16]]]:
+    """The maps ``(n, C, H, W)`` of each split's rows: all views of ``train``, else the plain one.
+
+    Read from ``folder`` where they are there, else computed and written, each view whole or not
+    at all, so that a killed run goes on with the next view. ``dataset`` reads crops as the
+    network does. ``on_view`` hears of each view before it is computed: split, number, how many.
+    """
+    network.backbone.eval()
+    found: dict[str, list[NDArray[np.float16]]] = {}
+    for split in rows:
+        count = recipe.backbone.views if split == "train" else 1
+        place = folder / _key(network.backbone, dataset, recipe, rows[split])
+        found[split] = []
+        for number in range(count):
+            path = place / f"view-{number}.npy"
+            if not path.is_file():
+                if on_view:
+                    on_view(split, number + 1, count)
+                augmentation = recipe.augmentation if number else None
+                _write_view(network, dataset, augmentation, number, rows[split], path)
+            found[split].append(np.load(path, mmap_mode="r", allow_pickle=False))
+    return found
+
+
+@torch.inference_mode()
+def _write_view(
+    network: Network,
+    dataset: Dataset,
+    augmentation: Augmentation | None,
+    number: int,
+    rows: NDArray[np.int64],
+    path: Path,
+) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Plain writes, because a full disk behind a memory map kills the process.
+        with temporary.open("wb") as stream:
+            for start in range(0, len(rows), _AT_ONCE):
+                # Views belong to the data, not to a run's seed: every seed reads the same ones.
+                images = network_input(
+                    dataset, rows[start : start + _AT_ONCE], augmentation, seed=0, epoch=number
+                )
+                maps = network.forward_features(images).numpy()
+                with np.errstate(over="ignore"):
+                    half = np.ascontiguousarray(maps, np.float16)
+                if not np.isfinite(half).all():
+                    raise MienError(
+                        "the frozen backbone gives numbers beyond the range of float16; train it "
+                        "with backbone.frozen=false"
+                    )
+                if start == 0:
+                    header = header_data_from_array_1_0(half)
+                    write_array_header_1_0(stream, header | {"shape": (len(rows), *half.shape[1:])})
+                stream.write(half.data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise MienError(
+            f"expected to write the backbone's maps to {path.parent}, got {error}; make room, or "
+            "name another folder with --features"
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _key(backbone: nn.Module, dataset: Dataset, recipe: Recipe, rows: NDArray[np.int64]) -> str:
+    settings: dict[str, Any] = {
+        "format": 1,
+        "backbone": recipe.backbone.name,
+        "arguments": dict(recipe.backbone.arguments),
+        "weights": _digest(backbone.state_dict()),
+        "dataset": dataset.info.get("checksum") or dataset.info["files"],
+        "preprocessing": dataset.preprocessing.model_dump(mode="json"),
+        "augmentation": recipe.augmentation.model_dump(mode="json"),
+        "rows": hashlib.sha256(rows.tobytes()).hexdigest(),
+    }
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _digest(state: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
+    return digest.hexdigest()

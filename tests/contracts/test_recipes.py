@@ -1,0 +1,113 @@
+"""What every recipe that comes with mien has to do; a new one is tested by being there."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.data.dataset import Dataset
+from mien.evaluate import evaluate_model
+from mien.inference.predictor import Predictor
+from mien.schema import Status
+from mien.training.export import export
+from mien.training.fit import fit
+from mien.training.recipe import Recipe, load_recipe, recipe_names
+from mien.training.run import load_run, predict_crops
+
+SMALL = [
+    "backbone={name: test_resnet}",
+    "sampler.batch_size=24",
+    "sampler.classes=6",
+    "sampler.samples=4",
+    "augmentation={rotation: 0, shift: 0, scale: 0, contrast: 0}",
+    "optimizer.rate=0.005",
+    "averaging=0",
+    "seed=1",
+]
+
+
+def small(name: str, epochs: int) -> Recipe:
+    """The recipe with a tiny network, and on crops as they are at hand."""
+    recipe = load_recipe(name)
+    changes = [*SMALL, f"schedule.epochs={epochs}"]
+    if recipe.embedding.size is not None:
+        changes.append(f"embedding.size={8 * recipe.embedding.slices}")
+    if recipe.preprocessing is not None:
+        changes += ["preprocessing.size=32", "preprocessing.colour=rgb"]
+    return load_recipe(name, changes)
+
+
+def train_losses(run: Path) -> list[float]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["train"]["loss"] for line in lines]
+
+
+@pytest.fixture(scope="module", params=recipe_names())
+def trained(
+    request: pytest.FixtureRequest, toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Recipe]:
+    out = tmp_path_factory.mktemp("contract") / request.param
+    recipe = small(request.param, epochs=4)
+    return fit(recipe, Dataset.open(toy_dataset), out, threads=1), recipe
+
+
+def test_it_trains_with_a_falling_loss_and_logs_its_embedding(trained: tuple[Path, Recipe]) -> None:
+    run, recipe = trained
+    losses = train_losses(run)
+    assert np.isfinite(losses).all()
+    assert min(losses[-2:]) < losses[0]
+    for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()):
+        names = {term.term for term in recipe.losses}
+        assert set(line["train"]) == {"loss", *names}
+        assert 0 <= line["embedding"]["spread"] <= 2
+        assert (
+            0 <= line["embedding"]["effective_rank"] <= load_run(run).model.network.embedding.size
+        )
+        assert all(0 <= share <= 1 for share in line["embedding"]["active"].values())
+        assert all(value >= 0 for value in line["embedding"]["relative"].values())
+
+
+def test_it_resumes_to_what_it_would_have_been(
+    trained: tuple[Path, Recipe], toy_dataset: Path, tmp_path: Path
+) -> None:
+    whole, recipe = trained
+    stopped = tmp_path / "stopped"
+
+    class Stopped(Exception):
+        pass
+
+    def stop(line: dict[str, object]) -> None:
+        if line["epoch"] == 1:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        fit(recipe, Dataset.open(toy_dataset), stopped, threads=1, on_epoch=stop)
+    fit(recipe, Dataset.open(toy_dataset), stopped, threads=1, resume=True)
+    assert train_losses(stopped) == train_losses(whole)
+    assert (stopped / "model.safetensors").read_bytes() == (
+        whole / "model.safetensors"
+    ).read_bytes()
+
+
+@pytest.mark.slow
+def test_it_is_evaluated_exported_with_parity_and_reads_a_photo(
+    trained: tuple[Path, Recipe], toy_dataset: Path, toy_folder: Path, tmp_path: Path
+) -> None:
+    folder, _ = trained
+    run = load_run(folder)
+    document = export(run, tmp_path / "model.onnx")
+    assert document["parity"]["largest_difference"] <= 1e-4
+    report, _ = evaluate_model(folder, toy_dataset, tmp_path / "report")
+    assert report["n"] > 0
+    dataset = Dataset.open(toy_dataset).read_as(run.preprocessing)
+    crops = dataset.crops[dataset.split_indices("test")]
+    expected = predict_crops(run, crops)
+    with Predictor.load(tmp_path / "model.onnx") as predictor:
+        got = predictor.predict_crops(crops)
+        (face,) = predictor(next(toy_folder.glob("test/happiness/*.png")), tight=True)
+    np.testing.assert_allclose(got.probabilities, expected.probabilities, atol=1e-4)
+    np.testing.assert_allclose(got.embeddings, expected.embeddings, atol=1e-4)
+    assert face.status is Status.OK
+    has_attention = run.model.network.pixel_attention is not None
+    assert (face.attention is not None) == (got.attention is not None) == has_attention
