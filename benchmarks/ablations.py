@@ -4,6 +4,7 @@
     python ablations.py prepare --source ferplus/ --weights faceres.safetensors --out work/
     python ablations.py run frozen --out work/
     python ablations.py run small --out work/
+    python ablations.py cost --out work/
     python ablations.py table --out work/ --write
 
 ``ferplus/`` holds ferplus-train.parquet and ferplus-valid.parquet; the weights are those of
@@ -30,6 +31,7 @@ import pyarrow.parquet as pq
 import torch
 
 from ablation_cells import PARTS, TUNE, settings_of
+from ablation_cost import measure_cost
 from ablation_table import write_table
 from mien.data.corpora.splitting import rank
 from mien.data.dataset import Dataset
@@ -48,6 +50,7 @@ from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import Run, load_run
 
 NEIGHBOURS = 15
+REFERENCE = 6000
 TUNE_SEED = 1000
 
 
@@ -144,6 +147,8 @@ def measure(
         split: np.flatnonzero((dataset.splits == split) & (rules["majority"] >= 0))
         for split in ("train", "test")
     }
+    # Enough to read the embedding by, at a quarter of the time.
+    rows["train"] = rows["train"][:: max(1, len(rows["train"]) // REFERENCE)]
     seen = outputs_of(run, recipe, dataset, rows, features)
     truth = rules["majority"][rows["test"]]
     answers = seen["test"].logits.argmax(1).numpy()
@@ -170,6 +175,7 @@ def measure(
         "effective_rank": effective_rank(asked),
         "valid_accuracy": run.info["selected_on"]["accuracy"],
         "epoch": run.info["epoch"],
+        "faces": len(truth),
         "right": np.packbits(answers == truth).tobytes().hex(),
     }
 
@@ -193,16 +199,23 @@ def main() -> None:
     second.add_argument("--cells", nargs="+")
     third = commands.add_parser("table")
     third.add_argument("--write", action="store_true", help="into benchmarks/ablations.md")
-    for command in (first, second, third):
+    fourth = commands.add_parser("cost")
+    for command in (first, second, third, fourth):
         command.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     if given.command == "prepare":
         make_datasets(given.source, given.weights, given.out)
     elif given.command == "table":
-        text = write_table(read_results(given.out / "results.jsonl"))
+        text = write_table(
+            read_results(given.out / "results.jsonl"), read_results(given.out / "cost.jsonl")
+        )
         if given.write:
             Path(__file__).with_name("ablations.md").write_text(text, encoding="utf-8")
         print(text)
+    elif given.command == "cost":
+        lines = measure_cost(given.out / f"faces-{PARTS['frozen'].size}")
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (given.out / "cost.jsonl").write_text(text, encoding="utf-8")
     elif given.part == "tune":
         run_part(
             "frozen",

@@ -285,6 +285,37 @@ def test_rows_keep_their_order_across_chunks_and_splits(
     assert page.read_text().count("data:image/") >= 1
 
 
+def test_a_reference_split_is_embedded_and_labelled_alike(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    splits = ["train", "test"] * 6
+    classes = [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    rows = [
+        {"label": FERPLUS.names[k] if n != 10 else None, "split": split}
+        for n, (k, split) in enumerate(zip(classes, splits, strict=True))
+    ]
+    # The softmax is always wrong; the oracle's embedding turns with the number of the row, so
+    # that a test row lies right between two train rows, and with steps of one both tie.
+    oracle = models(one_hot(*[7] * 12))
+    data = make_dataset(tmp_path / "d", rows)
+    report, page = evaluate_model("m", data, tmp_path / "out", reference="train")
+    assert [len(crops) for crops in oracle.seen] == [6, 5], "rows without a label were embedded"
+    found = report["reference"]
+    assert (found["split"], found["n"]) == ("train", 5)
+    nearest = found["readings"]["neighbours_1"]
+    # Of two train rows at one distance the first class wins; the last has lost its right side.
+    assert nearest["metrics"]["accuracy"]["value"] == pytest.approx(5 / 6)
+    assert nearest["differences"]["accuracy"]["value"] == pytest.approx(5 / 6)
+    assert "--reference train" in report["provenance"]["command"]
+    assert "Neighbours beside the softmax" in page.read_text()
+    without, page = evaluate_model("m", data, tmp_path / "out")
+    assert without["reference"] is None and "Neighbours beside" not in page.read_text()
+    with pytest.raises(MienError, match="another split than the one evaluated"):
+        evaluate_model("m", data, tmp_path / "out", reference="test")
+    with pytest.raises(MienError, match=r"\(test, train\), got 'valid'"):
+        evaluate_model("m", data, tmp_path / "out", reference="valid")
+
+
 def test_unknown_rules_and_splits_are_sentences(
     models: Callable[..., Oracle], tmp_path: Path
 ) -> None:

@@ -145,6 +145,7 @@ def test_the_light_install_names_what_a_command_needs(
         f"train softmax --data {toy_dataset} --out {tmp_path}/run",
         f"evaluate {toy_model} --data {toy_dataset} --out {tmp_path}/report",
         f"evaluate {toy_run} --data {toy_dataset} --out {tmp_path}/report",
+        f"compare {toy_model} {toy_run} --data {toy_dataset} --out {tmp_path}/comparison",
         f"export {toy_run} --out {tmp_path}/m.onnx",
         f"demo --out {tmp_path}/demo",
     ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien import __version__
 from mien.data.dataset import Dataset
-from mien.evaluate import Model, check_rule, evaluation_of, name_of, open_model
+from mien.evaluate import check_rule, evaluation_of, name_of, open_model
 from mien.schema import MienError
 
 if TYPE_CHECKING:
@@ -62,12 +62,12 @@ def compare_models(
     for label, sources in groups:
         members: list[Assessed] = []
         for source in sources:
-            model, evaluation = _evaluated(source, dataset, split=split, rule=rule)
+            evaluation, own_terms = _evaluated(source, dataset, split=split, rule=rule)
             members.append(
                 assess(evaluation, source.place, run_seed=source.seed, plane=not members)
             )
             warnings += [f"{source.place}: {warning}" for warning in evaluation.warnings]
-            terms.append(f"{label}: {model.terms}")
+            terms.append(f"{label}: {own_terms}")
             shared = [replace(evaluation, embeddings=None, crops=None)]
         entries.append(Entry(label, members))
     if split == "valid":
@@ -91,10 +91,12 @@ def compare_models(
 
 def _evaluated(
     source: Source, dataset: Dataset, *, split: str, rule: str
-) -> tuple[Model, Evaluation]:
+) -> tuple[Evaluation, str]:
+    """What the model says, and its terms; the model itself is let go."""
     try:
         model = open_model(source.place)
-        return model, evaluation_of(model, dataset, source.place, split=split, rule=rule)
+        evaluation = evaluation_of(model, dataset, source.place, split=split, rule=rule)
+        return evaluation, model.terms
     except MienError as error:
         # Of several models the user has to know which one does not fit.
         which = "" if source.place in str(error) else f"{source.place}: "

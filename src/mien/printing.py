@@ -79,10 +79,8 @@ def print_comparison(document: Mapping[str, Any], page: Path) -> None:
     for found in document["comparisons"]:
         this, first = labels[found["entry"]], labels[found["to"]]
         p = found["test"]["p_holm"]
-        print(
-            f"{this} against {first}: {found['verdict']}"
-            + (f" (accuracy, p {p:.3g} after Holm)" if p is not None else " (accuracy, no test)")
-        )
+        tested = "no test" if p is None else f"{found['test']['name']}, corrected p {p:.3g}"
+        print(f"{this} against {first}: {found['verdict']} (accuracy, {tested})")
         _print_notes(found["notes"])
     _print_notes(document["warnings"])
     print(f"comparison: {page}")

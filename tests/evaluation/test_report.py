@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from mien.evaluation.affect import affect_metrics
-from mien.evaluation.report import Evaluation, evaluate, write_report
+from mien.evaluation.neighbours import neighbour_predictions
+from mien.evaluation.report import Evaluation, Reference, evaluate, write_report
 from mien.labels import LABEL_SPACES, LabelSpace
 from mien.schema import MienError
 
@@ -211,6 +212,40 @@ def test_rows_of_unknown_subjects_are_alone() -> None:
     assert evaluate(nobody, draws=20)["clustered_by"] is None
 
 
+def test_an_embedding_read_by_its_neighbours(tmp_path: Path) -> None:
+    known = make(120)
+    evaluation = make()
+    labels = np.where(np.arange(120) < 100, known.targets, -1)
+    given = Reference(known.embeddings, labels, "train")
+    report, html = run(evaluation, tmp_path, reference=given)
+    found = report["reference"]
+    assert (found["split"], found["n"]) == ("train", 100)
+    softmax = found["readings"].pop("softmax")
+    for name in ("accuracy", "mean_class_accuracy", "macro_f1"):
+        assert softmax["metrics"][name] == report["metrics"][name]
+    assert list(found["readings"]) == ["neighbours_1", "neighbours_5", "centroids"]
+    rows = (known.embeddings[:100], labels[:100], evaluation.embeddings)
+    for k in (1, 5):
+        entry = found["readings"][f"neighbours_{k}"]
+        right = neighbour_predictions(*rows, k=k) == evaluation.targets
+        assert entry["metrics"]["accuracy"]["value"] == right.mean()
+        change = entry["differences"]["accuracy"]
+        expected = right.mean() - softmax["metrics"]["accuracy"]["value"]
+        assert change["value"] == pytest.approx(expected)
+        assert change["low"] <= change["value"] <= change["high"]
+    text = Page(html).text
+    assert "Neighbours beside the softmax" in text and "100 labelled rows of split train" in text
+
+
+def test_a_reference_that_cannot_be_read_against() -> None:
+    few = Reference(np.eye(8)[:3], np.arange(3), "train")
+    report = evaluate(make(), reference=few, draws=20)
+    assert list(report["reference"]["readings"]) == ["softmax", "neighbours_1", "centroids"]
+    for evaluation, labels in ((make(), [-1]), (make(embeddings=None), [0])):
+        with pytest.raises(MienError, match=r"split 'train'.*leave out --reference"):
+            evaluate(evaluation, reference=Reference(np.eye(8)[:1], np.array(labels), "train"))
+
+
 ONE_CLASS = {"targets": np.zeros(12, int), "probabilities": np.eye(8)[[0] * 9 + [1] * 3]}
 DEGENERATE = {
     "one row": (1, 8, {}),
@@ -290,6 +325,13 @@ def test_valence_and_arousal_alone(tmp_path: Path) -> None:
     text = Page(html).text
     assert "72 rows" in text and "all of this page is about valence and arousal" in text
     assert "Confusion" not in text and "Metrics" not in text and "None" not in text
+
+
+def test_a_reference_needs_expressions_in_the_split() -> None:
+    nobody = make(targets=np.full(80, -1), **affect())
+    reference = Reference(nobody.embeddings, make().targets, "train")
+    with pytest.raises(MienError, match="rows with an expression in split 'test'"):
+        evaluate(nobody, reference=reference, draws=20)
 
 
 def test_valence_and_arousal_of_one_side_are_no_section() -> None:

@@ -96,6 +96,42 @@ def seed_differences(a: Sequence[float], b: Sequence[float], level: float = 0.95
     return Interval(mean, mean - half, mean + half)
 
 
+def crossed_differences(a: FloatArray, b: FloatArray, level: float = 0.95) -> Interval:
+    """Mean of ``a - b`` with an interval for other seeds *and* other faces.
+
+    ``a`` and ``b`` are ``(S, N)``: what each of S paired seeds gives each of N rows (1 for a right
+    answer); the mean of several models works as well. Seeds and rows are crossed random effects:
+    the squared error is the variance of the seeds' means over S plus that of the rows' means over
+    N, which counts what belongs to a seed and a row together in both and so errs to the wide side;
+    degrees of freedom by Welch and Satterthwaite. One seed leaves its own luck out, and a reason.
+
+    >>> a, b = np.array([[1.0, 1, 0, 1], [1, 1, 1, 1]]), np.array([[1.0, 0, 0, 1], [1, 0, 1, 0]])
+    >>> crossed_differences(a, b).value  # (1/4 + 2/4) / 2
+    0.375
+    """
+    from scipy.stats import t
+
+    if a.ndim != 2 or a.shape != b.shape or 0 in a.shape:
+        raise ValueError(f"expected two arrays (seeds, rows), got {a.shape} and {b.shape}")
+    differences = np.asarray(a, np.float64) - np.asarray(b, np.float64)
+    if not np.isfinite(differences).all() or not 0 < level < 1:
+        raise ValueError(f"expected finite values and a level in (0, 1), got {level}")
+    seeds, rows = differences.shape
+    mean = round(float(differences.mean()), 12)
+    parts = [
+        (float(differences.mean(axis).var(ddof=1)) / count, count - 1)
+        for axis, count in ((1, seeds), (0, rows))
+        if count > 1
+    ]
+    squared = sum(part for part, _ in parts)
+    if squared < 1e-24:
+        return Interval(mean, mean, mean, "the same with every seed and row; more might differ")
+    freedom = squared**2 / sum(part**2 / count for part, count in parts)
+    half = float(t.ppf((1 + level) / 2, freedom)) * float(np.sqrt(squared))
+    reason = "" if seeds > 1 else "one seed: its luck is not in the interval"
+    return Interval(mean, mean - half, mean + half, reason)
+
+
 def seed_test(a: Sequence[float], b: Sequence[float]) -> float | None:
     """The two-sided p of the paired t-test that :func:`seed_differences` is the interval of.
 
@@ -170,7 +206,7 @@ def verdict(evidence: Sequence[Interval], p: float | None, *, level: float = 0.9
     A difference is shown when every interval lies on one side of 0, all on the same, and the
     (adjusted) p is below ``1 - level``. What has no interval or no p shows nothing.
     """
-    if p is None or not evidence or p >= 1 - level:
+    if p is None or not evidence or p + level >= 1:
         return NOTHING_SHOWN
     if all(entry.low is not None and entry.low > 0 for entry in evidence):
         return "better"

@@ -30,7 +30,6 @@ from mien.schema import MienError
 
 DECIDES = "accuracy"
 """The metric that the word of a comparison is about."""
-LOWER_IS_BETTER = ("nll", "vote_kl", "ece")
 AFFECT_COMPARED = {
     "mean_ccc": ("mean", "ccc"),
     "valence_ccc": ("valence", "ccc"),
@@ -284,14 +283,10 @@ def _pairs(first: Entry, other: Entry) -> tuple[list[tuple[Assessed, Assessed]],
     if len(first.members) == len(other.members) == 1:
         return [(other.members[0], first.members[0])], [f"one run each: {luck}"]
     if len(first.members) == 1:
-        note = (
-            f"{first.label} is one run, held against each seed: its own luck stays in all of them"
-        )
+        note = _one_against_seeds(first)
         return [(member, first.members[0]) for member in other.members], [note]
     if len(other.members) == 1:
-        note = (
-            f"{other.label} is one run, held against each seed: its own luck stays in all of them"
-        )
+        note = _one_against_seeds(other)
         return [(other.members[0], member) for member in first.members], [note]
     by_seed = {member.seed: member for member in first.members}
     pairs = [
@@ -312,6 +307,13 @@ def _pairs(first: Entry, other: Entry) -> tuple[list[tuple[Assessed, Assessed]],
             f"{'are' if alone > 1 else 'is'} not in the difference"
         )
     return pairs, notes + ([f"one seed in common: {luck}"] if len(pairs) == 1 else [])
+
+
+def _one_against_seeds(entry: Entry) -> str:
+    return (
+        f"the one run of {entry.label} is held against each seed, so its own luck stays in every "
+        "difference"
+    )
 
 
 def _word(comparison: Mapping[str, Any]) -> str:

@@ -39,6 +39,7 @@ def render_comparison(document: Mapping[str, Any], planes: Sequence[Plane], trut
         warnings=page.warnings_aside(document["warnings"]),
         verdicts="".join(_verdict(document, comparison) for comparison in comparisons),
         forest=_forest(comparisons),
+        bars=_bars(comparisons),
         differences=_difference_table(comparisons),
         values=_value_table(entries),
         runs=_run_table(entries),
@@ -75,7 +76,10 @@ def _verdict(document: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
     sentence = {
         "better": f"<b>{_named(this)}</b> is <em>better</em> than <b>{_named(first)}</b>",
         "worse": f"<b>{_named(this)}</b> is <em>worse</em> than <b>{_named(first)}</b>",
-    }.get(word, f"<em>No difference shown</em> of <b>{_named(this)}</b> to <b>{_named(first)}</b>")
+    }.get(
+        word,
+        f"<em>No difference shown</em> between <b>{_named(this)}</b> and <b>{_named(first)}</b>",
+    )
     faces = tables.signed_interval(found["over_faces"])
     small = [f"over faces {faces or 'no interval'}"]
     if found["over_seeds"]:
@@ -83,7 +87,7 @@ def _verdict(document: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
         small.append(f"over {len(comparison['seeds'])} seeds {over_seeds}")
     test = comparison["test"]
     if test["p"] is not None:
-        family = len(document["comparisons"])
+        family = sum(other["test"]["p"] is not None for other in document["comparisons"])
         corrected = f", {_p(test['p_holm'])} after Holm over {family}" if family > 1 else ""
         small.append(f"{test['name']}: p {_p(test['p'], equals=True)}{corrected}")
     elif test["name"]:
@@ -114,6 +118,15 @@ def _forest(comparisons: Sequence[Mapping[str, Any]]) -> str:
         if rows:
             groups.append((tables.METRICS[name][0], rows))
     return plots.forest(groups)
+
+
+def _bars(comparisons: Sequence[Mapping[str, Any]]) -> str:
+    seeds = (
+        " Thin bars below them: what other seeds could change."
+        if any(entry["seeds"] for entry in comparisons)
+        else ""
+    )
+    return f"Broad bars: what other faces of this kind could change.{seeds} Grey: zero is within."
 
 
 def _difference_table(comparisons: Sequence[Mapping[str, Any]]) -> str:
@@ -187,11 +200,13 @@ def _change(document: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
     names = document["label_space"]["names"]
     this, first = (_by_letter(document, comparison[key]) for key in ("entry", "to"))
     changes = comparison["confusion_change"]
+    whole = all(float(value).is_integer() for row in changes for value in row)
     scale = max((abs(value) for row in changes for value in row), default=0.0) or 1.0
     body = "".join(
         f'<tr><th scope="row">{escape(truth)}</th>'
         + "".join(
-            _change_cell(truth, name, value, scale) for name, value in zip(names, row, strict=True)
+            _change_cell(truth, name, value, scale, whole=whole)
+            for name, value in zip(names, row, strict=True)
         )
         + "</tr>"
         for truth, row in zip(names, changes, strict=True)
@@ -199,32 +214,34 @@ def _change(document: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
     tall = " tall" if len(names) > 9 or max(map(len, names)) > 10 else ""
     columns = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
     rows = comparison["rows"]
-    right, wrong = (_count(rows[key]) for key in ("only_this_right", "only_first_right"))
+    right, wrong = (
+        _count(rows[key], whole=whole) for key in ("only_this_right", "only_first_right")
+    )
     mean = " (means over the pairs of runs)" if len(comparison["seeds"]) > 1 else ""
     return (
         f"<h3>{_named(this)} against {_named(first)}</h3>"
         f'<p class="lead">Reads <b>{right}</b> faces right that {_named(first)} has wrong, and '
-        f"<b>{wrong}</b> wrong that it has right{mean}. {_largest(names, changes)}</p>"
+        f"<b>{wrong}</b> wrong that it has right{mean}. {_largest(names, changes, whole=whole)}</p>"
         f'<div class="wide"><table class="confusion change{tall}" style="--classes:{len(names)}">'
         '<thead><tr><td class="corner"><span>truth \u2193</span> <span>read as \u2192</span></td>'
         f"{columns}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
-def _change_cell(truth: str, name: str, value: float, scale: float) -> str:
+def _change_cell(truth: str, name: str, value: float, scale: float, *, whole: bool) -> str:
     if abs(value) < 0.05:
         return '<td class="cell zero">\u00b7</td>'
     # More on the diagonal is good, more beside it is bad.
     kind = "gain" if (value > 0) == (truth == name) else "loss"
-    strong = " strong" if abs(value) > 0.65 * scale else ""
-    hint = escape(f"{truth} read as {name}: {_count(value, signed=True)} faces")
+    strong = " strong" if abs(value) > 0.8 * scale else ""
+    hint = escape(f"{truth} read as {name}: {_count(value, whole=whole, signed=True)} faces")
     return (
         f'<td class="cell {kind}{strong}" style="--share:{0.9 * abs(value) / scale:.3f}" '
-        f'title="{hint}">{_count(value, signed=True)}</td>'
+        f'title="{hint}">{_count(value, whole=whole, signed=True)}</td>'
     )
 
 
-def _largest(names: Sequence[str], changes: Sequence[Sequence[float]]) -> str:
+def _largest(names: Sequence[str], changes: Sequence[Sequence[float]], *, whole: bool) -> str:
     """The confusions that changed most, in words."""
     found = [
         (value, truth, name)
@@ -236,14 +253,15 @@ def _largest(names: Sequence[str], changes: Sequence[Sequence[float]]) -> str:
     if not found:
         return "No pair of classes changed."
     words = ", ".join(
-        f"{escape(truth)} as {escape(name)} <b>{_count(value, signed=True)}</b>"
+        f"{escape(truth)} as {escape(name)} <b>{_count(value, whole=whole, signed=True)}</b>"
         for value, truth, name in found
     )
     return f"Changed most: {words}."
 
 
-def _count(value: float, *, signed: bool = False) -> str:
-    digits = 0 if abs(value - round(value)) < 1e-9 else 1
+def _count(value: float, *, whole: bool, signed: bool = False) -> str:
+    """Faces, with a decimal where they are a mean over runs."""
+    digits = 0 if whole else 1
     text = f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}"
     return text.replace("-", "\u2212")
 

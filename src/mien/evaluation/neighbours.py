@@ -81,6 +81,8 @@ def centroid_predictions(
     known, asked = _checked(reference, labels, queries)
     classes = np.unique(labels).astype(np.int64)
     means = np.stack([known[labels == index].mean(0, dtype=np.float64) for index in classes])
+    # What rounding leaves of rows that cancel is no direction.
+    means[np.linalg.norm(means, axis=1) < RESOLUTION] = 0
     cosines = asked @ unit_rows(means).astype(np.float32).T
     nearest = np.rint(cosines / np.float32(RESOLUTION)).argmax(1)
     predictions: NDArray[np.int64] = classes[nearest]

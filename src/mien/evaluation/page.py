@@ -159,7 +159,7 @@ def _picture(crop: Any, entry: Mapping[str, Any]) -> str:
 def left_out_table(report: Mapping[str, Any]) -> str:
     """The rows without a target, by reason."""
     reasons: Mapping[str, int] = report["left_out"]
-    if not report["metrics"]:
+    if not report["n"]:
         what = "No row has an expression: all of this page is about valence and arousal."
         return f'<p class="absent">{what}</p>'
     if not reasons:

@@ -310,16 +310,17 @@ def _label_places(
     """The row nearest to each class's median, moved up where two names would collide."""
     if not 0 < len(present) <= 12:
         return []
-    width, height = np.maximum(np.ptp(points, axis=0), 1e-9)
+    # Both axes have one scale, so the longer side says how large a letter is.
+    extent = max(float(np.ptp(points, axis=0).max()), 1e-9)
     places: list[tuple[int, tuple[float, float]]] = []
     medians = {index: np.median(points[targets == index], axis=0) for index in present}
     for index in sorted(present, key=lambda index: float(medians[index][1])):
         own = points[targets == index]
         x, y = own[np.abs(own - medians[index]).sum(1).argmin()]
         while any(
-            abs(x - a) < 0.18 * width and abs(y - b) < 0.045 * height for _, (a, b) in places
+            abs(x - a) < 0.18 * extent and abs(y - b) < 0.045 * extent for _, (a, b) in places
         ):
-            y += 0.01 * height
+            y += 0.01 * extent
         places.append((index, (float(x), float(y))))
     return places
 

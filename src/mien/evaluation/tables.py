@@ -116,7 +116,11 @@ def readings_section(reference: Mapping[str, Any] | None) -> str:
         rows.append(f'<tr><th scope="row">{READINGS[key]}</th>{cells}{change}</tr>')
     head = "".join(
         f'<th scope="col">{title}</th>'
-        for title in ("Read by", *(METRICS[name][0] for name in names), "Accuracy to softmax")
+        for title in (
+            "Read by",
+            *(METRICS[name][0] for name in names),
+            "Accuracy less softmax\u2019s",
+        )
     )
     return (
         "<section><h2>Neighbours beside the softmax</h2>"
