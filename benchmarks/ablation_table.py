@@ -38,7 +38,7 @@ batches, augmentation and start across the cells. What the figures are:
   other faces (`mien.evaluation.compare.crossed_differences`). Of differences that are truly zero,
   about one in twenty lies outside its interval, and there are {cells} here;
 - **P@1**: the nearest other face of ferplus-valid shows the same expression; **15-NN** and
-  **centroid**: expressions read off the embedding by some 6,000 training faces, without the softmax;
+  **centroid**: expressions read off the embedding by 6,000 training faces, without the softmax;
 - **ratio**: distance between classes over distance within them, of unit rows;
 - **CPU s**: processor seconds of one training, with other work on the machine.
 """
@@ -68,8 +68,8 @@ def write_table(results: Sequence[Line], cost: Sequence[Line]) -> str:
         text += [
             "\n## What a step costs\n",
             "Reading, augmenting and composing 64 faces of 96 pixels, forward, backward and the "
-            "optimiser's step: MobileNet-v1, one thread, processor time over softmax's in the same of 12 rounds "
-            "(`ablations.py cost`), median and quartiles.\n",
+            "optimiser's step: MobileNet-v1, one thread, processor time over softmax's in the "
+            "same of 12 rounds (`ablations.py cost`), median and quartiles.\n",
             "| recipe | over softmax | ms |\n|---|---|---|",
             *(
                 f"| {line['recipe']} | {line['ratio']:.2f} ({line['low']:.2f} to "
