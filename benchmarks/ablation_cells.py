@@ -50,7 +50,6 @@ EMLF = term("expression", EXPRESSION_WEIGHT)
 
 CELLS: dict[str, Changes] = {
     "softmax": (),
-    "softmax, balanced batches": ("sampler={kind: class-balanced, classes: 8, samples: 16}",),
     "softmax, pixel attention": ("attention={pixel: true}",),
     "center": center(),
     "dacl": (*center(rule="dacl", rate=0.5), "attention={element: true}"),
@@ -92,7 +91,7 @@ class Part(NamedTuple):
 
 PARTS = {
     "frozen": Part(
-        size=96,
+        size=128,
         seeds=5,
         cells=list(CELLS),
         shared=(
@@ -100,9 +99,9 @@ PARTS = {
             "backbone.terms=see benchmarks/start_weights.py",
             "backbone.frozen=true",
             "backbone.views=3",
-            "embedding={size: 512, hidden: 512, dropout: 0.3}",
+            "embedding={size: 256, hidden: 256, dropout: 0.4}",
             "sampler={kind: shuffled, batch_size: 128}",
-            "schedule={epochs: 10, warmup: 0.5}",
+            "schedule={epochs: 8, warmup: 0.5}",
             "optimizer={rate: 0.001, weight_decay: 0.05}",
         ),
     ),

@@ -57,7 +57,7 @@ def write_table(results: Sequence[Line], cost: Sequence[Line]) -> str:
         )
     ]
     titles = {
-        "frozen": "Frozen, face-pretrained features (96 px)",
+        "frozen": "Frozen, face-pretrained features (128 px)",
         "small": "A small network trained whole (48 px)",
     }
     for part, title in titles.items():
@@ -67,7 +67,7 @@ def write_table(results: Sequence[Line], cost: Sequence[Line]) -> str:
     if cost:
         text += [
             "\n## What a step costs\n",
-            "Reading, augmenting and composing 64 faces of 96 pixels, forward, backward and the "
+            "Reading, augmenting and composing 64 faces of 128 pixels, forward, backward and the "
             "optimiser's step: MobileNet-v1, one thread, processor time over softmax's in the "
             "same of 12 rounds (`ablations.py cost`), median and quartiles.\n",
             "| recipe | over softmax | ms |\n|---|---|---|",
