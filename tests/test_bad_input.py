@@ -200,4 +200,4 @@ def test_wrong_settings_of_prepare(
     ended = command("prepare", "folder", small, "--out", "data", *workers, *option)
     ended.refused(*texts)
     assert not Path("data").exists()
-    command("prepare", "imagenet", small, "--out", "data").refused("ferplus, folder")
+    command("prepare", "imagenet", small, "--out", "data").refused("ferplus, diffusionfer, folder")

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 import mien.evaluate
-from mien.data.dataset import FACES_SCHEMA
+from mien.data.dataset import FACES_SCHEMA, VALENCE_AROUSAL_FIELDS
 from mien.data.write import write_dataset
 from mien.evaluate import Model, evaluate_model, open_model
 from mien.faces.partial_image import compose_partial_image
 from mien.labels import LABEL_SPACES, LabelSpace, label_space_of
-from mien.schema import MienError, Preprocessing, UInt8Array
+from mien.schema import MienError, Preprocessing, Readings, UInt8Array
 
 SIZE = 16
 RGB = Preprocessing(size=SIZE)
@@ -31,11 +31,13 @@ def make_dataset(
     space: LabelSpace = FERPLUS,
     preprocessing: Preprocessing = RGB,
     votes: bool = False,
+    fields: tuple[pa.Field, ...] = (),
 ) -> Path:
     """Row ``n`` has a crop whose first pixel is red ``n``; the rest is noise."""
     common = {"source": "toy", "corpus": "toy", "split": "test", "alignment": "fixed"}
     table = pa.Table.from_pylist(
-        [{"id": f"face-{n}", **common, **row} for n, row in enumerate(rows)], schema=FACES_SCHEMA
+        [{"id": f"face-{n}", **common, **row} for n, row in enumerate(rows)],
+        schema=pa.schema([*FACES_SCHEMA, *fields]),
     )
     channels = 1 if preprocessing.colour == "grey" else 3
     crops = np.random.default_rng(0).integers(
@@ -61,12 +63,14 @@ class Oracle:
     def __init__(self, table: list[list[float]]) -> None:
         self.table = np.array(table, np.float32)
         self.seen: list[UInt8Array] = []
+        self.affect: Callable[[np.ndarray], np.ndarray] | None = None
 
-    def __call__(self, crops: UInt8Array) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, crops: UInt8Array) -> Readings:
         self.seen.append(crops)
         rows = crops[:, 0, 0, 0].astype(int)
         angles = rows / 10
-        return self.table[rows], np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+        embeddings = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+        return Readings(self.table[rows], embeddings, self.affect and self.affect(rows))
 
 
 @pytest.fixture
@@ -88,6 +92,33 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Oracle]:
 
 def one_hot(*classes: int) -> list[list[float]]:
     return np.where(np.eye(8)[list(classes)] > 0, 0.93, 0.01).tolist()
+
+
+def test_valence_and_arousal_are_measured_where_both_sides_have_them(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    rows: list[dict[str, Any]] = [
+        {"label": "anger", "valence": 0.0, "arousal": 0.5},
+        {"label": "fear", "valence": 0.4, "arousal": 0.5},
+        {"label": "fear"},
+        {"valence": 0.2, "arousal": -0.1},
+    ]
+    data = make_dataset(tmp_path / "d", rows, fields=VALENCE_AROUSAL_FIELDS)
+    oracle = models(one_hot(4, 6, 6, 0))
+    assert evaluate_model("m", data, tmp_path / "without")[0]["valence_arousal"] is None
+    oracle.affect = lambda rows: np.stack([0.1 * rows, 0 * rows + 0.5], 1).astype(np.float32)
+    report, page = evaluate_model("m", data, tmp_path / "with")
+    found = report["valence_arousal"]
+    assert (report["n"], found["n"], found["left_out"]) == (3, 3, 1)
+    # Predictions (0, .1, .3) against (0, .4, .2), and a constant.
+    assert found["valence"]["mae"]["value"] == pytest.approx(0.4 / 3, abs=1e-7)
+    assert found["arousal"]["ccc"]["value"] == 0
+    assert "Valence and arousal" in page.read_text("utf-8")
+
+    alone = make_dataset(tmp_path / "a", rows[-1:] * 3, fields=VALENCE_AROUSAL_FIELDS)
+    report, _ = evaluate_model("m", alone, tmp_path / "alone")
+    assert (report["n"], report["valence_arousal"]["n"]) == (0, 3)
+    assert report["left_out"] == {"no label": 3}
 
 
 def test_a_smaller_label_space_gets_renormalised_probabilities(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +15,14 @@ import typer
 
 from mien import __version__
 from mien.exits import ExplainedCommands
+from mien.printing import (
+    print_comparison,
+    print_dataset,
+    print_epoch,
+    print_json,
+    print_report,
+    print_view,
+)
 from mien.schema import MienError, Preprocessing
 
 app = typer.Typer(
@@ -161,19 +168,9 @@ def prepare(
         detector=partial(YuNetDetector, detector) if detector else MediaPipeDetector,
     )
     if as_json:
-        _print_json(result.dataset.info)
+        print_json(result.dataset.info)
         return
-    counts = [
-        (split, name, count)
-        for split, by_class in result.dataset.info["counts"].items()
-        for name, count in by_class.items()
-    ]
-    _print_table(("split", "class", "faces"), counts)
-    _print_table(("left out, because", "rows"), left_out_table(result.dataset))
-    aligned = result.dataset.info["alignment"]
-    if landmarks and (fixed := aligned.get("fixed", 0)):
-        found = result.dataset.info["landmarks"].get("fixed", 0)
-        print(f"landmarks found in {found} of {fixed} tight crops")
+    print_dataset(result.dataset.info, left_out_table(result.dataset), looked_for=landmarks)
     print(f"{len(result.dataset)} faces in {out}")
 
 
@@ -205,7 +202,7 @@ def corpora(as_json: Json = False) -> None:
 
     if as_json:
         keys = ("description", "layout", "terms")
-        _print_json({c.name: {key: getattr(c, key) for key in keys} for c in CORPORA.values()})
+        print_json({c.name: {key: getattr(c, key) for key in keys} for c in CORPORA.values()})
     else:
         print(describe())
 
@@ -217,7 +214,7 @@ def recipes(as_json: Json = False) -> None:
 
     found = [load_recipe(name) for name in recipe_names()]
     if as_json:
-        _print_json({recipe.name: recipe.model_dump(mode="json") for recipe in found})
+        print_json({recipe.name: recipe.model_dump(mode="json") for recipe in found})
         return
     for recipe in found:
         print(
@@ -232,7 +229,7 @@ def models(as_json: Json = False) -> None:
 
     found = {name: (path, read_metadata(path)) for name, path in shipped_models().items()}
     if as_json:
-        _print_json({name: info.model_dump(mode="json") for name, (_, info) in found.items()})
+        print_json({name: info.model_dump(mode="json") for name, (_, info) in found.items()})
         return
     for name, (path, info) in found.items():
         print(f"{name}  ({path.stat().st_size / 1e6:.1f} MB, {', '.join(info.label_space.names)})")
@@ -262,24 +259,6 @@ def train(
     from mien.training.fit import fit
     from mien.training.recipe import load_recipe
 
-    def show(line: dict[str, Any]) -> None:
-        values = "  ".join(f"{name} {value:.4f}" for name, value in line["valid"].items())
-        loss, seconds = line["train"]["loss"], line["seconds"]
-        print(
-            f"epoch {line['epoch']}  loss {loss:.4f}  {values}  {seconds:.0f} s",
-            file=sys.stderr,
-            flush=True,
-        )
-        if "warning" in line:
-            print(f"mien: epoch {line['epoch']}: {line['warning']}", file=sys.stderr, flush=True)
-
-    def show_view(split: str, number: int, count: int) -> None:
-        print(
-            f"computing the frozen backbone's maps of {split}, view {number} of {count}",
-            file=sys.stderr,
-            flush=True,
-        )
-
     settings = load_recipe(recipe, changes or [])
     run = fit(
         settings,
@@ -288,13 +267,13 @@ def train(
         resume=resume,
         threads=threads,
         features=features,
-        on_epoch=show,
-        on_features=show_view,
+        on_epoch=print_epoch,
+        on_features=print_view,
     )
     document = json.loads((run / "model.json").read_text("utf-8"))
     chosen = document["selected_on"]
     if as_json:
-        _print_json({"run": str(run), "epoch": document["epoch"], **chosen})
+        print_json({"run": str(run), "epoch": document["epoch"], **chosen})
     else:
         print(
             f"{run}: epoch {document['epoch']} is best on valid, "
@@ -325,16 +304,9 @@ def evaluate(
     folder = out or (Path(model) / "report" if Path(model).is_dir() else Path("report"))
     report, page = evaluate_model(model, data, folder, split=split, rule=rule, reference=reference)
     if as_json:
-        _print_json(report)
+        print_json(report)
         return
-    _print_metrics(f"{split}, {report['n']:,} faces, rule {rule}", report["metrics"])
-    for name, other in report["other_rules"].items():
-        _print_metrics(f"{split}, {other['n']:,} faces, rule {name}", other["metrics"])
-    for name, reading in (report["reference"] or {"readings": {}})["readings"].items():
-        _print_metrics(f"read by {name.replace('_', ' ')}", reading["metrics"])
-    for warning in report["warnings"]:
-        print(f"note: {warning}")
-    print(f"report: {page}")
+    print_report(report, page)
 
 
 @app.command()
@@ -357,26 +329,9 @@ def compare(
 
     document, page = compare_models(models, data, out, split=split, rule=rule)
     if as_json:
-        _print_json(document)
+        print_json(document)
         return
-    labels = {entry["letter"]: entry["label"] for entry in document["entries"]}
-    for entry in document["entries"]:
-        runs = f", {len(entry['members'])} runs" * (len(entry["members"]) > 1)
-        title = f"{entry['letter']} {entry['label']}{runs}"
-        _print_metrics(f"{title}: {split}, {document['n']:,} faces", entry["metrics"])
-    for found in document["comparisons"]:
-        differences = {name: entry["over_faces"] for name, entry in found["metrics"].items()}
-        _print_metrics(f"{found['entry']} less {found['to']}, paired over faces", differences)
-    for found in document["comparisons"]:
-        this, first = labels[found["entry"]], labels[found["to"]]
-        p = found["test"]["p_holm"]
-        tested = "no test" if p is None else f"{found['test']['name']}, corrected p {p:.3g}"
-        print(f"{this} against {first}: {found['verdict']} (accuracy, {tested})")
-        for note in found["notes"]:
-            print(f"note: {note}")
-    for warning in document["warnings"]:
-        print(f"note: {warning}")
-    print(f"comparison: {page}")
+    print_comparison(document, page)
 
 
 @app.command()
@@ -416,7 +371,7 @@ def export(
         abstain_below=abstain_below,
     )
     if as_json:
-        _print_json(document)
+        print_json(document)
     else:
         difference = document["parity"]["largest_difference"]
         print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, differs by {difference:.1g} at most")
@@ -437,31 +392,3 @@ def _read_text(path: Path) -> str:
         return path.read_text("utf-8")
     except UnicodeDecodeError:
         raise MienError(f"expected text in UTF-8, got {path}; save it as that") from None
-
-
-def _print_json(document: Any) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False))
-
-
-def _print_metrics(title: str, metrics: dict[str, dict[str, Any]]) -> None:
-    rows = [
-        (
-            name,
-            f"{m['value']:.4f}",
-            "" if m["low"] is None else f"{m['low']:.4f} to {m['high']:.4f}",
-        )
-        for name, m in metrics.items()
-        if m["value"] is not None
-    ]
-    _print_table((title, "value", "95 % interval"), rows)
-
-
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Columns side by side and a blank line; nothing where there are no rows."""
-    if not rows:
-        return
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        print("  ".join(map(str.ljust, row, widths)).rstrip())
-    print()

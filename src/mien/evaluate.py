@@ -138,6 +138,8 @@ def evaluation_of(
         subjects=None if subjects is None else subjects[rows],
         votes=_class_votes(dataset, rows),
         crops=_CropsOf(dataset, rows),
+        valence_arousal=readings.valence_arousal,
+        valence_arousal_targets=dataset.valence_arousal[rows],
         provenance={
             "model": model.name,
             "dataset": name_of(dataset),
@@ -170,7 +172,8 @@ def _read(
         nothing = np.empty((0, len(model.label_space)), np.float32)
         return Readings(nothing, np.empty((0, 0), np.float32)), warnings
     parts = [
-        model.predict(crops_of(rows[start : start + _CHUNK]))
+        # Maps of attention have no part in a report and would fill the memory.
+        model.predict(crops_of(rows[start : start + _CHUNK]))._replace(attention=None)
         for start in _with_progress(range(0, len(rows), _CHUNK))
     ]
     return join_readings(parts), warnings

@@ -1,13 +1,16 @@
+import doctest
 import os
 from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from toy_corpora import class_folders, png
+from toy_corpora import SMALL, class_folders, png
 
-from mien.data.corpora import folder
+from mien.data.corpora import affect, folder
 from mien.data.corpora.items import Item, LeftOut, Options
+from mien.data.prepare import prepare
 from mien.schema import MienError
 
 
@@ -169,6 +172,57 @@ def test_a_table_of_paths(tmp_path):
     assert pathless == LeftOut("faces.csv:2", "faces.csv", "no path in the table")
     assert unlabelled.label is None and unlabelled.split == "test"
     assert unsplit == LeftOut("d.png", "d.png", "no split in the table")
+
+
+def test_a_table_with_valence_and_arousal(tmp_path):
+    rows = {
+        "a.png,happy,0.5,-0.25": {"valence": 0.5, "arousal": -0.25},
+        "b.png,,1,-1": {"valence": 1.0, "arousal": -1.0},
+        "c.png,sad,,": {"valence": None, "arousal": None},
+        "d.png,sad,-2,-2.0": {"valence": None, "arousal": None},
+        "e.png,sad,0.5,1.5": "arousal outside [-1, 1]: 1.5",
+        "f.png,sad,-2,0.5": "no valence beside the other",
+        "g.png,sad,high,0.5": "valence is no number: 'high'",
+        ",sad,0.5,0.5": "no path in the table",
+    }
+    table = tmp_path / "faces.csv"
+    table.write_text("\n".join(["path,label,Valence,arousal", *rows]))
+    reading, entries = read(table)
+    found = [entry.extra if isinstance(entry, Item) else entry.reason for entry in entries]
+    assert found == list(rows.values())
+    assert [entry.label for entry in entries[:3]] == ["happiness", None, "sadness"]
+    assert [column.name for column in reading.fields] == ["valence", "arousal"]
+
+
+def test_a_table_of_valence_and_arousal_alone(tmp_path):
+    images = pa.array([png(index) for index in range(4)], pa.binary())
+    columns = {"image": images, "valence": [0.1, None, 1, -1], "arousal": [0.0, None, -1, 0.5]}
+    pq.write_table(pa.table(columns), tmp_path / "faces.parquet")
+    made = prepare(
+        "folder",
+        tmp_path / "faces.parquet",
+        tmp_path / "out",
+        preprocessing=SMALL,
+        tight=True,
+        workers=1,
+    )
+    expected = np.float32([[0.1, 0], [np.nan, np.nan], [1, -1], [-1, 0.5]])
+    np.testing.assert_array_equal(made.dataset.valence_arousal, expected)
+    assert made.dataset.faces.column_names[-2:] == ["valence", "arousal"]
+    counts = Counter()
+    for of_split in made.dataset.info["counts"].values():
+        counts.update(of_split)
+    assert counts == {"valence and arousal only": 3, "no label": 1}
+
+
+def test_the_example_of_two_cells():
+    assert doctest.testmod(affect).attempted == 1 and doctest.testmod(affect).failed == 0
+
+
+def test_valence_without_arousal(tmp_path):
+    (tmp_path / "faces.csv").write_text("path,valence\na.png,0.5")
+    with pytest.raises(MienError, match=r"both columns valence and arousal .* got only valence"):
+        read(tmp_path / "faces.csv")
 
 
 def test_subjects_are_kept_together(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from toy_corpora import VOTES, small_dataset
 
+from mien.data.dataset import VALENCE_AROUSAL_FIELDS
 from mien.data.prepare import prepare
 from mien.data.targets import make_targets
 from mien.schema import MienError, Preprocessing
@@ -70,6 +71,39 @@ def test_unknown_rule_and_label(tmp_path, voted):
         make_targets(voted, "mode")
     with pytest.raises(MienError, match="got 'boredom'"):
         small_dataset(tmp_path / "odd", [{"label": "boredom"}])
+
+
+def test_valence_and_arousal_go_beside_the_expression(tmp_path):
+    rows = [
+        {"label": "fear", "valence": -0.5, "arousal": 1.0},
+        {"label": "fear"},
+        {"valence": 0.25, "arousal": 0.0},
+        {},
+    ]
+    dataset = small_dataset(tmp_path / "affect", rows, fields=VALENCE_AROUSAL_FIELDS)
+    targets = make_targets(dataset, "majority")
+    assert targets.labels.tolist() == [6, 6, -1, -1]
+    np.testing.assert_array_equal(
+        targets.valence_arousal, np.float32([[-0.5, 1], [np.nan] * 2, [0.25, 0], [np.nan] * 2])
+    )
+    assert targets.valence_arousal.dtype == np.float32
+    assert targets.usable.tolist() == [True, True, True, False]
+    assert targets.left_out == {"no label": 2}
+    assert dataset.info["counts"] == {
+        "train": {"fear": 2, "valence and arousal only": 1, "no label": 1}
+    }
+
+
+def test_a_dataset_without_valence_and_arousal(voted):
+    targets = make_targets(voted, "majority")
+    assert targets.valence_arousal.shape == (8, 2) and np.isnan(targets.valence_arousal).all()
+    assert targets.usable.tolist() == (targets.labels >= 0).tolist()
+
+
+@pytest.mark.parametrize("row", [{"valence": 0.5}, {"valence": 1.5, "arousal": 0.0}])
+def test_odd_valence_and_arousal_of_a_dataset(tmp_path, row):
+    with pytest.raises(MienError, match=r"valence and arousal in \[-1, 1\], or neither"):
+        small_dataset(tmp_path / "odd", [row], fields=VALENCE_AROUSAL_FIELDS)
 
 
 @pytest.mark.slow

@@ -72,7 +72,9 @@ def class_folders(root: Path, names, per_class: int, side: int = 120) -> Path:
     return root
 
 
-def small_dataset(folder: Path, rows: list[dict], *, preprocessing=SMALL, vote_names=()) -> Dataset:
+def small_dataset(
+    folder: Path, rows: list[dict], *, preprocessing=SMALL, vote_names=(), fields=()
+) -> Dataset:
     defaults = {"source": "toy", "corpus": "toy", "split": "train", "alignment": "fixed"}
     rows = [{"id": str(index), **defaults, **row} for index, row in enumerate(rows)]
     side, channels = preprocessing.size, 1 if preprocessing.colour == "grey" else 3
@@ -81,7 +83,7 @@ def small_dataset(folder: Path, rows: list[dict], *, preprocessing=SMALL, vote_n
     )
     return write_dataset(
         folder,
-        [(pa.Table.from_pylist(rows, schema=FACES_SCHEMA), crops)],
+        [(pa.Table.from_pylist(rows, schema=pa.schema([*FACES_SCHEMA, *fields])), crops)],
         rows=len(rows),
         label_space=FERPLUS,
         preprocessing=preprocessing,

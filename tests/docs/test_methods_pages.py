@@ -18,7 +18,8 @@ DEFAULT = re.compile(r"^\| `(\w+)\((\w+)\)` \| (.+?) \| (\w+) \|", re.MULTILINE)
 
 
 @EACH_PAGE
-def test_examples_run(page: Path) -> None:
+def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
     assert blocks
     torch.manual_seed(0)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_report import Page, make
+from test_report import Page, affect, make
 
+from mien.evaluation.affect import affect_metrics
 from mien.evaluation.arrays import Evaluation
 from mien.evaluation.comparison import (
     Assessed,
@@ -274,3 +275,81 @@ def test_no_embedding_is_kept() -> None:
     kept = entry("a", said(2.0)).members[0]
     sizes = [value.shape for value in vars(kept).values() if isinstance(value, np.ndarray)]
     assert isinstance(kept, Assessed) and sizes == [(160,), (160,)]
+
+
+def rated(noise: float, seed: int = 0) -> Evaluation:
+    """A model whose valence and arousal have an error of that size; a tenth is not rated."""
+    truth = affect(160)["valence_arousal_targets"]
+    error = np.random.default_rng(200 + seed).normal(0, noise, truth.shape)
+    return dataclasses.replace(
+        said(2.0, seed),
+        valence_arousal=np.nan_to_num(truth) + error,
+        valence_arousal_targets=truth,
+    )
+
+
+def test_valence_and_arousal_are_compared(tmp_path: Path) -> None:
+    rough, fine = rated(0.6), rated(0.1, 1)
+    document, html = written([entry("rough", rough), entry("fine", fine)], rough, tmp_path)
+    assert document["rated"] == 144 and document["n"] == 160
+    rows = rough.rated
+    ccc = [
+        affect_metrics(e.valence_arousal[rows], e.valence_arousal_targets[rows])
+        for e in (rough, fine)
+    ]
+    [found] = document["comparisons"]
+    for name, key in (
+        ("mean_ccc", ("mean", "ccc")),
+        ("valence_ccc", ("valence", "ccc")),
+        ("arousal_ccc", ("arousal", "ccc")),
+    ):
+        own = [side["valence_arousal"][name]["value"] for side in document["entries"]]
+        assert own == pytest.approx([float(values[key]) for values in ccc]), name
+        faces = found["valence_arousal"][name]["over_faces"]
+        assert faces["value"] == pytest.approx(ccc[1][key] - ccc[0][key]), name
+        assert 0 < faces["low"] < faces["value"] < faces["high"], name
+        assert found["valence_arousal"][name]["over_seeds"] is None
+    text = Page(html).text
+    assert "Valence and arousal" in text and "over the 144 rows with both" in text
+    mean = found["valence_arousal"]["mean_ccc"]["over_faces"]["value"]
+    assert f"+{mean:.3f}" in text
+
+
+def test_seeds_of_valence_and_arousal_are_paired(tmp_path: Path) -> None:
+    first = entry("rough", *(rated(0.5, seed) for seed in range(3)))
+    # In another order, so that only pairing by seed gives the value below.
+    other = entry("fine", *(rated(0.2, seed) for seed in (2, 0, 1)), seeds=(2, 0, 1))
+    document, _ = written([first, other], rated(0.5), tmp_path)
+    [found] = document["comparisons"]
+    both = found["valence_arousal"]["valence_ccc"]
+    values = {
+        side.label: {m.seed: m.affect.values["valence", "ccc"] for m in side.members}
+        for side in (first, other)
+    }
+    each = np.array([values["fine"][seed] - values["rough"][seed] for seed in range(3)])
+    assert both["over_seeds"]["value"] == pytest.approx(each.mean())
+    half = both["over_seeds"]["high"] - both["over_seeds"]["value"]
+    assert half == pytest.approx(4.302652729749464 * each.std(ddof=1) / np.sqrt(3))  # t, 2 df
+    assert both["over_faces"]["value"] == pytest.approx(each.mean())
+    mean = document["entries"][0]["valence_arousal"]["valence_ccc"]["value"]
+    assert mean == pytest.approx(np.mean(list(values["rough"].values())))
+
+
+def test_a_model_without_valence_and_arousal_has_a_dash(tmp_path: Path) -> None:
+    plain = dataclasses.replace(rated(0.2), valence_arousal=None)
+    document, html = written([entry("plain", plain), entry("both", rated(0.2))], plain, tmp_path)
+    assert document["entries"][0]["valence_arousal"] is None
+    assert document["entries"][1]["valence_arousal"]["mean_ccc"]["value"] > 0.5
+    assert document["comparisons"][0]["valence_arousal"] is None
+    assert "Valence and arousal" in Page(html).text
+    document, html = written([entry("one", plain), entry("two", plain)], plain, tmp_path)
+    assert document["rated"] == 0 and "Valence and arousal" not in Page(html).text
+
+
+def test_valence_and_arousal_of_other_rows_are_not_compared() -> None:
+    one, two = rated(0.2), rated(0.2, 1)
+    truth = two.valence_arousal_targets
+    moved = dataclasses.replace(two, valence_arousal_targets=np.roll(truth, 10, 0))
+    assert moved.rated.size == one.rated.size
+    with pytest.raises(ValueError, match="on the rows of"):
+        compare([entry("one", one), entry("two", moved)], one)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.evaluation.affect import affect_metrics
 from mien.evaluation.neighbours import neighbour_predictions
 from mien.evaluation.report import Evaluation, Reference, evaluate, write_report
 from mien.labels import LABEL_SPACES, LabelSpace
@@ -278,6 +279,93 @@ def test_degenerate_evaluations_make_whole_reports(case: str, tmp_path: Path) ->
     assert "nan" not in text.lower().split() and "None" not in text
 
 
+def affect(n: int = 80) -> dict[str, np.ndarray]:
+    """Valence and arousal by class, predicted with shrinkage; every tenth row is not rated."""
+    rng = np.random.default_rng(1)
+    turn = make(n).targets * 0.7
+    truth = np.stack([np.cos(turn), np.sin(turn)], 1) * 0.7
+    truth = np.round(truth + rng.normal(0, 0.1, (n, 2)), 1).clip(-1, 1)
+    truth[::10] = np.nan
+    said = np.nan_to_num(0.6 * truth) + rng.normal(0, 0.15, (n, 2))
+    return {"valence_arousal": said.astype(np.float32), "valence_arousal_targets": truth}
+
+
+def test_valence_and_arousal_beside_expressions(tmp_path: Path) -> None:
+    given = affect()
+    report, html = run(make(**given), tmp_path)
+    plain, before = run(make(), tmp_path / "plain")
+    assert plain.pop("valence_arousal") is None and 'class="circumplex"' not in before
+    found = report.pop("valence_arousal")
+    assert report == plain
+    rated = ~np.isnan(given["valence_arousal_targets"][:, 0])
+    assert (found["n"], found["left_out"]) == (72, 8)
+    expected = affect_metrics(*(values[rated] for values in given.values()))
+    for (dimension, name), value in expected.items():
+        entry = found["mean_ccc"] if dimension == "mean" else found[dimension][name]
+        assert entry["value"] == pytest.approx(value, abs=1e-12)
+        assert entry["low"] < value < entry["high"]
+    zeros = (given["valence_arousal_targets"] == 0).sum(0)
+    assert [found[name]["zero_targets"] for name in ("valence", "arousal")] == zeros.tolist()
+    assert zeros.any()
+    text = Page(html).text
+    assert f"{found['mean_ccc']['value']:.3f}" in text and "Confusion" in text
+    assert f"{zeros[1]} of 72 rows have arousal 0, which has no sign." in text
+    assert html.count('class="circumplex"') == 1
+    assert not re.search(r"#0a0[bc]\d\d|\$|<!-- ", html)
+
+
+def test_valence_and_arousal_alone(tmp_path: Path) -> None:
+    nobody = np.full(80, -1)
+    evaluation = make(targets=nobody, left_out={"no label": 80}, **affect())
+    report, html = run(evaluation, tmp_path, other_targets={"strict": nobody})
+    both = evaluate(make(**affect()), draws=100)
+    assert report["valence_arousal"] == both["valence_arousal"]
+    assert report["n"] == 0 and report["metrics"] == {} and report["confusion"] == []
+    assert report["left_out"] == {"no label": 80} and report["clusters"] == 40
+    text = Page(html).text
+    assert "72 rows" in text and "all of this page is about valence and arousal" in text
+    assert "Confusion" not in text and "Metrics" not in text and "None" not in text
+
+
+def test_a_reference_needs_expressions_in_the_split() -> None:
+    nobody = make(targets=np.full(80, -1), **affect())
+    reference = Reference(nobody.embeddings, make().targets, "train")
+    with pytest.raises(MienError, match="rows with an expression in split 'test'"):
+        evaluate(nobody, reference=reference, draws=20)
+
+
+def test_valence_and_arousal_of_one_side_are_no_section() -> None:
+    for name, values in affect().items():
+        assert evaluate(make(**{name: values}), draws=20)["valence_arousal"] is None
+    unknown = {"valence_arousal_targets": np.full((80, 2), np.nan)}
+    assert evaluate(make(**(affect() | unknown)), draws=20)["valence_arousal"] is None
+
+
+FLAT = np.full((80, 2), 0.3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"valence_arousal": np.zeros((80, 2))},
+        {"valence_arousal_targets": FLAT, "valence_arousal": np.full((80, 2), 2.0)},
+        {"valence_arousal_targets": FLAT, "valence_arousal": FLAT},
+        {"valence_arousal_targets": np.vstack([FLAT[:1], np.full((79, 2), np.nan)])},
+        {"subjects": np.array(["me"] * 80)},
+    ],
+)
+def test_degenerate_valence_and_arousal(changes: dict, tmp_path: Path) -> None:
+    evaluation = make(embeddings=None, **(affect() | changes))
+    report, html = run(evaluation, tmp_path)
+    found = report["valence_arousal"]
+    entries = [found["mean_ccc"], *(e for d in ("valence", "arousal") for e in found[d].values())]
+    for entry in entries:
+        if isinstance(entry, dict):
+            missing = entry["value"] is None or entry["low"] is None
+            assert not missing or entry["reason"]
+    assert "nan" not in Page(html).text.lower().split() and "None" not in Page(html).text
+
+
 def test_reasons_speak_of_subjects() -> None:
     report = evaluate(make(30, subjects=np.array(["me"] * 30)), draws=20)
     for name in ("accuracy", "map_at_r"):
@@ -376,6 +464,11 @@ def test_a_missing_extra_names_the_install_line(monkeypatch: pytest.MonkeyPatch)
         ({"subjects": np.array(["a"])}, "subjects"),
         ({"votes": np.ones((4, 10))}, "votes"),
         ({"crops": np.zeros((3, 8, 8, 3), np.uint8)}, "4 crops, got 3"),
+        ({"valence_arousal": np.zeros((4, 3))}, r"valence_arousal of shape \(4, 2\)"),
+        ({"valence_arousal": np.full((4, 2), np.nan)}, "finite valence_arousal"),
+        ({"valence_arousal_targets": np.zeros(4)}, r"targets of shape \(4, 2\)"),
+        ({"valence_arousal_targets": np.full((4, 2), 1.5)}, r"targets in \[-1, 1\]"),
+        ({"valence_arousal_targets": np.array([[0.1, np.nan]] * 4)}, "NaN for both of a row"),
     ],
 )
 def test_arrays_that_do_not_fit(changes: dict, message: str) -> None:
@@ -388,12 +481,12 @@ def test_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     assert blocks
-    for block in blocks:
-        exec(compile(block, "docs/evaluation.md", "exec"), {})
+    exec(compile("\n".join(blocks), "docs/evaluation.md", "exec"), {})
     assert (tmp_path / "report" / "report.html").is_file()
-    named = set(re.findall(r"^\| `(\w+)`", page, flags=re.MULTILINE))
-    rated = make(20, votes=np.ones((20, 8)))
-    assert named == set(evaluate(rated, draws=20)["metrics"])
+    rows = re.findall(r"^\| (`.*?) \|", page, flags=re.MULTILINE)
+    named = set(re.findall(r"`(\w+)`", " ".join(rows)))
+    report = evaluate(make(20, votes=np.ones((20, 8)), **affect(20)), draws=20)
+    assert named == {*report["metrics"], "mean_ccc", *report["valence_arousal"]["valence"]}
 
 
 @pytest.mark.parametrize("name", ["metrics", "uncertainty", "retrieval"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mien.inference.annotate import COLOURS, annotate, annotate_file, colour_of
+from mien.inference.circumplex import signed
 from mien.labels import EXPRESSIONS
 from mien.schema import Box, Face, MienError, Prediction, Status, UInt8Array
 
@@ -45,6 +47,26 @@ def test_any_size(size: tuple[int, int]) -> None:
     assert factor == 1 or min(size) < 640
     assert _has(drawn, COLOURS["happiness"]) > 100
     assert (image == 100).all()
+
+
+def test_valence_and_arousal_are_a_dot_in_the_circumplex() -> None:
+    def dot(valence: float, arousal: float) -> tuple[float, float]:
+        one = _prediction(Box(300, 100, 160, 200), "anger")
+        drawn = annotate(_grey(900, 900), [replace(one, valence=valence, arousal=arousal)])
+        rows, columns = np.nonzero(
+            np.abs(drawn[350:, 480:].astype(int) - COLOURS["anger"]).max(axis=2) <= 2
+        )
+        assert 100 < rows.size < 2000
+        return float(columns.mean()), float(rows.mean())
+
+    middle, right, top, beyond = dot(0, 0), dot(1, 0), dot(0, 1), dot(3, 0)
+    assert right[0] - middle[0] == pytest.approx(middle[1] - top[1], abs=1) and top[1] < middle[1]
+    assert right[1] == pytest.approx(middle[1], abs=1) and top[0] == pytest.approx(middle[0], abs=1)
+    assert beyond == right  # at the rim, so that the dot stays on the card
+
+
+def test_numbers_have_their_sign() -> None:
+    assert [signed(value) for value in (0.415, -0.1, 0.0)] == ["+0.41", "-0.10", "+0.00"]
 
 
 def test_the_face_itself_stays_visible() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from mien.inference import model as model_module
-from mien.inference.table import COLUMNS
+from mien.inference.table import AFFECT_COLUMNS, COLUMNS
 
 PAGE = Path(__file__).parents[2] / "docs" / "predict.md"
 
@@ -35,4 +35,6 @@ def test_page(
 
 
 def test_page_names_every_column_in_order() -> None:
-    assert ", ".join(f"`{name}`" for name in COLUMNS) in PAGE.read_text("utf-8").replace("\n", " ")
+    page = PAGE.read_text("utf-8").replace("\n", " ")
+    assert ", ".join(f"`{name}`" for name in COLUMNS) in page
+    assert "adds " + " and ".join(f"`{name}`" for name in AFFECT_COLUMNS) in page

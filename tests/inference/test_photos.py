@@ -19,7 +19,7 @@ from mien.inference.predictor import Predictor
 from mien.inference.table import COLUMNS
 from mien.schema import MienError
 
-from .conftest import OneFace, picture
+from .conftest import OneFace, WriteModel, picture
 
 
 def test_everything_at_once(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
@@ -61,6 +61,18 @@ def test_the_line_says_what_the_table_says(predictor: Predictor, photos: Path) -
     assert text.getvalue() == (
         f"{photos / '1.png'}  face 0  {row['expression']} {percent(row['confidence'])}\n"
     )
+
+
+def test_the_line_has_valence_and_arousal_where_the_model_gives_them(
+    write_model: WriteModel, photos: Path
+) -> None:
+    text, rows = io.StringIO(), io.StringIO()
+    with Predictor.load(write_model(affect=2), detector=OneFace()) as predictor:
+        predict_photos(predictor, [str(photos / "1.png")], show=text, show_json=rows)
+    [row] = json.loads(rows.getvalue())
+    assert tuple(row) == (*COLUMNS, "valence", "arousal")
+    end = f", valence {row['valence']:+.2f}, arousal {row['arousal']:+.2f}\n"
+    assert text.getvalue().endswith(end)
 
 
 def test_no_input_is_an_empty_json_array(predictor: Predictor) -> None:

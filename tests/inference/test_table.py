@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from mien.inference.model import ModelInfo, read_metadata
 from mien.inference.table import COLUMNS, table_schema, write_table
 from mien.labels import EXPRESSIONS
 from mien.schema import Alignment, Box, Face, MienError, Pose, Prediction, Status
+
+from .conftest import WriteModel
 
 FIRST_TEN = "source, frame, time, face, box, status, reason, expression, confidence, probabilities"
 PROBABILITIES = np.float32([0.83, 0.1, 0.04, 0.01, 0.01, 0.005, 0.004, 0.001])
@@ -63,6 +66,25 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 def test_columns_in_the_promised_order() -> None:
     assert ", ".join(COLUMNS[:10]) == FIRST_TEN
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_valence_and_arousal_of_a_model_that_gives_them(
+    tmp_path: Path, write_model: WriteModel, suffix: str
+) -> None:
+    info = read_metadata(write_model(affect=2))
+    path = tmp_path / f"table{suffix}"
+    first, *others = _rows()
+    write_table([replace(first, valence=0.83, arousal=-0.1), *others], path, info)
+    rows = _read(path)
+    assert [list(row) for row in rows] == [[*COLUMNS, "valence", "arousal"]] * 4
+    assert [float(np.float32(rows[0][name])) for name in ("valence", "arousal")] == [
+        np.float32(0.83), np.float32(-0.1)
+    ]  # fmt: skip
+    assert not any(row["valence"] or row["arousal"] for row in rows[1:])
+    schema = table_schema(info, embeddings=True)
+    assert schema.names == [*COLUMNS, "valence", "arousal", "embedding"]
+    assert schema.field("valence").type == pa.float32()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ".CSV"])

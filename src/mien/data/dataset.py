@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from mien.data.crops import Crops, PartialCrops
 from mien.labels import LabelSpace
-from mien.schema import MienError, Preprocessing
+from mien.schema import FloatArray, MienError, Preprocessing
 
 FORMAT = 1
 FACES_FILE, CROPS_FILE, INFO_FILE = "faces.parquet", "crops.npy", "dataset.json"
@@ -49,6 +49,9 @@ FACES_SCHEMA = pa.schema(
 ``landmarks`` are x, y pairs in fractions of the crop, flattened; ``quality`` is the detector's
 score in [0, 1] where it has found the face; ``time`` is in seconds.
 """
+
+VALENCE_AROUSAL_FIELDS = (pa.field("valence", pa.float32()), pa.field("arousal", pa.float32()))
+"""Columns of a corpus with valence and arousal: in [-1, 1], both null in a row without."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +182,26 @@ class Dataset:
         """The subject of each row, ``(N,)`` strings or None, or None where no row has one."""
         values = self.column("subject")
         return None if all(value is None for value in values) else values
+
+    @cached_property
+    def valence_arousal(self) -> FloatArray:
+        """Valence and arousal of each row, ``(N, 2)`` in [-1, 1], NaN where they are unknown.
+
+        A dataset without these columns gives NaN in every row. Raises :class:`MienError` for
+        values outside and for a row that has only one of the two.
+        """
+        path = self.folder / FACES_FILE
+        names = [field.name for field in VALENCE_AROUSAL_FIELDS]
+        if not set(names) <= set(pq.read_schema(path).names):
+            return np.full((len(self), 2), np.nan, np.float32)
+        values = np.stack([self.column(name).astype(np.float32) for name in names], axis=1)
+        unknown = np.isnan(values)
+        if (unknown[:, 0] != unknown[:, 1]).any() or (np.abs(values[~unknown]) > 1).any():
+            raise MienError(
+                f"expected valence and arousal in [-1, 1], or neither, in each row of {path}, got "
+                f"others: prepare it again"
+            )
+        return values
 
     @cached_property
     def votes(self) -> NDArray[np.int64] | None:

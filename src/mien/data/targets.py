@@ -23,12 +23,19 @@ class Targets:
 
     ``labels`` is ``(N,)`` int64 with -1 for a row that the rule leaves out; ``distribution`` is
     ``(N, C)`` float32, each row sums to one, or is zero for a row that is left out. ``left_out``
-    counts those rows by reason.
+    counts those rows by reason. Whatever the rule, ``valence_arousal`` ``(N, 2)`` float32 is the
+    dataset's, NaN where it is unknown; a row may have it without an expression.
     """
 
     labels: NDArray[np.int64]
     distribution: FloatArray
     left_out: dict[str, int]
+    valence_arousal: FloatArray
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Rows with an expression, or with valence and arousal, or both, ``(N,)``."""
+        return (self.labels >= 0) | ~np.isnan(self.valence_arousal[:, 0])
 
 
 def make_targets(dataset: Dataset, rule: str) -> Targets:
@@ -71,7 +78,12 @@ def make_targets(dataset: Dataset, rule: str) -> Targets:
         distribution[voted] = np.where(kept[:, None], shares, 0.0)
         left_out["no label"] = int(np.sum(~voted & (labels < 0)))
         left_out[_REASONS[rule]] = int(np.sum(~kept))
-    return Targets(labels, distribution, {why: n for why, n in left_out.items() if n})
+    return Targets(
+        labels,
+        distribution,
+        {why: n for why, n in left_out.items() if n},
+        dataset.valence_arousal,
+    )
 
 
 _REASONS = {

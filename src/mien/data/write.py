@@ -209,11 +209,14 @@ def group_reason(reason: str) -> str:
 
 
 def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
-    """Rows by split and class under the majority rule; the rest are "no majority"."""
-    labels = make_targets(dataset, "majority").labels
-    names = np.array(
-        [*dataset.label_space.names, "no majority" if dataset.vote_names else "no label"]
-    )
+    """Rows by split and class under the majority rule; the rest are "no majority" or without label.
+
+    Rows of the rest that have valence and arousal are counted on their own.
+    """
+    targets = make_targets(dataset, "majority")
+    rest = "no majority" if dataset.vote_names else "no label"
+    names = np.array([*dataset.label_space.names, "valence and arousal only", rest])
+    labels = np.where((targets.labels < 0) & targets.usable, len(names) - 2, targets.labels)
     counts: dict[str, dict[str, int]] = {}
     for split in sorted(set(dataset.splits)):
         found = Counter(names[labels[dataset.splits == split]].tolist())

@@ -27,6 +27,9 @@ class Evaluation:
     embeddings, subjects, votes, crops
         ``(N, D)``; ``(N,)`` names, "" or None where unknown; ``(N, C)`` annotators' votes; and
         ``(N, S, S, 3)`` uint8 or anything that gives ``(S, S, 3)`` for an integer. Or None.
+    valence_arousal, valence_arousal_targets
+        ``(N, 2)`` as the model says and as they are known, the latter in [-1, 1] with NaN for a
+        row where they are not. Either may be None.
     provenance
         Anything a reader needs to trace the numbers. ``model`` and ``dataset`` make the title,
         ``terms`` (of use) has a place of its own, the rest is listed.
@@ -47,6 +50,8 @@ class Evaluation:
     subjects: NDArray[Any] | None = None
     votes: NDArray[Any] | None = None
     crops: Any = None
+    valence_arousal: NDArray[np.floating[Any]] | None = None
+    valence_arousal_targets: NDArray[np.floating[Any]] | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     warnings: Sequence[str] = ()
@@ -59,6 +64,8 @@ class Evaluation:
             ("embeddings", self.embeddings, (n, ...)),
             ("subjects", self.subjects, (n,)),
             ("votes", self.votes, (n, classes)),
+            ("valence_arousal", self.valence_arousal, (n, 2)),
+            ("valence_arousal_targets", self.valence_arousal_targets, (n, 2)),
         ):
             if array is not None and (
                 array.shape[:1] != shape[:1]
@@ -72,6 +79,21 @@ class Evaluation:
         # Written so that NaN fails too.
         if not (np.abs(sums - 1) < 1e-3).all() or not (np.asarray(self.probabilities) >= 0).all():
             raise ValueError("expected rows of probabilities in [0, 1] that sum to one")
+        if self.valence_arousal is not None and not np.isfinite(self.valence_arousal).all():
+            raise ValueError("expected finite valence_arousal, got NaN or infinity")
+        if (truth := self.valence_arousal_targets) is not None:
+            unknown = np.isnan(truth).any(1)
+            if not np.isnan(truth[unknown]).all() or not (np.abs(truth[~unknown]) <= 1).all():
+                raise ValueError(
+                    "expected valence_arousal_targets in [-1, 1], or NaN for both of a row"
+                )
+
+    @property
+    def rated(self) -> NDArray[np.int64]:
+        """Rows whose valence and arousal are both known and predicted, ascending."""
+        if self.valence_arousal is None or self.valence_arousal_targets is None:
+            return np.zeros(0, np.int64)
+        return np.flatnonzero(~np.isnan(self.valence_arousal_targets[:, 0]))
 
     def clusters(self, rows: IntArray) -> NDArray[np.int64] | None:
         """A number for each row's subject, or None where no subject is known.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.evaluation import metrics, plots
 from mien.evaluation.arrays import Evaluation
@@ -23,12 +24,20 @@ from mien.evaluation.compare import (
 from mien.evaluation.geometry import effective_rank, spread
 from mien.evaluation.metrics import FloatArray, IntArray
 from mien.evaluation.report import FEW_CLUSTERS, require_train_extra, write_documents
-from mien.evaluation.scores import LEVEL, draw_scores, scores_of
+from mien.evaluation.scores import LEVEL, draw_affect, draw_scores, scores_of
 from mien.evaluation.uncertainty import Bootstrap, Interval, intervals
 from mien.schema import MienError
 
 DECIDES = "accuracy"
 """The metric that the word of a comparison is about."""
+AFFECT_COMPARED = {
+    "mean_ccc": ("mean", "ccc"),
+    "valence_ccc": ("valence", "ccc"),
+    "arousal_ccc": ("arousal", "ccc"),
+}
+"""The metrics of valence and arousal in a comparison; more of each is better."""
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +46,8 @@ class Assessed:
 
     ``truth`` and ``predictions`` are ``(n,)``, of the rows with a target. ``plane`` is what
     :func:`mien.evaluation.plots.project` gives, or None. ``shape`` holds ``effective_rank`` and
-    ``spread`` where there is an embedding.
+    ``spread`` where there is an embedding. ``affect`` are the draws of the metrics of valence and
+    arousal over the rows whose targets are ``affect_truth`` ``(r, 2)``; both None without any.
     """
 
     name: str
@@ -48,6 +58,8 @@ class Assessed:
     scores: Mapping[Hashable, Interval]
     shape: Mapping[str, float]
     plane: tuple[FloatArray, IntArray, str] | None
+    affect: Bootstrap[tuple[str, str]] | None = None
+    affect_truth: NDArray[np.floating[Any]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +94,7 @@ def assess(
         )
     drawn = draw_scores(evaluation, targets, seed=seed, draws=draws)
     own = None if evaluation.embeddings is None else evaluation.embeddings[kept]
+    rated, known = evaluation.rated, evaluation.valence_arousal_targets
     return Assessed(
         name=name,
         seed=run_seed,
@@ -93,6 +106,8 @@ def assess(
         plane=plots.project(own, seed=seed)
         if plane and own is not None and kept.size >= plots.FEWEST_FOR_MAP
         else None,
+        affect=draw_affect(evaluation, seed=seed, draws=draws) if rated.size else None,
+        affect_truth=known[rated] if known is not None and rated.size else None,
     )
 
 
@@ -106,10 +121,14 @@ def compare(entries: Sequence[Entry], rows: Evaluation) -> dict[str, Any]:
     if len(entries) < 2:
         raise ValueError(f"expected at least two entries, got {len(entries)}")
     names = rows.label_space.names
-    first = entries[0]
-    for member in (member for entry in entries for member in entry.members):
-        if not np.array_equal(member.truth, first.members[0].truth):
-            raise ValueError(f"expected {member.name} on the rows of {first.members[0].name}")
+    first, members = entries[0], [member for entry in entries for member in entry.members]
+    rated = next((m.affect_truth for m in members if m.affect_truth is not None), None)
+    for member in members:
+        alike = np.array_equal(member.truth, members[0].truth)
+        if rated is not None and member.affect_truth is not None:
+            alike = alike and np.array_equal(member.affect_truth, rated)
+        if not alike:
+            raise ValueError(f"expected {member.name} on the rows of {members[0].name}")
     kept = np.flatnonzero(rows.targets >= 0)
     numbers = rows.clusters(kept)
     clusters = None if numbers is None else len(np.unique(numbers))
@@ -124,6 +143,7 @@ def compare(entries: Sequence[Entry], rows: Evaluation) -> dict[str, Any]:
     return {
         "split": rows.split,
         "n": int(kept.size),
+        "rated": 0 if rated is None else len(rated),
         "label_space": {"name": rows.label_space.name, "names": list(names)},
         "rule": rows.rule,
         "decided_by": DECIDES,
@@ -168,10 +188,12 @@ def _entry(entry: Entry, letter: str, classes: int) -> dict[str, Any]:
         scores |= intervals(combined([member.drawn for member in entry.members]), level=LEVEL)
         mean = float(np.mean([member.scores["ece"].value for member in entry.members]))
         scores["ece"] = Interval(mean, reason=entry.members[0].scores["ece"].reason)
+    affect = _affect_draws(entry.members)
     return {
         "letter": letter,
         "label": entry.label,
         "metrics": _plain(scores),
+        "valence_arousal": _affect(intervals(combined(affect), level=LEVEL)) if affect else None,
         "confusion": _mean_confusion(entry.members, classes).tolist(),
         "members": [
             {"model": member.name, "seed": member.seed, "metrics": _plain(member.scores)}
@@ -185,17 +207,11 @@ def _compared(first: Entry, other: Entry, classes: int, clusters: int | None) ->
     pairs, how = _pairs(first, other)
     ours = [mine for mine, _ in pairs] or list(other.members)
     theirs = [yours for _, yours in pairs] or list(first.members)
-    faces = intervals(combined([m.drawn for m in ours], [m.drawn for m in theirs]), level=LEVEL)
-    found: dict[str, Any] = {}
-    for name in (name for name in faces if isinstance(name, str)):
-        mine, yours = _values(pairs, name)
-        seeds = None
-        if len(pairs) >= FEWEST_SEEDS and np.isfinite([mine, yours]).all():
-            seeds = seed_differences(mine, yours, level=LEVEL)
-        found[name] = {
-            "over_faces": faces[name].as_dict(),
-            "over_seeds": None if seeds is None else seeds.as_dict(),
-        }
+    found = _differences([m.drawn for m in ours], [m.drawn for m in theirs], paired=bool(pairs))
+    our_affect, their_affect = _affect_draws(ours), _affect_draws(theirs)
+    affect = None
+    if our_affect and their_affect:
+        affect = _affect(_differences(our_affect, their_affect, paired=bool(pairs)))
     # Models against models; without pairs every run of one against every run of the other.
     crossed = pairs or [(own, base) for own in ours for base in theirs]
     tests = [
@@ -206,7 +222,8 @@ def _compared(first: Entry, other: Entry, classes: int, clusters: int | None) ->
     if len(pairs) == 1:
         test |= {"name": "McNemar's exact test", "p": tests[0].p}
     elif pairs:
-        test |= {"name": "paired t-test over seeds", "p": seed_test(*_values(pairs, DECIDES))}
+        decisive = ([run.drawn.values[DECIDES] for run in side] for side in (ours, theirs))
+        test |= {"name": "paired t-test over seeds", "p": seed_test(*decisive)}
     if len(pairs) == 1 and clusters is not None:
         how.append(
             "McNemar's test takes rows for independent ones: rows of one subject make its p too "
@@ -215,7 +232,8 @@ def _compared(first: Entry, other: Entry, classes: int, clusters: int | None) ->
     change = _mean_confusion(ours, classes) - _mean_confusion(theirs, classes)
     return {
         "seeds": [mine.seed for mine, _ in pairs] if len(pairs) >= FEWEST_SEEDS else [],
-        "metrics": found,
+        "metrics": {name: entry for name, entry in found.items() if isinstance(name, str)},
+        "valence_arousal": affect,
         "test": test,
         "rows": {
             "only_this_right": float(np.mean([result.only_a for result in tests])),
@@ -226,13 +244,37 @@ def _compared(first: Entry, other: Entry, classes: int, clusters: int | None) ->
     }
 
 
-def _values(
-    pairs: Sequence[tuple[Assessed, Assessed]], name: str
-) -> tuple[list[float], list[float]]:
-    """One metric of both sides of each pair."""
-    return [own.drawn.values[name] for own, _ in pairs], [
-        base.drawn.values[name] for _, base in pairs
-    ]
+def _differences(
+    ours: Sequence[Bootstrap[Key]], theirs: Sequence[Bootstrap[Key]], *, paired: bool
+) -> dict[Key, dict[str, Any]]:
+    """The differences of all statistics; over seeds too where the runs are ``paired`` in order."""
+    found: dict[Key, dict[str, Any]] = {}
+    for name, over_faces in intervals(combined(ours, theirs), level=LEVEL).items():
+        seeds = None
+        if paired and len(ours) >= FEWEST_SEEDS:
+            mine, yours = ([run.values[name] for run in side] for side in (ours, theirs))
+            if np.isfinite([mine, yours]).all():
+                seeds = seed_differences(mine, yours, level=LEVEL)
+        found[name] = {
+            "over_faces": over_faces.as_dict(),
+            "over_seeds": None if seeds is None else seeds.as_dict(),
+        }
+    return found
+
+
+def _affect_draws(members: Sequence[Assessed]) -> list[Bootstrap[tuple[str, str]]]:
+    """Those of all runs, or none where a run gives no valence and arousal."""
+    found = [member.affect for member in members if member.affect is not None]
+    return found if len(found) == len(members) else []
+
+
+def _affect(found: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    """What a comparison shows of valence and arousal, from all of their metrics."""
+    shown = {name: found[key] for name, key in AFFECT_COMPARED.items()}
+    return {
+        name: entry.as_dict() if isinstance(entry, Interval) else entry
+        for name, entry in shown.items()
+    }
 
 
 def _pairs(first: Entry, other: Entry) -> tuple[list[tuple[Assessed, Assessed]], list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from mien.evaluation import page, plots, tables
+from mien.evaluation import affect_page, page, plots, tables
 from mien.evaluation.metrics import FloatArray, IntArray
 
 MOST_CHANGES = 5
@@ -28,8 +28,8 @@ def render_comparison(document: Mapping[str, Any], planes: Sequence[Plane], trut
     facts = [
         f"dataset <b>{escape(provenance.get('dataset', 'unknown'))}</b>",
         f"split <b>{escape(document['split'])}</b>",
-        f"<b>{document['n']:,}</b> row{page.plural(document['n'])}",
-        f"<b>{subjects:,}</b> subject{page.plural(subjects)}" if subjects else "subjects unknown",
+        f"<b>{document['n']:,}</b> row{tables.plural(document['n'])}",
+        f"<b>{subjects:,}</b> subject{tables.plural(subjects)}" if subjects else "subjects unknown",
         f"targets <b>{escape(document['rule'])}</b>",
     ]
     return page.fill(
@@ -43,6 +43,7 @@ def render_comparison(document: Mapping[str, Any], planes: Sequence[Plane], trut
         differences=_difference_table(comparisons),
         values=_value_table(entries),
         runs=_run_table(entries),
+        affect=affect_page.comparison_section(document),
         changes="".join(_change(document, comparison) for comparison in comparisons),
         maps=_maps(document, planes, truth),
         left_out=page.left_out_table(document),
@@ -137,7 +138,7 @@ def _difference_table(comparisons: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for name in (*_ORDER, "distance_ratio"):
         cells = [
-            _difference(entry["metrics"].get(name), name, len(entry["seeds"]))
+            tables.difference_cell(entry["metrics"].get(name), len(entry["seeds"]), name)
             for entry in comparisons
         ]
         unit = "points" if name in _SHARES else tables.METRICS[name][1]
@@ -148,18 +149,6 @@ def _difference_table(comparisons: Sequence[Mapping[str, Any]]) -> str:
     return (
         f'<div class="wide"><table class="values"><thead><tr><td></td>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _difference(found: Mapping[str, Any] | None, name: str, seeds: int) -> str:
-    if found is None or found["over_faces"]["value"] is None:
-        return "<td>\u2013</td>"
-    lines = [tables.signed_interval(found["over_faces"], name) or "no interval"]
-    if found["over_seeds"]:
-        lines.append(f"{tables.signed_interval(found['over_seeds'], name)} over {seeds} seeds")
-    return (
-        f"<td>{tables.signed(found['over_faces']['value'], name)}"
-        f"<small>{'<br>'.join(lines)}</small></td>"
     )
 
 
@@ -304,13 +293,8 @@ def _maps(document: Mapping[str, Any], planes: Sequence[Plane], truth: IntArray)
     if not drawn:
         return '<p class="absent">There are no maps: it takes an embedding and three rows.</p>'
     shown = truth[drawn[0][1]]
-    legend = "".join(
-        f"<li>{plots.class_mark(index)}{escape(name)}</li>"
-        for index, name in enumerate(names)
-        if (shown == index).any()
-    )
     return (
-        f'<div class="maps">{"".join(figures)}</div><ul class="legend">{legend}</ul>'
+        f'<div class="maps">{"".join(figures)}</div>{plots.legend(shown, names)}'
         f'<p class="terms">The same {shown.size:,} rows in each, marked by their true class; PCA '
         "to 50 dimensions, then t-SNE where ten rows differ. A map has no scale: compare how pure "
         "the groups are, not where they lie. Distance ratio, effective rank and spread are of the "

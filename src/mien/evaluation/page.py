@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.evaluation import plots, tables
+from mien.evaluation import affect_page, plots, tables
 
 if TYPE_CHECKING:
     from mien.evaluation.arrays import Evaluation
@@ -26,28 +27,24 @@ def render_page(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
     provenance = dict(report["provenance"])
     title = " on ".join(filter(None, (provenance.get("model"), provenance.get("dataset"))))
     subjects = report["clusters"]
+    rows = report["n"] or report["valence_arousal"]["n"]
     facts = [
         f"split <b>{escape(report['split'])}</b>",
-        f"<b>{report['n']:,}</b> row{plural(report['n'])}",
-        f"<b>{subjects:,}</b> subject{plural(subjects)}" if subjects else "subjects unknown",
+        f"<b>{rows:,}</b> row{tables.plural(rows)}",
+        f"<b>{subjects:,}</b> subject{tables.plural(subjects)}" if subjects else "subjects unknown",
         f"label space <b>{escape(report['label_space']['name'])}</b>",
     ]
+    # Where no row has an expression, what is about expressions is left out, not shown empty.
+    expressions = _expressions(evaluation, report, names) if report["metrics"] else None
     return fill(
         "report.html",
+        without=() if expressions else ("expressions",),
         title=escape(title or f"Split {report['split']}"),
         facts=" <i>\u00b7</i> ".join(facts),
         rule=escape(report["rule"]),
         warnings=warnings_aside(report["warnings"]),
-        headline=tables.headline(report["metrics"]),
-        metrics=tables.metric_table(report["metrics"]),
-        other_rules=tables.rules_table(report),
-        reference=tables.readings_section(report["reference"]),
-        per_class=tables.class_table(report["per_class"]),
-        confusion=tables.confusion_table(report, names),
-        reliability=plots.reliability_diagram(report["reliability"]),
-        calibration=_calibration(report["metrics"]),
-        map=_map(evaluation, report, names),
-        mistakes=_mistakes(evaluation, report["mistakes"]),
+        **(expressions or {}),
+        affect=affect_page.report_section(evaluation, report),
         left_out=left_out_table(report),
         terms=terms_of_use(provenance.pop("terms", "")),
         provenance=definitions(provenance),
@@ -55,16 +52,34 @@ def render_page(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
     )
 
 
-def fill(template: str, **parts: str) -> str:
-    """A page of this package with its parts, and the style that all pages share."""
+def _expressions(
+    evaluation: Evaluation, report: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, str]:
+    return {
+        "headline": tables.headline(report["metrics"]),
+        "metrics": tables.metric_table(report["metrics"]),
+        "other_rules": tables.rules_table(report),
+        "reference": tables.readings_section(report["reference"]),
+        "per_class": tables.class_table(report["per_class"]),
+        "confusion": tables.confusion_table(report, names),
+        "reliability": plots.reliability_diagram(report["reliability"]),
+        "calibration": _calibration(report["metrics"]),
+        "map": _map(evaluation, report, names),
+        "mistakes": _mistakes(evaluation, report["mistakes"]),
+    }
+
+
+def fill(template: str, *, without: Sequence[str] = (), **parts: str) -> str:
+    """A page of this package with its parts, and the style that all pages share.
+
+    What a template has between ``<!-- NAME -->`` and ``<!-- end -->`` can be left out.
+    """
     folder = files("mien.evaluation")
     text = folder.joinpath(template).read_text("utf-8")
+    for name in without:
+        text = re.sub(f"<!-- {name} -->.*?<!-- end -->\n", "", text, flags=re.DOTALL)
+    text = re.sub("<!-- .*? -->\n", "", text)
     return Template(text).substitute(parts, style=folder.joinpath("page.css").read_text("utf-8"))
-
-
-def plural(count: int) -> str:
-    """The s of "rows"."""
-    return "" if count == 1 else "s"
 
 
 def warnings_aside(warnings: Sequence[str]) -> str:
@@ -94,11 +109,6 @@ def _map(evaluation: Evaluation, report: Mapping[str, Any], names: Sequence[str]
         evaluation.embeddings[kept], seed=report["intervals"]["seed"]
     )
     targets = evaluation.targets[kept][rows]
-    legend = "".join(
-        f"<li>{plots.class_mark(index)}{escape(name)}</li>"
-        for index, name in enumerate(names)
-        if (targets == index).any()
-    )
     drawn = f"{rows.size:,} of {kept.size:,}" if rows.size < kept.size else f"All {kept.size:,}"
     at_random = " drawn at random" if rows.size < kept.size else ""
     made = (
@@ -109,8 +119,8 @@ def _map(evaluation: Evaluation, report: Mapping[str, Any], names: Sequence[str]
     )
     return (
         f"<figure>{plots.embedding_map(points, targets, names, method)}"
-        f'<ul class="legend">{legend}</ul><figcaption>{drawn} rows{at_random}, marked by their '
-        f"true class; {made}.</figcaption></figure>"
+        f"{plots.legend(targets, names)}<figcaption>{drawn} rows{at_random}, "
+        f"marked by their true class; {made}.</figcaption></figure>"
     )
 
 
@@ -149,6 +159,9 @@ def _picture(crop: Any, entry: Mapping[str, Any]) -> str:
 def left_out_table(report: Mapping[str, Any]) -> str:
     """The rows without a target, by reason."""
     reasons: Mapping[str, int] = report["left_out"]
+    if not report["n"]:
+        what = "No row has an expression: all of this page is about valence and arousal."
+        return f'<p class="absent">{what}</p>'
     if not reasons:
         return '<p class="absent">Nothing: every row has a target.</p>'
     rows = "".join(

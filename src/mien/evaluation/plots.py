@@ -6,6 +6,7 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -214,6 +215,66 @@ def embedding_map(
     return _svg(figure, "map", title, salt=f"map{of}")
 
 
+def circumplex(
+    predictions: FloatArray,
+    truth: FloatArray,
+    targets: IntArray,
+    names: Sequence[str],
+    *,
+    seed: int = 0,
+) -> str:
+    """Valence to the right, arousal up: where the model puts each face, coloured by its class.
+
+    ``predictions`` and ``truth`` are ``(N, 2)``, ``targets`` ``(N,)`` with -1 for a row without
+    an expression. For each class an arrow leads from the mean truth to the mean prediction. At
+    most :data:`MAP_ROWS` faces are drawn, chosen with ``seed``; the means are of all.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.8, 5.8))
+    axes = figure.subplots()
+    turn = np.linspace(0, 2 * np.pi, 181)
+    axes.plot(np.cos(turn), np.sin(turn), color=_RULE, linewidth=1)
+    axes.plot([-1, 1], [0, 0], color=_RULE, linewidth=1)
+    axes.plot([0, 0], [-1, 1], color=_RULE, linewidth=1)
+    drawn = np.arange(len(truth))
+    if drawn.size > MAP_ROWS:
+        drawn = np.random.default_rng(seed).choice(drawn.size, MAP_ROWS, replace=False)
+    places = np.clip(predictions[drawn], -1.1, 1.1)
+    colours = np.array([*(_CLASS[i % CLASS_COLOURS] for i in range(len(names))), _MUTED])
+    present = [index for index in range(len(names)) if (targets == index).any()]
+    for index in [-1, *sorted(present, key=lambda index: -int((targets == index).sum()))]:
+        own = targets[drawn] == index
+        axes.scatter(
+            places[own, 0],
+            places[own, 1],
+            s=11,
+            marker=class_marker(index) if index >= 0 else "o",
+            color=colours[index],
+            alpha=0.4,
+            linewidth=0,
+        )
+    for index in present or [-1]:
+        (x, y), (u, v) = truth[targets == index].mean(0), predictions[targets == index].mean(0)
+        colour, marker = colours[index], class_marker(index) if index >= 0 else "o"
+        axes.plot([x, u], [y, v], color=_PAPER, linewidth=4, solid_capstyle="round", zorder=3)
+        axes.plot([x, u], [y, v], color=colour, linewidth=2, solid_capstyle="round", zorder=4)
+        for face, (a, b) in ((_PAPER, (x, y)), (colour, (u, v))):
+            axes.scatter(
+                a, b, s=70, marker=marker, color=face, edgecolor=colour, linewidth=1.8, zorder=5
+            )
+    for text, x, y, across, up in (
+        ("pleasant", 1.03, 0, "left", "center"),
+        ("unpleasant", -1.03, 0, "right", "center"),
+        ("excited", 0, 1.03, "center", "bottom"),
+        ("calm", 0, -1.03, "center", "top"),
+    ):
+        axes.text(x, y, text, ha=across, va=up, size=9.5, color=_MUTED)
+    axes.set_axis_off()
+    axes.set_aspect("equal")
+    return _svg(figure, "circumplex", "Valence and arousal, predicted against true, by class")
+
+
 def class_marker(index: int) -> str:
     """The matplotlib marker of a class; colour and marker together repeat after 64 classes."""
     return MARKERS[(index + index // CLASS_COLOURS) % len(MARKERS)]
@@ -231,6 +292,16 @@ def class_mark(index: int) -> str:
         '<svg class="mark" viewBox="-0.72 -0.72 1.44 1.44" aria-hidden="true">'
         f'<polygon points="{points}" fill="var(--class-{index % CLASS_COLOURS})"/></svg>'
     )
+
+
+def legend(targets: IntArray, names: Sequence[str]) -> str:
+    """The marks of the classes that occur in ``targets``, with their names."""
+    entries = "".join(
+        f"<li>{class_mark(index)}{escape(name)}</li>"
+        for index, name in enumerate(names)
+        if (targets == index).any()
+    )
+    return f'<ul class="legend">{entries}</ul>'
 
 
 def _label_places(

@@ -43,7 +43,7 @@ def compare_readings(
     ``readings`` holds, for ``softmax``, ``neighbours_1``, ``neighbours_5`` and ``centroids``, the
     metrics with their intervals and, but for the softmax, the paired ``differences`` to it. The
     reference stays the same in all draws. Raises :class:`MienError` where the evaluation has no
-    embedding or the reference no row with a label.
+    embedding, or where it or the reference has no row with a label.
     """
     classes = len(evaluation.label_space)
     check_targets("labels", reference.labels, len(reference.embeddings), classes)
@@ -55,6 +55,11 @@ def compare_readings(
             f"got {got}: leave out --reference"
         )
     rows = np.flatnonzero(evaluation.targets >= 0)
+    if rows.size == 0:
+        raise MienError(
+            f"expected rows with an expression in split {evaluation.split!r} to read by "
+            f"neighbours, got none: leave out --reference"
+        )
     labels, truth = reference.labels[known], evaluation.targets[rows]
     given = (reference.embeddings[known], labels, evaluation.embeddings[rows])
     # A reference of three rows has no five neighbours.

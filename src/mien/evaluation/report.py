@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from mien.evaluation import metrics
+from mien.evaluation.affect import DIMENSIONS
 from mien.evaluation.arrays import Evaluation, check_targets
 from mien.evaluation.metrics import FloatArray, IntArray
 from mien.evaluation.readings import Reference, compare_readings
-from mien.evaluation.scores import LEVEL, score
+from mien.evaluation.scores import LEVEL, score, score_affect
 from mien.evaluation.uncertainty import Interval
 from mien.schema import MienError
 
@@ -39,7 +40,9 @@ def evaluate(
     Parameters
     ----------
     evaluation
-        The arrays; at least one row must have a target (:class:`MienError`).
+        The arrays; at least one row must have a target, or known and predicted valence and
+        arousal (:class:`MienError`). Without an expression in any row the entries of
+        expressions are empty, without valence and arousal ``valence_arousal`` is None.
     other_targets
         By rule, ``(N,)`` targets of the same rows made in another way, -1 where the rule leaves
         a row out. Their metrics come under ``other_rules``.
@@ -58,29 +61,53 @@ def evaluate(
     require_train_extra()
     main, names = evaluation.targets, evaluation.label_space.names
     kept = np.flatnonzero(main >= 0)
-    if kept.size == 0:
+    if kept.size == 0 and evaluation.rated.size == 0:
         raise MienError(
             f"expected rows with a target in split {evaluation.split!r}, got none of {main.size} "
             f"by the rule {evaluation.rule!r}: name another split or rule"
         )
-    values = score(evaluation, main, seed=seed, draws=draws, per_class=True)
-    truth, probabilities = main[kept], evaluation.probabilities[kept]
-    bins = metrics.reliability(truth, probabilities)
-    confusion = metrics.confusion_matrix(truth, probabilities.argmax(1), len(names))
     left_out = {reason: count for reason, count in evaluation.left_out.items() if count}
     if unexplained := max(0, int(main.size - kept.size) - sum(left_out.values())):
         left_out["no target"] = unexplained
-    numbers = evaluation.clusters(kept)
+    numbers = evaluation.clusters(kept if kept.size else evaluation.rated)
     clusters = None if numbers is None else len(np.unique(numbers))
     others = {
         rule: _other_rule(evaluation, targets, seed=seed, draws=draws)
         for rule, targets in (other_targets or {}).items()
     }
+    expressions, own_warnings = _expressions(evaluation, kept, seed=seed, draws=draws)
     return {
         "split": evaluation.split,
         "n": int(kept.size),
         "label_space": {"name": evaluation.label_space.name, "names": list(names)},
         "rule": evaluation.rule,
+        **expressions,
+        "valence_arousal": _affect(evaluation, seed=seed, draws=draws),
+        "clustered_by": None if clusters is None else "subject",
+        "clusters": clusters,
+        "intervals": {"level": LEVEL, "draws": draws, "seed": seed},
+        "other_rules": others,
+        "reference": reference and compare_readings(evaluation, reference, seed=seed, draws=draws),
+        "left_out": left_out,
+        "provenance": dict(evaluation.provenance),
+        "warnings": [*evaluation.warnings, *own_warnings, *_cluster_warnings(clusters)],
+    }
+
+
+def _expressions(
+    evaluation: Evaluation, kept: IntArray, *, seed: int, draws: int
+) -> tuple[dict[str, Any], list[str]]:
+    """The entries of a report that need rows with an expression, and their warnings."""
+    if kept.size == 0:
+        empty: dict[str, Any] = {"metrics": {}, "per_class": {}}
+        lists = ("confusion", "confusion_shares", "reliability", "mistakes")
+        return empty | {name: [] for name in lists}, []
+    names = evaluation.label_space.names
+    values = score(evaluation, evaluation.targets, seed=seed, draws=draws, per_class=True)
+    truth, probabilities = evaluation.targets[kept], evaluation.probabilities[kept]
+    bins = metrics.reliability(truth, probabilities)
+    confusion = metrics.confusion_matrix(truth, probabilities.argmax(1), len(names))
+    entries = {
         "metrics": _scalars(values),
         "per_class": {
             name: {"n": int(confusion[index].sum())}
@@ -92,9 +119,6 @@ def evaluate(
             [values["share", row, column].as_dict() for column in range(len(names))]
             for row in range(len(names))
         ],
-        "clustered_by": None if clusters is None else "subject",
-        "clusters": clusters,
-        "intervals": {"level": LEVEL, "draws": draws, "seed": seed},
         "reliability": [
             {"above": low, "to": high, "n": int(n)}
             | ({"confidence": confidence, "accuracy": accuracy} if n else {})
@@ -108,12 +132,26 @@ def evaluate(
             )
         ],
         "mistakes": _mistakes(evaluation, kept),
-        "other_rules": others,
-        "reference": reference and compare_readings(evaluation, reference, seed=seed, draws=draws),
-        "left_out": left_out,
-        "provenance": dict(evaluation.provenance),
-        "warnings": [*evaluation.warnings, *_own_warnings(confusion, names, clusters)],
     }
+    return entries, _class_warnings(confusion, names)
+
+
+def _affect(evaluation: Evaluation, *, seed: int, draws: int) -> dict[str, Any] | None:
+    """The metrics of valence and arousal; None where no row has them of model and dataset."""
+    rows = evaluation.rated
+    if rows.size == 0 or evaluation.valence_arousal_targets is None:
+        return None
+    values = score_affect(evaluation, seed=seed, draws=draws)
+    zeros = (evaluation.valence_arousal_targets[rows] == 0).sum(0)
+    entry: dict[str, Any] = {
+        "n": int(rows.size),
+        "left_out": len(evaluation.ids) - int(rows.size),
+        "mean_ccc": values["mean", "ccc"].as_dict(),
+    }
+    for dimension, zero in zip(DIMENSIONS, zeros.tolist(), strict=True):
+        found = {name: value.as_dict() for (of, name), value in values.items() if of == dimension}
+        entry[dimension] = found | {"zero_targets": zero}
+    return entry
 
 
 def write_report(evaluation: Evaluation, report: dict[str, Any], folder: str | Path) -> Path:
@@ -169,20 +207,23 @@ def _mistakes(evaluation: Evaluation, rows: IntArray) -> list[dict[str, Any]]:
     ]
 
 
-def _own_warnings(confusion: FloatArray, names: Sequence[str], clusters: int | None) -> list[str]:
-    found = []
+def _class_warnings(confusion: FloatArray, names: Sequence[str]) -> list[str]:
     absent = [name for name, n in zip(names, confusion.sum(1), strict=True) if n == 0]
-    if absent:
-        found.append(
-            f"No row shows {', '.join(absent)}: mean-class accuracy and macro-F1 are over the "
-            f"other {len(names) - len(absent)} of {len(names)} classes."
-        )
-    if clusters is not None and clusters < FEW_CLUSTERS:
-        found.append(
-            f"The rows come from {clusters} subject{'s' * (clusters != 1)}: intervals "
-            f"from fewer than {FEW_CLUSTERS} are too narrow or missing."
-        )
-    return found
+    if not absent:
+        return []
+    return [
+        f"No row shows {', '.join(absent)}: mean-class accuracy and macro-F1 are over the "
+        f"other {len(names) - len(absent)} of {len(names)} classes."
+    ]
+
+
+def _cluster_warnings(clusters: int | None) -> list[str]:
+    if clusters is None or clusters >= FEW_CLUSTERS:
+        return []
+    return [
+        f"The rows come from {clusters} subject{'s' * (clusters != 1)}: intervals "
+        f"from fewer than {FEW_CLUSTERS} are too narrow or missing."
+    ]
 
 
 def require_train_extra() -> None:

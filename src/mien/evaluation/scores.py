@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.evaluation import metrics
+from mien.evaluation.affect import affect_metrics
 from mien.evaluation.arrays import Evaluation
 from mien.evaluation.geometry import distance_ratio, distance_ratios
 from mien.evaluation.metrics import FloatArray, IntArray
@@ -111,6 +112,33 @@ def scores_of(
             None, reason=_without_ratio(evaluation.embeddings[rows], truth)
         )
     return values
+
+
+def score_affect(
+    evaluation: Evaluation, *, seed: int, draws: int
+) -> dict[tuple[str, str], Interval]:
+    """Every metric of valence and arousal, as :func:`~mien.evaluation.affect.affect_metrics`.
+
+    There must be rated rows.
+    """
+    return intervals(draw_affect(evaluation, seed=seed, draws=draws), level=LEVEL)
+
+
+def draw_affect(evaluation: Evaluation, *, seed: int, draws: int) -> Bootstrap[tuple[str, str]]:
+    """The bootstrap of these metrics over the rated rows; paired as :func:`draw_scores`."""
+    rows = evaluation.rated
+    if evaluation.valence_arousal is None or evaluation.valence_arousal_targets is None:
+        raise ValueError("expected valence and arousal of the model and of the dataset")
+    said = evaluation.valence_arousal[rows]
+    truth = evaluation.valence_arousal_targets[rows]
+    return bootstrap(
+        lambda weights: affect_metrics(said, truth, weights=weights),
+        rows.size,
+        clusters=evaluation.clusters(rows),
+        cluster_name="subject",
+        draws=draws,
+        seed=seed,
+    )
 
 
 def _without_ratio(embeddings: NDArray[np.floating[Any]], truth: IntArray) -> str:

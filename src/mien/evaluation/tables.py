@@ -24,8 +24,8 @@ METRICS: dict[str, tuple[str, str]] = {
 
 HEADLINE = ("accuracy", "mean_class_accuracy", "macro_f1", "precision_at_1")
 COMPARED = (*HEADLINE, "map_at_r")
-NOT_SHARES = ("nll", "vote_kl", "distance_ratio")
-"""Metrics that are no share of something: nats, and a ratio."""
+NOT_SHARES = ("nll", "vote_kl", "distance_ratio", "ccc", "pcc", "rmse", "mae", "sagr")
+"""Metrics that are not in percent: nats, a ratio, and those of valence and arousal."""
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
@@ -134,7 +134,7 @@ def readings_section(reference: Mapping[str, Any] | None) -> str:
 
 
 def signed(value: float | None, metric: str = "") -> str:
-    """A difference with its sign: points with one decimal, nats and ratios with three."""
+    """A difference with its sign: points with one decimal, what is no share with three."""
     if value is None:
         return "\u2013"
     digits, scale = (3, 1) if metric in NOT_SHARES else (1, 100)
@@ -153,6 +153,19 @@ def value_cell(entry: Mapping[str, Any], notes: list[str], metric: str = "") -> 
     """A value over its interval."""
     value, span = number(entry["value"], metric), interval(entry, metric)
     return f"<td>{value}{_note(entry, notes)}<small>{span}</small></td>"
+
+
+def difference_cell(found: Mapping[str, Any] | None, seeds: int, metric: str = "") -> str:
+    """A paired difference over its intervals, a dash where there is none."""
+    if found is None or found["over_faces"]["value"] is None:
+        return "<td>\u2013</td>"
+    lines = [signed_interval(found["over_faces"], metric) or "no interval"]
+    if found["over_seeds"]:
+        lines.append(f"{signed_interval(found['over_seeds'], metric)} over {seeds} seeds")
+    return (
+        f"<td>{signed(found['over_faces']['value'], metric)}"
+        f"<small>{'<br>'.join(lines)}</small></td>"
+    )
 
 
 def class_table(per_class: Mapping[str, Any]) -> str:
@@ -214,10 +227,11 @@ def _confusion_cell(truth: str, name: str, count: int, share: Mapping[str, Any],
 
 
 def number(value: float | None, metric: str = "") -> str:
-    """Percent with one decimal, nats and ratios with three, a dash for None."""
+    """Percent with one decimal, what is no share with three, a dash for None."""
     if value is None:
         return "\u2013"
-    return f"{value:.3f}" if metric in NOT_SHARES else f"{100 * value:.1f}"
+    text = f"{value:.3f}" if metric in NOT_SHARES else f"{100 * value:.1f}"
+    return text.replace("-", "\u2212")
 
 
 def interval(entry: Mapping[str, Any], metric: str = "") -> str:
@@ -241,6 +255,11 @@ def footnotes(notes: Iterable[str]) -> str:
     """The reasons that a table's marks refer to."""
     lines = "".join(f"<li>{escape(sentence(note))}</li>" for note in notes)
     return f'<ol class="notes">{lines}</ol>' if lines else ""
+
+
+def plural(count: int) -> str:
+    """The s of "rows"."""
+    return "" if count == 1 else "s"
 
 
 def sentence(text: str) -> str:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from mien.faces.images import load_image
 from mien.inference.cards import place_cards
-from mien.inference.drawing import WHITE, Colour, rounded, text_length, write
+from mien.inference.circumplex import draw_circumplex
+from mien.inference.drawing import GREY, WHITE, Colour, rounded, text_length, write
 from mien.inference.predictor import ImageSource
 from mien.schema import Box, MienError, Prediction, Status, UInt8Array
 
@@ -33,11 +34,11 @@ COLOURS: dict[str, Colour] = {
 }
 """The colour of each expression, the same in every picture."""
 
-_GREY: Colour = (168, 172, 178)
 _PANEL: Colour = (18, 21, 27)
 _SHORTEST_SIDE = 640  # smaller pictures are enlarged until text of a readable size fits
 _LONGEST_SIDE = 2600
 # Bars on a card (0: one stacked strip) and the text's scale, tried until everything fits.
+_INSET = 3.2  # the circumplex on a card, in units of the text's height
 _LAYOUTS = ((8, 1.0), (8, 0.8), (3, 1.0), (3, 0.8), (0, 1.0), (0, 0.75))
 
 
@@ -51,6 +52,7 @@ class _Card:
     shown: int
     note: str
     colour: Colour
+    affect: tuple[float, float] | None = None
 
     @property
     def width(self) -> float:
@@ -60,17 +62,20 @@ class _Card:
     def height(self) -> float:
         if self.note:
             return 2.75
-        return 2.25 + 1.14 * self.shown if self.shown else 2.35
+        if not self.shown:
+            return 2.35
+        return 2.25 + 1.14 * self.shown + (_INSET + 0.5 if self.affect else 0.0)
 
 
 def annotate(image: ImageSource, predictions: Sequence[Prediction]) -> UInt8Array:
     """The picture with its predictions drawn in, ``(H', W', 3)`` uint8 RGB.
 
     Every face gets a frame in its expression's colour and a card beside it with name, confidence
-    and bars; crowded pictures get smaller cards. Abstained faces are grey and dashed with the
-    reason. Pictures under 640 pixels are enlarged by a whole factor; a lone face that leaves no
-    room gets its card in a margin that is added on the right. ``image`` is what the predictor
-    was given; it is not changed.
+    and bars, and a small circumplex where the model gives valence and arousal; crowded pictures
+    get smaller cards. Abstained faces are grey and dashed with the reason. Pictures under 640
+    pixels are enlarged by a whole factor; a lone face that leaves no room gets its card in a
+    margin that is added on the right. ``image`` is what the predictor was given; it is not
+    changed.
     """
     pixels = load_image(image)
     factor = _enlargement(pixels)
@@ -161,8 +166,11 @@ def _card(prediction: Prediction, shown: int) -> _Card:
     ranked = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])
     bars = tuple((name, value, colour_of(name, names)) for name, value in ranked)
     if prediction.status is Status.ABSTAINED:
-        return _Card("abstained", "", bars, 0, prediction.reason.split(";")[0], _GREY)
+        return _Card("abstained", "", bars, 0, prediction.reason.split(";")[0], GREY)
     name = prediction.expression or ""
+    affect = None
+    if prediction.valence is not None and prediction.arousal is not None:
+        affect = prediction.valence, prediction.arousal
     return _Card(
         title=name,
         value=percent(prediction.confidence or 0.0),
@@ -170,6 +178,7 @@ def _card(prediction: Prediction, shown: int) -> _Card:
         shown=min(shown, len(bars)),
         note="",
         colour=colour_of(name, names),
+        affect=affect,
     )
 
 
@@ -224,12 +233,16 @@ def _draw_card(picture: Image.Image, place: Box, card: _Card, unit: float) -> No
         write(picture, left, place.top + 2.05 * unit, card.note, 0.74 * unit, room=right - left)
     elif not card.shown:
         _draw_strip(picture, Box(left, place.top + 1.72 * unit, right - left, 0.24 * unit), card)
+    if card.shown and card.affect:
+        top = place.top + place.height - (_INSET + 0.55) * unit
+        inset = Box(left + 0.1 * unit, top, _INSET * unit, _INSET * unit)
+        draw_circumplex(picture, inset, *card.affect, card.colour, unit, right=right)
     for row, (name, value, colour) in enumerate(card.bars[: card.shown]):
         middle = place.top + (2.36 + 1.14 * row) * unit
         small = 0.74 * unit
         start, width = left + 3.9 * unit, right - left - 5.95 * unit
         write(picture, left, middle, name, small, colour=(222, 225, 230), room=3.8 * unit)
-        write(picture, right, middle, percent(value), small, colour=_GREY, anchor="rm")
+        write(picture, right, middle, percent(value), small, colour=GREY, anchor="rm")
         track = Box(start, middle - 0.17 * unit, width, 0.34 * unit)
         rounded(picture, track, 0.17 * unit, WHITE, 0.13)
         # Never narrower than its round ends, so that small probabilities are still dots.

@@ -12,6 +12,7 @@ from mien.schema import Box, MienError
 
 Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
+GREY: Colour = (168, 172, 178)
 
 
 @lru_cache(maxsize=32)

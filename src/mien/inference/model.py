@@ -37,6 +37,7 @@ class ModelInfo(BaseModel):
 
     ``abstain_below`` is the confidence under which the model would rather not answer, None for
     always answering. ``card`` is Markdown, ``terms`` the terms of use in one paragraph.
+    ``outputs`` are those of the ONNX graph itself, whatever the metadata say.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,6 +54,7 @@ class ModelInfo(BaseModel):
     recipe: dict[str, Any] = Field(default_factory=dict)
     created_with: str = ""
     parity: dict[str, Any] = Field(default_factory=dict)
+    outputs: tuple[str, ...] = OUTPUTS
 
 
 def shipped_models() -> dict[str, Path]:
@@ -102,7 +104,9 @@ def read_model(
         )
     info = _parse(text, path)
     _check_signature(session, info, path)
-    return info, session
+    given = {node.name for node in session.get_outputs()}
+    outputs = (*OUTPUTS, *(name for name in OPTIONAL_OUTPUTS if name in given))
+    return info.model_copy(update={"outputs": outputs}), session
 
 
 def _session(path: Path, threads: int | None) -> InferenceSession:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mien.inference.annotate import annotate_file, percent
+from mien.inference.circumplex import signed
 from mien.inference.predictor import Predictor
 from mien.inference.stream import predict_files
 from mien.inference.table import table_row, write_table
@@ -132,6 +133,9 @@ def _showing(predictions: Iterable[Prediction], show: TextIO) -> Iterator[Predic
     for prediction in predictions:
         if prediction.expression is not None and prediction.confidence is not None:
             text = f"{prediction.expression} {percent(prediction.confidence)}"
+            if prediction.valence is not None and prediction.arousal is not None:
+                text += f", valence {signed(prediction.valence)}"
+                text += f", arousal {signed(prediction.arousal)}"
             if prediction.status is Status.ABSTAINED:
                 text = f"abstained ({prediction.reason}); would say {text}"
         else:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 import numpy as np
 
-from mien.inference.model import OPTIONAL_OUTPUTS, OUTPUTS, ModelInfo, find_model, read_model
+from mien.inference.model import OUTPUTS, ModelInfo, find_model, read_model
 from mien.schema import (
     Alignment,
     Box,
@@ -70,8 +70,6 @@ class Predictor:
     ) -> None:
         self.info = info
         self._session = session
-        given = {node.name for node in session.get_outputs()}
-        self._outputs = [*OUTPUTS, *(name for name in OPTIONAL_OUTPUTS if name in given)]
         self._detector = detector
         self._made: list[Detector] = []
         # Registered before MediaPipe is imported and so run after its own exit handler: a
@@ -212,14 +210,14 @@ class Predictor:
         return self._detector
 
     def _run(self, tensor: FloatArray) -> Readings:
-        arrays = self._session.run(self._outputs, {"input": tensor})
+        arrays = self._session.run(self.info.outputs, {"input": tensor})
         if not all(np.isfinite(array).all() for array in arrays):
             raise MienError(
                 f"expected finite numbers from the model {self.info.name!r}, got NaN or infinity; "
                 "train or export it again"
             )
         probabilities, embeddings, *optional = arrays
-        more = dict(zip(self._outputs[len(OUTPUTS) :], optional, strict=True))
+        more = dict(zip(self.info.outputs[len(OUTPUTS) :], optional, strict=True))
         return Readings(probabilities, embeddings, **more)
 
     def _prediction(

@@ -24,7 +24,9 @@ COLUMNS = (
     *("source", "frame", "time", "face", "box", "status", "reason", "expression", "confidence"),
     *("probabilities", "alignment", "yaw", "pitch", "roll", "model"),
 )
-"""The columns of every table, in order; ``embedding`` follows where it was asked for."""
+"""The columns of every table, in order. :data:`AFFECT_COLUMNS` follow where the model gives them,
+then ``embedding`` where it was asked for."""
+AFFECT_COLUMNS = ("valence", "arousal")
 
 Row = dict[str, Any]
 _Writer = tuple[Callable[[list[Row]], None], Callable[[], None]]
@@ -52,10 +54,11 @@ def write_table(
     embeddings
         Add the column ``embedding`` (Parquet and JSON lines).
 
-    Columns are :data:`COLUMNS`. ``face`` counts from 0 and is empty without a face; ``box`` is
-    left, top, width, height in pixels; yaw, pitch and roll are degrees. In CSV ``box`` is four
-    numbers with spaces between and ``probabilities`` is JSON. Raises
-    :class:`~mien.schema.MienError` for another suffix and for a file that cannot be written.
+    Columns are :data:`COLUMNS`, then valence and arousal from a model that gives them. ``face``
+    counts from 0 and is empty without a face; ``box`` is left, top, width, height in pixels; yaw,
+    pitch and roll are degrees. In CSV ``box`` is four numbers with spaces between and
+    ``probabilities`` is JSON. Raises :class:`~mien.schema.MienError` for another suffix and for a
+    file that cannot be written.
     """
     path = Path(path)
     writers = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}
@@ -98,6 +101,7 @@ def table_schema(info: ModelInfo, *, embeddings: bool = False) -> pa.Schema:
         **{"frame": pa.int64(), "time": pa.float64(), "face": integer},
         **{"box": box, "probabilities": probabilities},
     }
+    types |= dict.fromkeys(_affect_columns(info), number)
     if embeddings:
         types["embedding"] = pa.list_(number)
     about = {
@@ -110,7 +114,7 @@ def table_schema(info: ModelInfo, *, embeddings: bool = False) -> pa.Schema:
 
 
 def table_row(prediction: Prediction, info: ModelInfo, *, embeddings: bool = False) -> Row:
-    """A prediction as a row: :data:`COLUMNS` (and ``embedding``) to plain, JSON-ready values."""
+    """A prediction as a row: the table's columns to plain, JSON-ready values."""
     face = prediction.face
     pose = face.pose if face else None
     row: Row = {
@@ -131,11 +135,16 @@ def table_row(prediction: Prediction, info: ModelInfo, *, embeddings: bool = Fal
         "alignment": prediction.alignment.value if prediction.alignment else None,
         **{axis: _single(getattr(pose, axis, None)) for axis in ("yaw", "pitch", "roll")},
         "model": info.name,
+        **{name: _single(getattr(prediction, name)) for name in _affect_columns(info)},
     }
     if embeddings:
         vector = prediction.embedding
         row["embedding"] = None if vector is None else [_single(x) for x in vector]
     return row
+
+
+def _affect_columns(info: ModelInfo) -> tuple[str, ...]:
+    return AFFECT_COLUMNS if "valence_arousal" in info.outputs else ()
 
 
 def _text(text: str) -> str:
@@ -150,7 +159,7 @@ def _single(number: float | None) -> float | None:
 
 def _csv_writer(partial: Path, info: ModelInfo, embeddings: bool) -> _Writer:
     file = partial.open("w", encoding="utf-8", newline="")
-    writer = csv.DictWriter(file, COLUMNS)
+    writer = csv.DictWriter(file, (*COLUMNS, *_affect_columns(info)))
     writer.writeheader()
 
     def write(rows: list[Row]) -> None:

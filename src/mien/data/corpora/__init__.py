@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from mien.data.corpora import ferplus, folder
+from mien.data.corpora import diffusionfer, ferplus, folder
 from mien.data.corpora.items import Corpus
 from mien.schema import MienError
 
-CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in (ferplus.CORPUS, folder.CORPUS)}
+CORPORA: dict[str, Corpus] = {
+    corpus.name: corpus for corpus in (ferplus.CORPUS, diffusionfer.CORPUS, folder.CORPUS)
+}
 
 
 def corpus_of(name: str) -> Corpus:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mien.data.corpora.affect import valence_arousal
 from mien.data.corpora.items import stamp, storable
 from mien.schema import MienError
 
@@ -22,6 +23,8 @@ _COLUMNS = {
     "label": ("label", "expression", "class", "emotion"),
     "split": ("split",),
     "subject": ("subject",),
+    "valence": ("valence",),
+    "arousal": ("arousal",),
 }
 _ID_COLUMNS = ("id", "name")
 
@@ -30,7 +33,8 @@ _ID_COLUMNS = ("id", "name")
 class Row:
     """One image as its folder or table names it, before classes and splits are known.
 
-    ``stamp`` changes when the file does; ``problem`` is the reason why the row cannot be used.
+    ``stamp`` changes when the file does; ``problem`` is the reason why the row cannot be used;
+    ``affect`` is valence and arousal, empty where the table has no such columns.
     """
 
     id: str
@@ -41,6 +45,7 @@ class Row:
     subject: str | None = None
     stamp: str = ""
     problem: str = ""
+    affect: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class Columns:
     subject: str | None
     identity: str | None
     embedded: bool
+    valence: str | None
+    arousal: str | None
 
 
 def columns_of(path: Path) -> Columns:
@@ -60,7 +67,7 @@ def columns_of(path: Path) -> Columns:
     types: dict[str, Any] = {}
     if path.suffix.lower() == ".parquet":
         try:
-            types = {field.name: field.type for field in pq.read_schema(path)}
+            types = {column.name: column.type for column in pq.read_schema(path)}
         except (OSError, pa.ArrowException) as error:
             raise MienError(
                 f"expected a Parquet file at {path}, got {error}: copy it again"
@@ -78,12 +85,26 @@ def columns_of(path: Path) -> Columns:
             f"expected a column {', '.join(_COLUMNS['image'][:-1])} or {_COLUMNS['image'][-1]} in "
             f"{path}, got {', '.join(types) or 'nothing'}: name the column of paths"
         )
+    if len(affect := [role for role in ("valence", "arousal") if found[role]]) == 1:
+        raise MienError(
+            f"expected both columns valence and arousal in {path}, or neither, got only "
+            f"{affect[0]}: add the other"
+        )
     kind = types[image]
     embedded = kind is not None and (
         pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind)
     )
     identity = next((names[name] for name in _ID_COLUMNS if embedded and name in names), None)
-    return Columns(image, found["label"], found["split"], found["subject"], identity, embedded)
+    return Columns(
+        image,
+        found["label"],
+        found["split"],
+        found["subject"],
+        identity,
+        embedded,
+        found["valence"],
+        found["arousal"],
+    )
 
 
 def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Row]:
@@ -94,6 +115,7 @@ def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Ro
             for column in (columns.label, columns.split, columns.subject)
         )
         label = re.sub(r"^([+-]?\d+)\.0*$", r"\1", label) if label else None
+        affect, fault = _affect(row, columns)
         if columns.embedded:
             image = row.get(columns.image)
             image = image.get("bytes") if isinstance(image, dict) else image
@@ -106,7 +128,8 @@ def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Ro
                 label=label,
                 split=split,
                 subject=subject,
-                problem=problem,
+                problem=problem or fault,
+                affect=affect,
             )
             continue
         text = _text(row.get(columns.image))
@@ -119,12 +142,24 @@ def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Ro
             split=split,
             subject=subject,
             stamp=stamp(file),
-            problem="" if text else "no path in the table",
+            problem=fault if text else "no path in the table",
+            affect=affect,
         )
+
+
+def _affect(row: Mapping[str, Any], columns: Columns) -> tuple[Mapping[str, float | None], str]:
+    """Valence and arousal of a row, or the reason why it cannot be used."""
+    if columns.valence is None or columns.arousal is None:
+        return {}, ""
+    try:
+        return valence_arousal(row[columns.valence], row[columns.arousal]), ""
+    except ValueError as error:
+        return {}, str(error)
 
 
 def _records(path: Path, columns: Columns, *, with_images: bool) -> Iterator[dict[str, Any]]:
     wanted = [columns.label, columns.split, columns.subject, columns.identity]
+    wanted += [columns.valence, columns.arousal]
     if with_images or not columns.embedded:
         wanted.append(columns.image)
     if path.suffix.lower() == ".parquet":

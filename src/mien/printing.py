@@ -1,0 +1,119 @@
+"""What commands print: results on stdout, as JSON or tables, and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def print_json(document: Any) -> None:
+    """Indented, with every letter as it is."""
+    print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def print_dataset(
+    info: Mapping[str, Any], left_out: Sequence[Sequence[Any]], *, looked_for: bool
+) -> None:
+    """The counts of a ``dataset.json``, and where they were ``looked_for``, landmarks."""
+    counts = [
+        (split, name, count)
+        for split, by_class in info["counts"].items()
+        for name, count in by_class.items()
+    ]
+    _print_table(("split", "class", "faces"), counts)
+    _print_table(("left out, because", "rows"), left_out)
+    if looked_for and (fixed := info["alignment"].get("fixed", 0)):
+        found = info["landmarks"].get("fixed", 0)
+        print(f"landmarks found in {found} of {fixed} tight crops")
+
+
+def print_epoch(line: Mapping[str, Any]) -> None:
+    """One epoch of training, while it goes on."""
+    values = "  ".join(f"{name} {value:.4f}" for name, value in line["valid"].items())
+    loss, seconds = line["train"]["loss"], line["seconds"]
+    _print_progress(f"epoch {line['epoch']}  loss {loss:.4f}  {values}  {seconds:.0f} s")
+    if "warning" in line:
+        _print_progress(f"mien: epoch {line['epoch']}: {line['warning']}")
+
+
+def print_view(split: str, number: int, count: int) -> None:
+    """That a view of a split goes through a frozen backbone."""
+    _print_progress(f"computing the frozen backbone's maps of {split}, view {number} of {count}")
+
+
+def print_report(report: Mapping[str, Any], page: Path) -> None:
+    """The metrics of a ``report.json``, its warnings, and where the page is."""
+    split = report["split"]
+    _print_metrics(f"{split}, {report['n']:,} faces, rule {report['rule']}", report["metrics"])
+    for name, other in report["other_rules"].items():
+        _print_metrics(f"{split}, {other['n']:,} faces, rule {name}", other["metrics"])
+    for name, reading in (report["reference"] or {"readings": {}})["readings"].items():
+        _print_metrics(f"read by {name.replace('_', ' ')}", reading["metrics"])
+    if affect := report["valence_arousal"]:
+        found = {"mean_ccc": affect["mean_ccc"]}
+        for dimension in ("valence", "arousal"):
+            measures = {key: m for key, m in affect[dimension].items() if key != "zero_targets"}
+            found |= {f"{dimension}_{key}": m for key, m in measures.items()}
+        _print_metrics(f"{split}, {affect['n']:,} faces, valence and arousal", found)
+    _print_notes(report["warnings"])
+    print(f"report: {page}")
+
+
+def print_comparison(document: Mapping[str, Any], page: Path) -> None:
+    """Values, paired differences and the word of a ``compare.json``, and where the page is."""
+    split = document["split"]
+    for entry in document["entries"]:
+        runs = f", {len(entry['members'])} runs" * (len(entry["members"]) > 1)
+        title = f"{entry['letter']} {entry['label']}{runs}: {split}"
+        _print_metrics(f"{title}, {document['n']:,} faces", entry["metrics"])
+        affect = entry["valence_arousal"] or {}
+        _print_metrics(f"{title}, {document['rated']:,} faces, valence and arousal", affect)
+    for found in document["comparisons"]:
+        metrics = found["metrics"] | (found["valence_arousal"] or {})
+        differences = {name: entry["over_faces"] for name, entry in metrics.items()}
+        _print_metrics(f"{found['entry']} less {found['to']}, paired over faces", differences)
+    labels = {entry["letter"]: entry["label"] for entry in document["entries"]}
+    for found in document["comparisons"]:
+        this, first = labels[found["entry"]], labels[found["to"]]
+        p = found["test"]["p_holm"]
+        tested = "no test" if p is None else f"{found['test']['name']}, corrected p {p:.3g}"
+        print(f"{this} against {first}: {found['verdict']} (accuracy, {tested})")
+        _print_notes(found["notes"])
+    _print_notes(document["warnings"])
+    print(f"comparison: {page}")
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(f"note: {note}")
+
+
+def _print_metrics(title: str, metrics: Mapping[str, Mapping[str, Any]]) -> None:
+    rows = [
+        (
+            name,
+            f"{m['value']:.4f}",
+            "" if m["low"] is None else f"{m['low']:.4f} to {m['high']:.4f}",
+        )
+        for name, m in metrics.items()
+        if m["value"] is not None
+    ]
+    _print_table((title, "value", "95 % interval"), rows)
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Columns side by side and a blank line; nothing where there are no rows."""
+    if not rows:
+        return
+    cells = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        print("  ".join(map(str.ljust, row, widths)).rstrip())
+    print()
+
+
+def _print_progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
