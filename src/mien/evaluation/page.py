@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.evaluation import plots, tables
+from mien.evaluation.attention import attention_section
 
 if TYPE_CHECKING:
     from mien.evaluation.arrays import Evaluation
@@ -47,6 +48,7 @@ def render_page(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
         reliability=plots.reliability_diagram(report["reliability"]),
         calibration=_calibration(report["metrics"]),
         map=_map(evaluation, report, names),
+        attention=attention_section(evaluation.attention, names),
         mistakes=_mistakes(evaluation, report["mistakes"]),
         left_out=left_out_table(report),
         terms=terms_of_use(provenance.pop("terms", "")),
