@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 import mien.evaluate
-from mien.data.dataset import FACES_SCHEMA
+from mien.data.dataset import FACES_SCHEMA, Dataset
 from mien.data.write import write_dataset
-from mien.evaluate import Model, evaluate_model, open_model
+from mien.evaluate import Model, evaluate_model, evaluation_of, open_model
 from mien.faces.partial_image import compose_partial_image
 from mien.labels import LABEL_SPACES, LabelSpace, label_space_of
-from mien.schema import MienError, Preprocessing, UInt8Array
+from mien.schema import MienError, Preprocessing, Readings, UInt8Array
 
 SIZE = 16
 RGB = Preprocessing(size=SIZE)
@@ -61,12 +61,15 @@ class Oracle:
     def __init__(self, table: list[list[float]]) -> None:
         self.table = np.array(table, np.float32)
         self.seen: list[UInt8Array] = []
+        self.attention: Callable[[np.ndarray], np.ndarray] | None = None
 
-    def __call__(self, crops: UInt8Array) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, crops: UInt8Array) -> Readings:
         self.seen.append(crops)
         rows = crops[:, 0, 0, 0].astype(int)
         angles = rows / 10
-        return self.table[rows], np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+        embeddings = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+        maps = self.attention and self.attention(rows)
+        return Readings(self.table[rows], embeddings, attention=maps)
 
 
 @pytest.fixture
@@ -88,6 +91,32 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Oracle]:
 
 def one_hot(*classes: int) -> list[list[float]]:
     return np.where(np.eye(8)[list(classes)] > 0, 0.93, 0.01).tolist()
+
+
+def test_attention_maps_are_averaged_by_class_over_the_chunks(
+    models: Callable[..., Oracle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mien.evaluate, "_CHUNK", 2)
+    labels = ("anger", "fear", None, "anger", "fear")
+    data = make_dataset(tmp_path / "d", [{"label": label} for label in labels])
+    oracle = models(one_hot(4, 6, 0, 4, 6))
+    _, page = evaluate_model("m", data, tmp_path / "without")
+    assert "Where the network looks" not in page.read_text("utf-8")
+    oracle.attention = lambda rows: (0.1 * rows + 0.2)[:, None, None] * np.ones((1, 3, 3))
+    kept = []
+    join = mien.evaluate.join_readings
+    monkeypatch.setattr(
+        mien.evaluate, "join_readings", lambda parts: kept.extend(parts) or join(parts)
+    )
+    dataset, model = Dataset.open(data), mien.evaluate.open_model("m")
+    means = evaluation_of(model, dataset, "m", split="test", rule="majority").attention
+    assert len(kept) == 3 and all(part.attention is None for part in kept)
+    assert means is not None and means.counts.tolist() == [0, 0, 0, 0, 2, 0, 2, 0]
+    np.testing.assert_allclose(means.maps[4], 0.2 + 0.1 * (0 + 3) / 2)
+    np.testing.assert_allclose(means.maps[6], 0.2 + 0.1 * (1 + 4) / 2)
+    np.testing.assert_allclose(means.crops[4], dataset.crops[np.array([0, 3])].mean(0))
+    _, page = evaluate_model("m", data, tmp_path / "with")
+    assert "Where the network looks" in page.read_text("utf-8")
 
 
 def test_a_smaller_label_space_gets_renormalised_probabilities(

@@ -15,7 +15,7 @@ from PIL import Image
 from mien.evaluation.metrics import FloatArray, IntArray
 
 _SIDE = 144  # of a picture, in pixels
-_OPACITY = 0.55
+_OPACITY = 0.45
 _LEAST_RANGE = 0.001  # under this, colours would show rounding and no places
 
 

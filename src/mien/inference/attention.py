@@ -16,11 +16,13 @@ FLAT = 0.001
 _OPACITY = 0.5
 _FADE = 0.12  # the part of a patch's side over which the layer fades in
 _FINE = 256  # a map is enlarged to this side; OpenCV warps in 32nds of a pixel of what it is given
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _TILE = 512  # the layer is laid on in tiles, so that a face as large as its photo costs no memory
 
 # Perceptually even and readable for colour-blind eyes.
 _COLOURS = np.asarray(
-    cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_VIRIDIS)[:, 0, ::-1], np.float32
+    cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_VIRIDIS)[0, :, ::-1],
+    np.float32,
 )
 
 
@@ -54,8 +56,10 @@ def draw_attention(
             continue
         mean = np.clip(total / np.maximum(weight, 1e-6), 0, 1)
         colours = _COLOURS[np.round(mean * 255).astype(np.uint8)]
-        tile = np.asarray(picture.crop((left, top, right, bottom)), np.float32)
-        tile = tile + _OPACITY * cover[..., None] * (colours - tile)
+        tile = np.array(picture.crop((left, top, right, bottom)), np.float32)
+        # Grey below, so that all colour is the map's and none the skin's.
+        grey = tile @ _LUMA
+        tile += cover[..., None] * ((1 - _OPACITY) * grey[..., None] + _OPACITY * colours - tile)
         picture.paste(Image.fromarray(np.round(tile).astype(np.uint8)), (left, top))
 
 
@@ -86,4 +90,5 @@ def _tiles(patches: Sequence[Patch], size: tuple[int, int]) -> Iterator[tuple[in
 def _corners(patch: Patch) -> NDArray[np.float64]:
     """A patch's corners ``(4, 2)`` in the picture."""
     ends = np.array([[0, 1, 0, 1], [patch.top, patch.top, patch.bottom, patch.bottom]])
-    return np.linalg.solve(patch.matrix[:, :2], ends - patch.matrix[:, 2:]).T
+    places = np.linalg.solve(patch.matrix[:, :2], ends - patch.matrix[:, 2:])
+    return np.asarray(places.T, np.float64)
