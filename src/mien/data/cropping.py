@@ -105,7 +105,7 @@ class Cropper:
     def _row(
         self, item: Item, image: UInt8Array, face: Face | None, *, tight: bool
     ) -> dict[str, Any]:
-        crop, alignment, landmarks = cut_face(image, face, self._preprocessing, tight=tight)
+        crop, alignment, landmarks, _ = cut_face(image, face, self._preprocessing, tight=tight)
         if self._preprocessing.colour == "grey":
             crop = crop[..., :1]
         return {
