@@ -114,7 +114,7 @@ PARTS = {
             "triplet-center prediction-based, attention",
             "dual triplet 0.8",
             "multi-threshold",
-            "full + expression loss",
+            "partial",
             "partial + expression loss",
             "combined",
         ],
