@@ -50,7 +50,7 @@ FACE_UNITS: dict[int, dict[str, float]] = {
     9: {"noseSneer": 1.5, "mouthUpperUp": 0.25},
     10: {"mouthUpperUp": 1.1, "noseSneer": 0.3},
     11: {"mouthUpperUp": 0.35, "cheekSquint": 0.2},
-    12: {"mouthSmile": 0.95},
+    12: {"mouthSmile": 1.2},
     14: {"mouthDimple": 1.2, "mouthSmile": 0.12},
     15: {"mouthFrown": 1.5},
     16: {"mouthLowerDown": 1.1},
@@ -58,7 +58,7 @@ FACE_UNITS: dict[int, dict[str, float]] = {
     20: {"mouthStretch": 1.4},
     23: {"mouthPress": 0.6, "mouthRollLower": 0.35, "mouthRollUpper": 0.25},
     24: {"mouthPress": 1.0, "mouthRollLower": 0.3},
-    25: {"mouthLowerDown": 0.45, "mouthUpperUp": 0.3},
+    25: {"mouthLowerDown": 0.5, "mouthUpperUp": 0.45, "jawOpen": 0.06},
     26: {"jawOpen": 0.45},
     27: {"jawOpen": 0.85},
 }
@@ -189,7 +189,7 @@ def face_units(actions: Mapping[int, tuple[float, float]]) -> dict[str, float]:
     """The weights of the mesh's face units, ARKit's names, for action units by side.
 
     >>> face_units({12: (1.0, 0.5)})
-    {'mouthSmileLeft': 0.95, 'mouthSmileRight': 0.475}
+    {'mouthSmileLeft': 1.2, 'mouthSmileRight': 0.6}
     """
     units: dict[str, float] = {}
     for number, (left, right) in actions.items():

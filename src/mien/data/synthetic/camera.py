@@ -11,16 +11,18 @@ from mien.schema import FloatArray, UInt8Array
 def draw_background(side: int, generator: np.random.Generator) -> FloatArray:
     """``(side, side, 3)`` in [0, 1]: out-of-focus colours, sometimes with edges as rooms have."""
     cells = int(generator.integers(2, 7))
-    base = generator.uniform(0.05, 0.9, 3)
-    spread = generator.uniform(0.02, 0.25)
-    small = np.clip(base + generator.normal(0, spread, (cells, cells, 3)), 0, 1)
+    base = np.clip(generator.uniform(0.06, 0.9) + generator.normal(0, 0.07, 3), 0, 1)
+    spread = generator.uniform(0.03, 0.2)
+    light = generator.normal(0, spread, (cells, cells, 1))
+    small = base + light + generator.normal(0, spread / 3, (cells, cells, 3))
+    small = np.clip(small, 0, 1)
     picture = np.asarray(
         cv2.resize(small.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
     ).astype(np.float32)
     for _ in range(int(generator.integers(0, 5))):
         corner = generator.uniform(-0.2, 1.0, 2) * side
         extent = generator.uniform(0.1, 0.9, 2) * side
-        colour = np.clip(base + generator.normal(0, 0.25, 3), 0, 1).tolist()
+        colour = np.clip(base + generator.normal(0, 0.22) + generator.normal(0, 0.08, 3), 0, 1).tolist()
         low, high = corner.astype(int).tolist(), (corner + extent).astype(int).tolist()
         cv2.rectangle(picture, low, high, colour, -1)
     blur = side * generator.uniform(0.005, 0.04)

@@ -11,8 +11,8 @@ from mien.faces.native import cv2
 from mien.schema import FloatArray
 
 # The hairline in side view: hair grows behind z at height y, from the neck to the forehead.
-_HEIGHTS = (6.20, 6.35, 6.60, 6.86, 6.92, 7.30, 7.55, 7.75, 7.93, 8.05)
-_FRONTS = (-0.9, -0.10, 0.02, 0.30, 0.72, 0.80, 0.86, 1.02, 1.34, 1.70)
+_HEIGHTS = (6.20, 6.35, 6.60, 6.90, 7.04, 7.14, 7.30, 7.55, 7.75, 7.93, 8.05)
+_FRONTS = (-0.9, -0.10, 0.02, 0.20, 0.30, 0.74, 0.80, 0.86, 1.02, 1.34, 1.70)
 
 THICKNESS: dict[str, float] = {"bald": 0.0, "shaved": 0.006, "short": 0.075, "full": 0.15,
                                "long": 0.10}  # fmt: skip
@@ -54,7 +54,8 @@ def grown(
 def hanging(head: Head) -> FloatArray:
     """``(T,)``, 1 for the triangles of long hair that hang behind the face, 0 for fringes."""
     hair = (head.parts == PARTS.index("hair"))[head.triangles].all(axis=1)
-    behind = (head.vertices[head.triangles, 2] < 0.75).all(axis=1)
+    corners = head.vertices[head.triangles]
+    behind = ((corners[..., 2] < 0.75) | (abs(corners[..., 0]) > 0.6)).all(axis=1)
     return np.asarray(hair & behind, np.float32)
 
 

@@ -28,7 +28,7 @@ PARTS = ("skin", "left eye", "right eye", "upper teeth", "lower teeth", "tongue"
 
 _GROUPS = ("body", "helper-l-eye", "helper-r-eye", "helper-upper-teeth", "helper-lower-teeth",
            "helper-tongue", "helper-hair")  # fmt: skip
-_SHOULDERS, _HALF_WIDTH = 4.9, 2.3  # in the mesh's decimetres; the chin is at 6.2
+_SHOULDERS, _HALF_WIDTH = 4.2, 3.4  # in the mesh's decimetres; the chin is at 6.2
 _LOCAL = ("head", "eyes", "mouth", "nose", "ears", "chin", "cheek", "forehead", "eyebrows", "neck")
 _OPPOSITES = {"decr": "incr", "down": "up", "in": "out", "concave": "convex",
               "backward": "forward", "compress": "uncompress"}  # fmt: skip

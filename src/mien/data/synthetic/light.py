@@ -54,7 +54,7 @@ def draw_lamps(generator: np.random.Generator) -> Lamps:
     azimuth = generator.normal(0, 0.75)
     height = np.clip(generator.normal(0.55, 0.3), -0.3, 1.2)
     key = (np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height))
-    warmth = generator.normal(0, 0.09)
+    warmth = generator.normal(0, 0.06)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
     softness = generator.uniform(0.15, 1.0)
     ambient = generator.uniform(0.28, 0.55)

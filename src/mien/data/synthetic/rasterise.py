@@ -61,13 +61,16 @@ def rasterise(
     width = extent[owner, 0]
     row = within // width
     column = within - row * width
-    coefficients = planes.reshape(-1, 9)
-    b1 = coefficients[owner, 0] * column + coefficients[owner, 1] * row + coefficients[owner, 2]
-    b2 = coefficients[owner, 3] * column + coefficients[owner, 4] * row + coefficients[owner, 5]
+    # In single precision throughout; mixed with integers NumPy would take double.
+    x, y = column.astype(np.float32), row.astype(np.float32)
+    coefficients = planes.reshape(-1, 9)[owner].T
+    b1 = coefficients[0] * x + coefficients[1] * y + coefficients[2]
+    b2 = coefficients[3] * x + coefficients[4] * y + coefficients[5]
     inside = np.flatnonzero((b1 >= 0) & (b2 >= 0) & (b1 + b2 <= 1))
     owner, row, column = owner[inside], row[inside], column[inside]
     b1, b2 = b1[inside], b2[inside]
-    z = coefficients[owner, 6] * column + coefficients[owner, 7] * row + coefficients[owner, 8]
+    slope = coefficients[6:, inside]
+    z = slope[0] * x[inside] + slope[1] * y[inside] + slope[2]
 
     nearest, farthest = float(depth.min()), float(depth.max())
     scale = 65535 / max(farthest - nearest, 1e-9)

@@ -21,7 +21,7 @@ from mien.data.synthetic.subject import Subject
 from mien.faces.align import alignment_matrix, anchor_points
 from mien.schema import FloatArray, Preprocessing, UInt8Array
 
-_DENSITY = 2  # pixels are drawn this much smaller and averaged
+_DENSITY = 1.75  # pixels are drawn this much smaller and averaged
 
 
 class Rendering(NamedTuple):
@@ -66,8 +66,9 @@ def render_face(
     seen[[0, 1, 3, 4]] += jitter
     matrix = alignment_matrix(seen, preprocessing)
     size = preprocessing.size
-    density = _DENSITY if size <= 256 else 1
-    side = size * density
+    density: float = _DENSITY if size <= 256 else 1
+    side = round(size * density)
+    density = side / size
 
     def to_picture(flat: FloatArray) -> FloatArray:
         return np.asarray((flat @ matrix[:, :2].T + matrix[:, 2]) * density, np.float32)

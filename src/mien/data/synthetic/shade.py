@@ -19,8 +19,10 @@ from mien.schema import FloatArray
 _IRIS, _PUPIL = np.cos(np.radians((24.0, 9.0)))
 _CAVITY = np.array([0.10, 0.022, 0.02], np.float32)
 _TONGUE = np.array([0.42, 0.13, 0.13], np.float32)
-_TEETH = np.array([0.72, 0.68, 0.58], np.float32)
-_SCLERA = np.array([0.70, 0.66, 0.63], np.float32)
+_TEETH = np.array([0.62, 0.58, 0.50], np.float32)
+_SCLERA = np.array([0.62, 0.58, 0.55], np.float32)
+_EXPOSURE = 0.26
+_THROUGH_SKIN = np.array([0.9, 1.0, 1.06], np.float32)
 
 
 class Surface(NamedTuple):
@@ -56,7 +58,7 @@ def shade(
     at = attributes[corners[:, 0]] * visible.weights[:, :1]
     at += attributes[corners[:, 1]] * visible.weights[:, 1:2]
     at += attributes[corners[:, 2]] * visible.weights[:, 2:]
-    light, normals, rest = at[:, :3], at[:, 3:6], at[:, 6:9]
+    light, normals, rest = at[:, :3].copy(), at[:, 3:6], at[:, 6:9]
     parts = head.parts[corners[:, 0]]
     subject = surface.subject
     albedo = np.empty_like(light)
@@ -66,12 +68,12 @@ def shade(
     skin = np.flatnonzero(parts == PARTS.index("skin"))
     cloth = generator.uniform(0.02, 0.7) * generator.dirichlet((5, 5, 5)) * 3
     albedo[skin], shine[skin], gloss[skin], relief = _skin(surface, at[skin], cloth)
-    light = light.copy()
-    light[skin] *= relief[:, None]
+    # Light that went through skin comes back redder where there is little of it.
+    light[skin] = np.maximum(light[skin], 1e-4) ** _THROUGH_SKIN * relief[:, None]
     for name in ("left eye", "right eye"):
         eye = np.flatnonzero(parts == PARTS.index(name))
         albedo[eye], normals[eye] = _eye(rest[eye], name, subject.iris)
-        shine[eye], gloss[eye] = 0.9, 120.0
+        shine[eye], gloss[eye] = 1.3, 600.0
     for name in ("upper teeth", "lower teeth"):
         teeth = np.flatnonzero(parts == PARTS.index(name))
         gaps = abs(np.sin(rest[teeth, 0] * (np.pi / 0.082)))
@@ -85,11 +87,15 @@ def shade(
     half = half / max(float(np.linalg.norm(half)), 1e-6)
     length = np.sqrt(np.einsum("ij,ij->i", normals, normals)) + 1e-6
     cosine = np.clip(normals @ half / length, 0, 1)
-    sparkle = shine * (0.4 + 0.6 * (1 - surface.softness)) * cosine**gloss
+    sparkle = shine * np.exp(gloss * np.log(np.maximum(cosine, 1e-3)))
+    sparkle *= 0.4 + 0.6 * (1 - surface.softness)
     # What hardly any light reaches has no highlight either.
     sparkle *= np.clip(light.mean(axis=1) * 1.4, 0, 1)
     colour = albedo * light + sparkle[:, None] * surface.key_colour
-    return np.asarray(_developed(colour), np.float32)
+    # The camera exposes for the face, half way.
+    brightness = float(colour[skin].mean()) if skin.size else _EXPOSURE
+    colour *= (_EXPOSURE / max(brightness, 0.02)) ** 0.5
+    return _developed(colour)
 
 
 def linear(colour: FloatArray) -> FloatArray:
@@ -132,7 +138,7 @@ def _skin(
     lip = np.clip(lips * 1.3 - 0.15, 0, 1)[:, None]
     albedo += lip * (linear(subject.lips) - albedo)
     front = (rest[:, 2] > 0.6).astype(np.float32)
-    dark = linear(subject.hair * 0.75)
+    dark = linear(0.6 * subject.hair + 0.12 * subject.skin)
     strokes = (sample(texture.hair, places) * front * (1 - lip[:, 0]))[:, None]
     albedo += strokes * (dark - albedo)
 

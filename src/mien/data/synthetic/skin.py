@@ -126,6 +126,7 @@ def _beard(subject: Subject, generator: np.random.Generator) -> FloatArray:
     lip = np.exp(-(((y - 6.765) / 0.045) ** 2)) * _step(0.27 - side, 0.0, 0.06)
     corner = np.exp(-(((side - 0.30) / 0.05) ** 2 + ((y - 6.6) / 0.15) ** 2))
     area = np.maximum.reduce([jaw, chin, lip * generator.uniform(0.6, 1), corner])
+    area = area * _step(y, 6.14, 6.3)  # under the chin the texture would be drawn out
     grain = generator.normal(0, 1, (SIDE, SIDE)).astype(np.float32)
     grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), 0.9), np.float32) * 2.2
     cover = area * subject.beard * np.clip(0.75 + 0.35 * grain, 0.1, 1.0)
@@ -153,7 +154,7 @@ def fold_depth(units: Mapping[str, float], age: float) -> FloatArray:
     old = float(np.clip((age - 25) / 50, 0, 1))
     weights = [
         sum(share * max(0.0, units.get(name, 0.0)) for name, share in movers.items())
-        * (0.55 + 0.6 * old)
+        * (0.4 + 0.75 * old)
         + still * old
         for movers, still in FOLDS.values()
     ]

@@ -20,8 +20,8 @@ AGE_GROUPS: tuple[tuple[str, int], ...] = (
 
 SKIN_TONES: FloatArray = np.array(
     [
-        (246, 215, 196),
-        (232, 190, 164),
+        (240, 205, 184),
+        (228, 184, 156),
         (210, 160, 126),
         (176, 122, 86),
         (126, 82, 57),
@@ -37,7 +37,7 @@ _HAIR = {
     "chestnut": (94, 58, 36),
     "blond": (176, 138, 88),
     "red": (122, 58, 28),
-    "grey": (150, 147, 143),
+    "grey": (152, 144, 134),
 }
 _IRISES = ((74, 46, 26), (96, 66, 34), (52, 34, 22), (94, 120, 140), (96, 112, 78), (120, 132, 138))
 _WEIGHTS = ("minweight", "averageweight", "maxweight")
@@ -97,7 +97,7 @@ def make_subject(head: Head, seed: int, number: int) -> Subject:
 
     skin = SKIN_TONES[tone - 1] * generator.uniform(0.92, 1.05)
     skin = skin * np.array([1.0, generator.uniform(0.96, 1.03), generator.uniform(0.92, 1.04)])
-    flush = generator.uniform(0.25, 0.55)
+    flush = generator.uniform(0.25, 0.55) * (0.6 if tone > 4 else 1.0)
     lips = skin * (1 - flush) + flush * np.array([168, 62, 66]) * (0.55 + 0.45 * skin[0] / 255)
     if sex == "female" and age > 16 and generator.random() < 0.35:
         lips = 0.35 * lips + 0.65 * np.array(
