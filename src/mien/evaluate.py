@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien import __version__
+from mien.data import synthetic
 from mien.data.dataset import Dataset
 from mien.data.targets import RULES, Targets, make_targets
 from mien.labels import LabelSpace
@@ -105,11 +106,15 @@ def evaluate_model(
             "version": f"mien {__version__}",
         },
         left_out=_left_out(rows, targets[rule]),
-        warnings=[*class_warnings, *crop_warnings],
+        warnings=[*_corpus_warnings(dataset), *class_warnings, *crop_warnings],
     )
     others = {name: made.labels[rows] for name, made in targets.items() if name != rule}
     report = evaluate(evaluation, other_targets=others if dataset.votes is not None else None)
     return report, write_report(evaluation, report, out)
+
+
+def _corpus_warnings(dataset: Dataset) -> list[str]:
+    return [synthetic.WARNING] if dataset.info.get("corpus") == synthetic.CORPUS else []
 
 
 def _name_of(dataset: Dataset) -> str:

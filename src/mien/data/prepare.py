@@ -30,6 +30,7 @@ _CHUNK = 256
 _CHUNK_BYTES = 32 * 2**20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
+
 @dataclass(frozen=True, eq=False)
 class PrepareResult:
     """A new dataset and what was left out of it: rows by reason, most frequent first.

@@ -128,7 +128,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _write_part(entries: list[Entry], path: Path) -> None:
+def _write_part(entries: list[Any], path: Path) -> None:
     if _writer is None:
         raise RuntimeError("expected a worker that _start has prepared")
     _writer.write_part(entries, path)

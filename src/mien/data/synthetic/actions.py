@@ -135,14 +135,14 @@ def draw_expression(
 ) -> Expression:
     """An expression of a class: strength, variant, blend, asymmetry and stray movements drawn.
 
-    Intensity is uniform in [0.4, 1]; three in ten are blended with up to 35 % of another
+    Intensity is uniform in [0.45, 1]; three in ten are blended with up to 35 % of another
     expression. The label is always the largest share but neutral's.
     """
     shown = [name for name in EXPRESSIONS if name != "neutral"]
     mixture = np.zeros(len(EXPRESSIONS), np.float32)
     strength = 0.0
     if label != "neutral":
-        strength = generator.uniform(0.4, 1.0) if intensity is None else intensity
+        strength = generator.uniform(0.45, 1.0) if intensity is None else intensity
     other = str(generator.choice([name for name in shown if name != label]))
     share = generator.uniform(0.1, 0.35) * (generator.random() < 0.3)
     if label == "neutral":

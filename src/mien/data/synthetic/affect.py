@@ -49,19 +49,19 @@ def vote_shares(expression: Expression) -> NDArray[np.float64]:
     """The ``(8,)`` probabilities with which an annotator names each expression; sums to one.
 
     People see an expression more often than they miss it: neutral's share of the mixture is
-    halved. Part of each share goes to what that expression is commonly mistaken for; how much is
+    quartered. Part of each share goes to what that expression is commonly mistaken for; how much is
     our choice.
     """
     seen = np.asarray(expression.mixture, np.float64)
     if expression.label != "neutral":
-        seen = seen * np.where(np.arange(len(seen)) == 0, 0.5, 1.0)
+        seen = seen * np.where(np.arange(len(seen)) == 0, 0.25, 1.0)
     confusion = np.zeros((len(EXPRESSIONS), len(EXPRESSIONS)))
     for row, name in enumerate(EXPRESSIONS):
         for other, share in _MISTAKEN_FOR[name].items():
             confusion[row, EXPRESSIONS.index(other)] = share
         confusion[row, row] = 1 - confusion[row].sum()
     shares: NDArray[np.float64] = seen / seen.sum() @ confusion
-    return shares / shares.sum()
+    return np.asarray(shares / shares.sum(), np.float64)
 
 
 def draw_votes(expression: Expression, generator: np.random.Generator) -> NDArray[np.int64]:

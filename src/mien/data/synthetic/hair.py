@@ -24,7 +24,7 @@ COVER: dict[str, float] = {"bald": 0.25, "shaved": 0.6, "short": 1.0, "full": 1.
 
 def scalp(head: Head, hairline: float, style: str) -> FloatArray:
     """``(V,)`` in [0, 1], where hair grows; ``hairline`` moves its front up, in decimetres."""
-    x, y, z = head.vertices.T
+    _, y, z = head.vertices.T
     front = np.interp(y - hairline, _HEIGHTS, _FRONTS)
     cover = np.clip((front - z) / 0.12, 0, 1)
     if style == "bald":

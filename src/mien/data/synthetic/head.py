@@ -79,7 +79,7 @@ def load_head() -> Head:
     places[quads] = texture[corners]
 
     def target(path: Path) -> FloatArray:
-        return _read_target(path, len(points))[kept]
+        return np.asarray(_read_target(path, len(points))[kept], np.float32)
 
     masks = {
         name: _sampled(folder / f"mpfb2/textures/mpfb_{name}.jpg", places)
@@ -214,4 +214,4 @@ def _sampled(path: Path, places: NDArray[np.float64]) -> FloatArray:
     height, width = image.shape[:2]
     columns = np.clip(places[:, 0] * width, 0, width - 1).astype(np.int64)
     rows = np.clip((1 - places[:, 1]) * height, 0, height - 1).astype(np.int64)
-    return np.asarray(image[rows, columns], np.float32) / 255
+    return np.asarray(image[rows, columns] / np.float32(255), np.float32)

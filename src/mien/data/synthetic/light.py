@@ -130,7 +130,8 @@ def _seen_from(direction: FloatArray, head: Head, triangles: NDArray[np.int64]) 
     nearest = np.full(_SIDE * _SIDE, np.inf, np.float32)
     nearest[visible.pixels] = (depth[triangles[visible.triangles]] * visible.weights).sum(axis=1)
     cell = np.clip(points.astype(np.int64), 0, _SIDE - 1)
-    return (depth < nearest[cell[:, 1] * _SIDE + cell[:, 0]] + 0.06).astype(np.float32)
+    behind = nearest[cell[:, 1] * _SIDE + cell[:, 0]]
+    return np.asarray(depth < behind + 0.06, np.float32)
 
 
 def _averaged(values: FloatArray, triangles: NDArray[np.int64]) -> FloatArray:

@@ -91,7 +91,7 @@ def render_face(
     )
     picture = draw_background(side, generator)
     picture.reshape(-1, 3)[visible.pixels] = shade(surface, triangles, visible, generator)
-    anchors = to_picture(anchor_points(landmarks))
+    anchors = to_picture(anchor_points(landmarks).astype(np.float32))
     if scene.occlusion in ("glasses", "sunglasses"):
         eyes = np.stack([vertices[rows].mean(axis=0) for rows in places.eyes])
         draw_glasses(
@@ -103,7 +103,7 @@ def render_face(
             dark=scene.occlusion == "sunglasses",
         )
     elif scene.occlusion == "hand":
-        draw_hand(picture, subject.skin / 255, anchors, generator)
+        draw_hand(picture, np.asarray(subject.skin / 255, np.float32), anchors, generator)
     elif scene.occlusion == "bar":
         draw_bar(picture, generator)
     crop = photograph(picture, size, scene.camera, generator)

@@ -1,4 +1,4 @@
-"""Where the head is and how it is taken: pose, distance, lamps, what is in front of it, the crop."""
+"""Where the head is and how it is taken: pose, distance, lamps, what is in front of it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,11 @@ def frontal_scene(generator: np.random.Generator) -> Scene:
     scene = draw_scene(generator)
     pose = HeadPose(*(float(generator.normal(0, s)) for s in (3, 2, 2)))
     return scene._replace(
-        pose=pose, gaze=(0.0, 0.0), occlusion="none", camera=0.1, offset=np.zeros((4, 2), np.float32)
+        pose=pose,
+        gaze=(0.0, 0.0),
+        occlusion="none",
+        camera=0.1,
+        offset=np.zeros((4, 2), np.float32),
     )
 
 

@@ -55,9 +55,11 @@ def shade(
         [surface.light, surface.normals, _fixed_attributes(), surface.cover[:, None]], axis=1
     )
     corners = triangles[visible.triangles]
-    at = attributes[corners[:, 0]] * visible.weights[:, :1]
-    at += attributes[corners[:, 1]] * visible.weights[:, 1:2]
-    at += attributes[corners[:, 2]] * visible.weights[:, 2:]
+    at = np.zeros((len(corners), attributes.shape[1]), np.float32)
+    for corner in range(3):
+        share = attributes.take(corners[:, corner], axis=0)
+        share *= visible.weights[:, corner : corner + 1]
+        at += share
     light, normals, rest = at[:, :3].copy(), at[:, 3:6], at[:, 6:9]
     parts = head.parts[corners[:, 0]]
     subject = surface.subject
@@ -99,7 +101,7 @@ def shade(
 
 
 def linear(colour: FloatArray) -> FloatArray:
-    """sRGB in [0, 255] -> linear light in [0, 1]."""
+    """SRGB in [0, 255] -> linear light in [0, 1]."""
     return np.asarray((np.clip(colour, 0, 255) / 255) ** 2.2, np.float32)
 
 
@@ -127,7 +129,7 @@ def _fixed_attributes() -> FloatArray:
 
 
 def _skin(
-    surface: Surface, at: FloatArray, cloth: object
+    surface: Surface, at: FloatArray, cloth: NDArray[np.float64]
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Albedo ``(n, 3)``, shine, gloss and relief ``(n,)`` of the skin's pixels."""
     subject = surface.subject
@@ -188,5 +190,3 @@ def _eye(rest: FloatArray, name: str, iris: FloatArray) -> tuple[FloatArray, Flo
     white = _SCLERA * (1 - red)
     inside = np.clip((1.04 - radius) / 0.08, 0, 1)[:, None]
     return np.asarray(white + inside * (colour - white), np.float32), normals.astype(np.float32)
-
-

@@ -22,8 +22,11 @@ _LEFT, _TOP, _WIDTH, _HEIGHT = -0.95, 8.15, 1.9, 2.1
 
 
 class SkinTexture(NamedTuple):
-    """``tint`` ``(SIDE, SIDE, 3)`` multiplies the skin's linear colour, ``hair`` ``(SIDE, SIDE)``
-    in [0, 1] is how much of it brows and beard cover."""  # fmt: skip
+    """A subject's skin.
+
+    ``tint`` ``(SIDE, SIDE, 3)`` multiplies its linear colour, ``hair`` ``(SIDE, SIDE)`` in [0, 1]
+    is how much of it brows and beard cover.
+    """
 
     tint: FloatArray
     hair: FloatArray
@@ -54,29 +57,25 @@ def sample(texture: FloatArray, places: FloatArray) -> FloatArray:
 def subject_texture(subject: Subject) -> SkinTexture:
     """The skin of a subject; the last few are kept, as faces come subject by subject."""
     generator = np.random.default_rng((*subject.seed, 2))
-    tint = np.ones((SIDE, SIDE, 3), np.float32)
     age = float(np.clip((subject.age - 20) / 60, 0, 1))
+    mottle = np.zeros((SIDE, SIDE), np.float32)
     for cells, strength in ((12, 0.05), (48, 0.035 + 0.03 * age), (160, 0.035)):
-        noise = cv2.resize(
-            generator.normal(0, 1, (cells, cells)).astype(np.float32),
-            (SIDE, SIDE),
-            interpolation=cv2.INTER_CUBIC,
-        )
-        tint *= np.exp(strength * np.asarray(noise))[..., None]
-    flush = generator.uniform(0.3, 1.0) * (0.6 if subject.skin_tone > 3 else 1.0)
+        noise = generator.normal(0, strength, (cells, cells)).astype(np.float32)
+        mottle += np.asarray(cv2.resize(noise, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
+    strength = generator.uniform(0.3, 1.0) * (0.6 if subject.skin_tone > 3 else 1.0)
+    flush = np.zeros((SIDE, SIDE), np.float32)
     for x, y, wide, high, amount in (
         (-0.42, 6.95, 0.2, 0.16, 1.0),
         (0.42, 6.95, 0.2, 0.16, 1.0),
         (0.0, 6.93, 0.12, 0.1, 0.9),
         (0.0, 6.33, 0.2, 0.1, 0.5),
     ):
-        spot = _spot(x, y, wide, high) * np.float32(amount * flush)
-        tint *= 1 + spot[..., None] * np.array([0.04, -0.16, -0.12], np.float32)
-    shade = 0.10 + 0.22 * age + float(generator.uniform(0, 0.12))
-    for x in (-0.29, 0.29):
-        tint *= 1 - np.float32(shade) * _spot(x, 7.14, 0.15, 0.06)[..., None] * np.array(
-            [0.7, 1.0, 0.9], np.float32
-        )
+        flush += _spot(x, y, wide, high) * np.float32(amount * strength)
+    ring = _spot(-0.29, 7.14, 0.15, 0.06) + _spot(0.29, 7.14, 0.15, 0.06)
+    ring *= np.float32(0.10 + 0.22 * age + float(generator.uniform(0, 0.12)))
+    # In logarithms, so that each channel is one exponential.
+    channels = [mottle + f * flush - r * ring for f, r in ((0.04, 0.8), (-0.17, 1.2), (-0.13, 1.0))]
+    tint = np.exp(np.stack(channels, axis=2))
     _freckle(tint, subject, generator)
     hair = np.maximum(_brows(subject, generator), _beard(subject, generator))
     return SkinTexture(np.ascontiguousarray(tint), np.ascontiguousarray(hair))
@@ -158,7 +157,9 @@ def fold_depth(units: Mapping[str, float], age: float) -> FloatArray:
         + still * old
         for movers, still in FOLDS.values()
     ]
-    return np.asarray(np.tensordot(np.float32(weights), _fold_maps(), axes=1), np.float32)
+    return np.asarray(
+        np.tensordot(np.asarray(weights, np.float32), _fold_maps(), axes=1), np.float32
+    )
 
 
 @cache
@@ -172,8 +173,10 @@ def _fold_maps() -> FloatArray:
         ],
         "glabella": [([(s * 0.055, 7.36), (s * 0.065, 7.45), (s * 0.05, 7.55)], 0.014)
                      for s in both],
-        "bridge": [([(-0.08, y), (0.0, y + 0.012), (0.08, y)], 0.012) for y in (7.2, 7.26, 7.32)]
-        + [([(s * 0.1, 7.25), (s * 0.15, 7.12)], 0.014) for s in both],
+        "bridge": [
+            *(([(-0.08, y), (0.0, y + 0.012), (0.08, y)], 0.012) for y in (7.2, 7.26, 7.32)),
+            *(([(s * 0.1, 7.25), (s * 0.15, 7.12)], 0.014) for s in both),
+        ],
         "crow": [([(s * 0.5, 7.28 + d / 4), (s * 0.63, 7.28 + d)], 0.012)
                  for s in both for d in (0.1, 0.02, -0.06)],
         "cheek left": [(_arc(1), 0.022)],
@@ -197,7 +200,7 @@ def _fold_maps() -> FloatArray:
     return np.stack(maps)
 
 
-def _arc(side: int) -> list[tuple[float, float]]:
+def _arc(side: int) -> Sequence[tuple[float, float]]:
     """The nasolabial fold, from the wing of the nose around the corner of the mouth."""
     return [(side * x, y) for x, y in ((0.19, 6.95), (0.25, 6.88), (0.31, 6.78), (0.34, 6.66))]
 
@@ -215,9 +218,7 @@ def _grid() -> tuple[FloatArray, FloatArray]:
 
 def _spot(x: float, y: float, wide: float, high: float) -> FloatArray:
     across, down = _grid()
-    return np.asarray(
-        np.exp(-(((across - x) / wide) ** 2) - ((down - y) / high) ** 2), np.float32
-    )
+    return np.asarray(np.exp(-(((across - x) / wide) ** 2) - ((down - y) / high) ** 2), np.float32)
 
 
 def _step(value: FloatArray, low: float, high: float) -> NDArray[np.float32]:

@@ -53,7 +53,7 @@ class Subject:
 
     ``vertices`` ``(V, 3)`` are the neutral head's. ``age`` is in years, ``sex`` "female" or
     "male", ``skin_tone`` 1 to 6. Colours are sRGB in [0, 255]. ``resting`` are face units that
-    this face always shows a little, ``liveliness`` scales all expressions (0.75 to 1.1). ``seed``
+    this face always shows a little, ``liveliness`` scales all expressions (0.85 to 1.15). ``seed``
     seeds the skin's texture.
     """
 
@@ -139,7 +139,7 @@ def make_subject(head: Head, seed: int, number: int) -> Subject:
         beard=beard,
         freckles=float(generator.uniform(0.3, 1) if generator.random() < 0.25 and tone < 4 else 0),
         resting=resting,
-        liveliness=float(generator.uniform(0.75, 1.1)),
+        liveliness=float(generator.uniform(0.85, 1.15)),
         seed=(seed, number),
     )
 
