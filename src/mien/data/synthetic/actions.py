@@ -41,23 +41,25 @@ ACTION_UNITS: dict[int, str] = {
 """The action units that are rendered, by FACS's numbers."""
 
 FACE_UNITS: dict[int, dict[str, float]] = {
-    1: {"browInnerUp": 1.5},
-    2: {"browOuterUp": 1.3},
-    4: {"browDown": 1.4},
-    5: {"eyeWide": 1.5},
-    6: {"cheekSquint": 0.9, "eyeSquint": 0.35},
-    7: {"eyeSquint": 0.8},
-    9: {"noseSneer": 1.5, "mouthUpperUp": 0.25},
-    10: {"mouthUpperUp": 1.1, "noseSneer": 0.3},
+    1: {"browInnerUp": 1.9},
+    2: {"browOuterUp": 1.6},
+    # The mesh lowers brows evenly; a sneer draws their inner ends down and together.
+    4: {"browDown": 1.3, "noseSneer": 0.5, "browOuterUp": 0.2},
+    5: {"eyeWide": 1.7},
+    6: {"cheekSquint": 1.0, "eyeSquint": 0.35},
+    7: {"eyeSquint": 0.75},
+    9: {"noseSneer": 1.4, "mouthUpperUp": 0.4, "cheekSquint": 0.5, "browInnerUp": 0.5},
+    10: {"mouthUpperUp": 1.3, "noseSneer": 0.2},
     11: {"mouthUpperUp": 0.35, "cheekSquint": 0.2},
-    12: {"mouthSmile": 1.2},
-    14: {"mouthDimple": 1.2, "mouthSmile": 0.12},
-    15: {"mouthFrown": 1.5},
+    12: {"mouthSmile": 1.4},
+    14: {"mouthDimple": 1.3, "mouthSmile": 0.2},
+    15: {"mouthFrown": 1.9},
     16: {"mouthLowerDown": 1.1},
-    17: {"mouthShrugLower": 1.2, "mouthShrugUpper": 0.5},
-    20: {"mouthStretch": 1.4},
-    23: {"mouthPress": 0.6, "mouthRollLower": 0.35, "mouthRollUpper": 0.25},
-    24: {"mouthPress": 1.0, "mouthRollLower": 0.3},
+    17: {"mouthShrugLower": 1.3, "mouthShrugUpper": 0.5},
+    20: {"mouthStretch": 1.7},
+    # A press alone lifts the mesh's lip corners.
+    23: {"mouthPress": 0.4, "mouthFrown": 0.35, "mouthRollLower": 0.5, "mouthRollUpper": 0.4},
+    24: {"mouthPress": 0.6, "mouthFrown": 0.5, "mouthRollLower": 0.4, "mouthRollUpper": 0.3},
     25: {"mouthLowerDown": 0.5, "mouthUpperUp": 0.45, "jawOpen": 0.06},
     26: {"jawOpen": 0.45},
     27: {"jawOpen": 0.85},
@@ -135,14 +137,14 @@ def draw_expression(
 ) -> Expression:
     """An expression of a class: strength, variant, blend, asymmetry and stray movements drawn.
 
-    Intensity is uniform in [0.45, 1]; three in ten are blended with up to 35 % of another
+    Intensity is uniform in [0.5, 1]; three in ten are blended with up to 35 % of another
     expression. The label is always the largest share but neutral's.
     """
     shown = [name for name in EXPRESSIONS if name != "neutral"]
     mixture = np.zeros(len(EXPRESSIONS), np.float32)
     strength = 0.0
     if label != "neutral":
-        strength = generator.uniform(0.45, 1.0) if intensity is None else intensity
+        strength = generator.uniform(0.5, 1.0) if intensity is None else intensity
     other = str(generator.choice([name for name in shown if name != label]))
     share = generator.uniform(0.1, 0.35) * (generator.random() < 0.3)
     if label == "neutral":
@@ -189,7 +191,7 @@ def face_units(actions: Mapping[int, tuple[float, float]]) -> dict[str, float]:
     """The weights of the mesh's face units, ARKit's names, for action units by side.
 
     >>> face_units({12: (1.0, 0.5)})
-    {'mouthSmileLeft': 1.2, 'mouthSmileRight': 0.6}
+    {'mouthSmileLeft': 1.4, 'mouthSmileRight': 0.7}
     """
     units: dict[str, float] = {}
     for number, (left, right) in actions.items():

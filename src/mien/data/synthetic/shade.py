@@ -96,7 +96,7 @@ def shade(
     colour = albedo * light + sparkle[:, None] * surface.key_colour
     # The camera exposes for the face, half way.
     brightness = float(colour[skin].mean()) if skin.size else _EXPOSURE
-    colour *= (_EXPOSURE / max(brightness, 0.02)) ** 0.5
+    colour *= np.float32(np.clip((_EXPOSURE / max(brightness, 0.02)) ** 0.5, 0.7, 1.35))
     return _developed(colour)
 
 
