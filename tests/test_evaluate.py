@@ -30,9 +30,10 @@ def make_dataset(
     space: LabelSpace = FERPLUS,
     preprocessing: Preprocessing = RGB,
     votes: bool = False,
+    corpus: str = "toy",
 ) -> Path:
     """Row ``n`` has a crop whose first pixel is red ``n``; the rest is noise."""
-    common = {"source": "toy", "corpus": "toy", "split": "test", "alignment": "fixed"}
+    common = {"source": "toy", "corpus": corpus, "split": "test", "alignment": "fixed"}
     table = pa.Table.from_pylist(
         [{"id": f"face-{n}", **common, **row} for n, row in enumerate(rows)], schema=FACES_SCHEMA
     )
@@ -47,7 +48,7 @@ def make_dataset(
         rows=len(rows),
         label_space=space,
         preprocessing=preprocessing,
-        corpus="toy",
+        corpus=corpus,
         terms="made by a test",
         vote_names=VOTES if votes else (),
     )
@@ -288,3 +289,19 @@ def test_opening_says_what_evaluation_needs(toy_run: Path, toy_model: Path) -> N
     crops = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     for mine, theirs in zip(run.predict(crops), model.predict(crops), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-4)
+
+
+def test_a_report_on_rendered_faces_says_so_first(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    said = "These are rendered faces: nothing here is a result on people."
+    rows = [{"label": "anger"}, {"label": "fear"}]
+    classes = [FERPLUS.index("anger"), FERPLUS.index("fear")]
+    for corpus in ("rendered", "toy"):
+        space = label_space_of(["anger", "fear"])
+        data = make_dataset(tmp_path / corpus, rows, space=space, corpus=corpus)
+        models(one_hot(*classes))
+        report, page = evaluate_model("m", data, tmp_path / f"{corpus}-out")
+        first, text = report["warnings"][0], page.read_text("utf-8")
+        assert (first == said) == (said in text) == (corpus == "rendered")
+        assert "no class" in report["warnings"][corpus == "rendered"]

@@ -201,6 +201,9 @@ def synth(
     faces: Annotated[int | None, typer.Option(help="How many faces (1000).")] = None,
     videos: Annotated[int | None, typer.Option(help="Or how many videos, with severity.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Length of a video (8).")] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Easy faces: frontal, soft light, strong expressions.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Another seed gives other people.")] = 0,
     like: Annotated[
         str | None, typer.Option(metavar="RUN|MODEL", help="Make crops as this model reads them.")
@@ -220,12 +223,15 @@ def synth(
         raise MienError("expected either --faces or --videos, got both; leave one out")
     if seconds is not None and videos is None:
         raise MienError("expected --videos with --seconds, got none; say how many videos")
+    if plain and videos is not None:
+        raise MienError("expected --plain with faces, got it with --videos; leave one out")
     preprocessing = _preprocessing(None, like, size=size, colour=colour, margin=margin)
     if videos is None:
         made = write_faces(
             out,
             faces=1000 if faces is None else faces,
             seed=seed,
+            plain=plain,
             preprocessing=preprocessing,
             workers=workers,
         )

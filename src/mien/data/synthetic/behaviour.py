@@ -139,7 +139,7 @@ def draw_course(manner: Manner, times: Times, generator: np.random.Generator) ->
                 actions[number] = np.maximum(before, np.float32(value) * course)
     total = shown.sum(axis=1, keepdims=True)
     shown /= np.maximum(total, 1)
-    shown[:, 0] = 1 - shown[:, 1:].sum(axis=1)
+    shown[:, 0] = np.maximum(0, 1 - shown[:, 1:].sum(axis=1))
 
     blink = np.zeros(count, np.float32)
     for start in _moments(manner.blinks, times, generator):

@@ -47,6 +47,7 @@ def write_faces(
     *,
     faces: int = 1000,
     seed: int = 0,
+    plain: bool = False,
     preprocessing: Preprocessing | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -56,7 +57,8 @@ def write_faces(
     Face i depends on ``seed`` and i alone: more faces begin with the same ones, and the bytes are
     the same whatever the number of ``workers`` (default: one a core). Work is kept in
     ``OUT.partial``; after an interruption the same call goes on there. ``label`` is the expression
-    that was put into the face, ``votes`` those of ten simulated annotators.
+    that was put into the face, ``votes`` those of ten simulated annotators. ``plain`` faces are
+    easy ones; see :func:`mien.data.synthetic.faces.face_shot`.
 
     Raises :class:`MienError` for fewer than 25 faces (one subject a split), an ``out`` that
     exists, a missing anny and a partial folder of other settings.
@@ -68,7 +70,7 @@ def write_faces(
         )
     return _write(
         Path(out),
-        partial(_faces_of, seed),
+        partial(_faces_of, seed, plain),
         "faces",
         entries=faces,
         rows=faces,
@@ -79,6 +81,7 @@ def write_faces(
         votes=True,
         workers=workers,
         progress=progress,
+        plain=plain,
     )
 
 
@@ -125,8 +128,8 @@ def write_videos(
     )
 
 
-def _faces_of(seed: int, index: int) -> Iterator[Shot]:
-    yield face_shot(seed, index)
+def _faces_of(seed: int, plain: bool, index: int) -> Iterator[Shot]:
+    yield face_shot(seed, index, plain=plain)
 
 
 class Renderer:

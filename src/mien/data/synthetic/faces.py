@@ -12,7 +12,7 @@ import pyarrow as pa
 from mien.data.synthetic.actions import ACTION_UNITS, Expression, draw_expression, face_units
 from mien.data.synthetic.affect import draw_votes, valence_arousal
 from mien.data.synthetic.head import load_head
-from mien.data.synthetic.scene import Scene, draw_scene
+from mien.data.synthetic.scene import Scene, draw_scene, frontal_scene
 from mien.data.synthetic.subject import Subject, make_subject
 from mien.labels import EXPRESSIONS
 
@@ -45,8 +45,11 @@ class Shot(NamedTuple):
     generator: np.random.Generator
 
 
-def face_shot(seed: int, index: int) -> Shot:
-    """Face ``index`` of a seed; it depends on these two numbers alone.
+def face_shot(seed: int, index: int, *, plain: bool = False) -> Shot:
+    """Face ``index`` of a seed; it depends on these arguments alone.
+
+    A ``plain`` face looks into a good camera in soft light, with nothing in front of it and its
+    expression at 75 % or more of full strength.
 
     Subjects have five faces each and whole subjects go to a split, three of five to train, one to
     valid and one to test. Expressions take turns, so that each split of any 200 faces has all
@@ -55,8 +58,10 @@ def face_shot(seed: int, index: int) -> Shot:
     number = index // FACES_OF_A_SUBJECT
     subject = subject_of(seed, number)
     generator = np.random.default_rng((seed, index, 0))
-    expression = draw_expression(EXPRESSIONS[index % len(EXPRESSIONS)], generator)
-    scene = draw_scene(generator)
+    strength = generator.uniform(0.75, 1.0) if plain else None
+    label = EXPRESSIONS[index % len(EXPRESSIONS)]
+    expression = draw_expression(label, generator, intensity=strength)
+    scene = frontal_scene(generator) if plain else draw_scene(generator)
     row = {
         "id": f"face-{index:07d}",
         "source": f"rendered/seed-{seed}/face-{index:07d}",

@@ -73,10 +73,12 @@ def draw_scene(generator: np.random.Generator) -> Scene:
 
 
 def frontal_scene(generator: np.random.Generator) -> Scene:
-    """As :func:`draw_scene`, but looking into a good camera with nothing in front of the face."""
+    """As :func:`draw_scene`, but looking into a good camera, in soft light, nothing in front."""
     scene = draw_scene(generator)
     pose = HeadPose(*(float(generator.normal(0, s)) for s in (3, 2, 2)))
+    lamps = scene.lamps._replace(softness=max(0.6, scene.lamps.softness))
     return scene._replace(
+        lamps=lamps,
         pose=pose,
         gaze=(0.0, 0.0),
         occlusion="none",
