@@ -183,7 +183,7 @@ def test_a_severe_depression_shows_as_the_literature_describes_it():
     change = np.median(severe - well, axis=0)
     # Smiling, strongest smile, sway, speed, pitch and gaze fall, blinks last longer, less speech.
     assert (np.sign(change) == [-1, -1, -1, -1, -1, -1, 1, -1]).all(), change
-    # Between people there is as much difference as severity makes: identity is a nuisance.
+    # People differ at the same severity by a good part of what it changes.
     assert well[:, 2].std() > 0.3 * abs(change[2])
 
 
