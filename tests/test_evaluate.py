@@ -32,9 +32,10 @@ def make_dataset(
     preprocessing: Preprocessing = RGB,
     votes: bool = False,
     fields: tuple[pa.Field, ...] = (),
+    corpus: str = "toy",
 ) -> Path:
     """Row ``n`` has a crop whose first pixel is red ``n``; the rest is noise."""
-    common = {"source": "toy", "corpus": "toy", "split": "test", "alignment": "fixed"}
+    common = {"source": "toy", "corpus": corpus, "split": "test", "alignment": "fixed"}
     table = pa.Table.from_pylist(
         [{"id": f"face-{n}", **common, **row} for n, row in enumerate(rows)],
         schema=pa.schema([*FACES_SCHEMA, *fields]),
@@ -50,7 +51,7 @@ def make_dataset(
         rows=len(rows),
         label_space=space,
         preprocessing=preprocessing,
-        corpus="toy",
+        corpus=corpus,
         terms="made by a test",
         vote_names=VOTES if votes else (),
     )
@@ -418,3 +419,19 @@ def test_a_model_of_whole_crops_needs_no_landmarks(
     models(one_hot(4))
     report, _ = evaluate_model("m", data, tmp_path / "out")
     assert not any("landmarks" in text for text in report["warnings"])
+
+
+def test_a_report_on_rendered_faces_says_so_first(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    said = "These are rendered faces: nothing here is a result on people."
+    rows = [{"label": "anger"}, {"label": "fear"}]
+    classes = [FERPLUS.index("anger"), FERPLUS.index("fear")]
+    for corpus in ("rendered", "toy"):
+        space = label_space_of(["anger", "fear"])
+        data = make_dataset(tmp_path / corpus, rows, space=space, corpus=corpus)
+        models(one_hot(*classes))
+        report, page = evaluate_model("m", data, tmp_path / f"{corpus}-out")
+        first, text = report["warnings"][0], page.read_text("utf-8")
+        assert (first == said) == (said in text) == (corpus == "rendered")
+        assert "no class" in report["warnings"][corpus == "rendered"]

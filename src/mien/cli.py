@@ -17,6 +17,7 @@ from mien import __version__
 from mien.exits import ExplainedCommands
 from mien.printing import (
     print_comparison,
+    print_counts,
     print_dataset,
     print_epoch,
     print_json,
@@ -174,7 +175,7 @@ def prepare(
     print(f"{len(result.dataset)} faces in {out}")
 
 
-def _preprocessing(corpus: str, like: str | None, **asked: Any) -> Preprocessing:
+def _preprocessing(corpus: str | None, like: str | None, **asked: Any) -> Preprocessing:
     from pydantic import ValidationError
 
     from mien.data.corpora import corpus_of
@@ -189,10 +190,67 @@ def _preprocessing(corpus: str, like: str | None, **asked: Any) -> Preprocessing
             )
         return open_model(like).preprocessing
     try:
-        return Preprocessing.model_validate({"colour": corpus_of(corpus).colour} | asked)
+        colour = corpus_of(corpus).colour if corpus else "rgb"
+        return Preprocessing.model_validate({"colour": colour} | asked)
     except ValidationError as error:
         first = error.errors()[0]
         raise MienError(f"--{first['loc'][0]}: {first['msg']}, got {first['input']!r}") from None
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(metavar="DATASET", help="The dataset folder to make.")],
+    faces: Annotated[int | None, typer.Option(help="How many faces (1000).")] = None,
+    videos: Annotated[int | None, typer.Option(help="Or how many videos, with severity.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length of a video (8).")] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Easy faces: frontal, soft light, strong expressions.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Another seed gives other people.")] = 0,
+    like: Annotated[
+        str | None, typer.Option(metavar="RUN|MODEL", help="Make crops as this model reads them.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the crops in pixels (112).")] = None,
+    colour: Annotated[str | None, typer.Option(help="rgb, bgr or grey (rgb).")] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="More context around the face, 0.1 a tenth (0).")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes (default: one a core).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Render faces of people who do not exist, with all labels known."""
+    from mien.data.synthetic.corpus import write_faces, write_videos
+
+    if faces is not None and videos is not None:
+        raise MienError("expected either --faces or --videos, got both; leave one out")
+    if seconds is not None and videos is None:
+        raise MienError("expected --videos with --seconds, got none; say how many videos")
+    if plain and videos is not None:
+        raise MienError("expected --plain with faces, got it with --videos; leave one out")
+    preprocessing = _preprocessing(None, like, size=size, colour=colour, margin=margin)
+    if videos is None:
+        made = write_faces(
+            out,
+            faces=1000 if faces is None else faces,
+            seed=seed,
+            plain=plain,
+            preprocessing=preprocessing,
+            workers=workers,
+        )
+    else:
+        made = write_videos(
+            out,
+            videos=videos,
+            seconds=8.0 if seconds is None else seconds,
+            seed=seed,
+            preprocessing=preprocessing,
+            workers=workers,
+        )
+    if as_json:
+        print_json(made.info)
+        return
+    print_counts(made.info)
+    print(f"{len(made)} faces in {out}: rendered, nobody's")
 
 
 @app.command()

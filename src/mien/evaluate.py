@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien import __version__
+from mien.data import synthetic
 from mien.data.dataset import Dataset
 from mien.data.targets import RULES, Targets, make_targets
 from mien.labels import LabelSpace
@@ -156,7 +157,7 @@ def evaluation_of(
             "version": f"mien {__version__}",
         },
         left_out=_left_out(rows, targets),
-        warnings=[*class_warnings, *crop_warnings],
+        warnings=[*_corpus_warnings(dataset), *class_warnings, *crop_warnings],
     )
 
 
@@ -197,6 +198,10 @@ def _read(
             readings = readings._replace(attention=None)
         parts.append(readings)
     return join_readings(parts), warnings
+
+
+def _corpus_warnings(dataset: Dataset) -> list[str]:
+    return [synthetic.WARNING] if dataset.info.get("corpus") == synthetic.CORPUS else []
 
 
 def name_of(dataset: Dataset) -> str:
