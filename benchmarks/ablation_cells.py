@@ -101,7 +101,7 @@ PARTS = {
             "backbone.views=2",
             "embedding={size: 256, hidden: 256, dropout: 0.4}",
             "sampler={kind: shuffled, batch_size: 128}",
-            "schedule={epochs: 8, warmup: 0.5}",
+            "schedule={epochs: 5, warmup: 0.5}",
             "optimizer={rate: 0.001, weight_decay: 0.05}",
         ),
     ),
