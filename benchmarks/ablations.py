@@ -230,7 +230,7 @@ def main() -> None:
             given.part,
             given.out,
             seeds=list(range(given.seeds or part.seeds)),
-            cells=given.cells or part.cells,
+            cells=given.cells or list(part.cells),
             results=given.out / "results.jsonl",
         )
 
