@@ -44,6 +44,18 @@ Detector = Annotated[
         metavar="YUNET.onnx", exists=True, help="Find (small) faces with this YuNet model."
     ),
 ]
+# How crops are cut, of every command that makes some.
+Like = Annotated[
+    str | None, typer.Option(metavar="RUN|MODEL", help="Cut crops as this model reads them.")
+]
+Size = Annotated[int | None, typer.Option(help="Side of the crops in pixels (112).")]
+Colour = Annotated[
+    str | None, typer.Option(help="rgb, bgr or grey (as the corpus is; of rendered faces rgb).")
+]
+Margin = Annotated[
+    float | None, typer.Option(help="More context around the face, 0.1 a tenth (0).")
+]
+Workers = Annotated[int | None, typer.Option(help="Processes (default: one a core).")]
 
 
 def main() -> None:
@@ -120,16 +132,10 @@ def prepare(
     corpus: Annotated[str, typer.Argument(help="A name that `mien corpora` lists.")],
     source: Annotated[Path, typer.Argument(help="The corpus as it was published, or your folder.")],
     out: Annotated[Path, typer.Option(metavar="DATASET", help="The dataset folder to make.")],
-    like: Annotated[
-        str | None, typer.Option(metavar="RUN|MODEL", help="Cut crops as this model reads them.")
-    ] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the crops in pixels (112).")] = None,
-    colour: Annotated[
-        str | None, typer.Option(help="rgb, bgr or grey (default: as the corpus is).")
-    ] = None,
-    margin: Annotated[
-        float | None, typer.Option(help="More context around the face, 0.1 a tenth (0).")
-    ] = None,
+    like: Like = None,
+    size: Size = None,
+    colour: Colour = None,
+    margin: Margin = None,
     tight: Annotated[
         bool, typer.Option("--tight", help="Images are tight face crops; look for no faces.")
     ] = False,
@@ -145,7 +151,7 @@ def prepare(
         typer.Option(metavar="SHARE", min=0, max=0.9, help="Make a split valid of train, 0.1."),
     ] = 0,
     seed: Annotated[int, typer.Option(help="Of the splits that are made.")] = 0,
-    workers: Annotated[int | None, typer.Option(help="Processes (default: one a core).")] = None,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Make a dataset folder from a corpus. After an interruption, the same command goes on."""
@@ -207,15 +213,11 @@ def synth(
         bool, typer.Option("--plain", help="Easy faces: frontal, soft light, strong expressions.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Another seed gives other people.")] = 0,
-    like: Annotated[
-        str | None, typer.Option(metavar="RUN|MODEL", help="Make crops as this model reads them.")
-    ] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the crops in pixels (112).")] = None,
-    colour: Annotated[str | None, typer.Option(help="rgb, bgr or grey (rgb).")] = None,
-    margin: Annotated[
-        float | None, typer.Option(help="More context around the face, 0.1 a tenth (0).")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes (default: one a core).")] = None,
+    like: Like = None,
+    size: Size = None,
+    colour: Colour = None,
+    margin: Margin = None,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Render faces of people who do not exist, with all labels known."""
