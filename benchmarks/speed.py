@@ -37,6 +37,7 @@ import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch.nn import functional
 
+import mien.training.batches
 import mien.training.fit
 import mien.training.module
 from mien.data.dataset import Dataset
@@ -259,7 +260,7 @@ def compare_training(recipe: Recipe, dataset: Dataset, out: Path, *, warmup: int
             started = time.perf_counter()
 
     parts = {
-        "loading and augmenting": (mien.training.module.Crops, "__getitem__"),
+        "loading and augmenting": (mien.training.batches.Crops, "__getitem__"),
         "mixup": (mien.training.module, "mix"),
         "clipping": (lightning.LightningModule, "configure_gradient_clipping"),
         "averaging the weights": (WeightAveraging, "on_train_batch_end"),
