@@ -39,6 +39,7 @@ class Model(NamedTuple):
     label_space: LabelSpace
     preprocessing: Preprocessing
     predict: Callable[[UInt8Array], Readings]
+    graph: dict[str, Any] | None = None
 
 
 def open_model(run_or_model: str | Path) -> Model:
@@ -54,6 +55,7 @@ def open_model(run_or_model: str | Path) -> Model:
             run.label_space,
             run.preprocessing,
             lambda crops: predict_crops(run, crops),
+            run.graph,
         )
     from mien.inference.predictor import Predictor
 
@@ -150,6 +152,7 @@ def evaluation_of(
         },
         left_out=_left_out(rows, targets),
         warnings=[*class_warnings, *crop_warnings],
+        graph=model.graph,
     )
 
 

@@ -38,6 +38,13 @@ class Run(NamedTuple):
     preprocessing: Preprocessing
     info: dict[str, Any]
 
+    @property
+    def graph(self) -> dict[str, Any] | None:
+        """``nodes``, ``correlation`` and ``adjacency`` of a graph head; None for another head."""
+        if "graph" not in self.info:
+            return None
+        return self.info["graph"] | {"adjacency": self.info["architecture"]["head"]["adjacency"]}
+
 
 def load_run(folder: str | Path) -> Run:
     """The model of a run folder, in evaluation mode. No pickle is read: safetensors and JSON."""
