@@ -18,12 +18,12 @@ from mien.evaluation.uncertainty import Bootstrap, Interval, bootstrap, interval
 INTRO = """# Expressions, valence and arousal together
 
 Made by `affect.py` (its first lines say how to run it) on {machine}, torch {torch}, one thread,
-{epochs} epochs. A frozen, face-pretrained MobileNet, one trained layer that all tasks share, and the
-heads. On DiffusionFER every figure is a **result on synthetic faces**; no figure says what the same
-heads would do when the whole network is trained, as the paper does.
+{epochs} epochs. A frozen, face-pretrained MobileNet, one trained layer that all tasks share, and
+the heads. On DiffusionFER every figure is a **result on synthetic faces**; no figure says what the
+same heads would do when the whole network is trained, as the paper does.
 
-- **accuracy**, **macro F1** in %; **CCC**: concordance over all faces; means over seeds, which share
-  batches and augmentation across the cells; ± is the seeds' standard deviation;
+- **accuracy**, **macro F1** in %; **CCC**: concordance over all faces; means over seeds, which
+  share batches and augmentation across the cells; \u00b1 is the seeds' standard deviation;
 - differences: accuracy in points with a 95 % interval for other seeds *and* faces
   (`crossed_differences`); mean CCC twice, over seeds (`seed_differences`) and over faces (paired
   bootstrap of the seeds' mean). *Shown*: every interval is on one side of zero. Of differences that
@@ -87,12 +87,12 @@ def table(cells: dict[str, list[Seed]]) -> list[str]:
     head = ["cell", "accuracy", "macro F1", "CCC valence", "CCC arousal", "mean CCC"]
     rows = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for cell, seeds in cells.items():
-        shown = ["–", "–"]
+        shown = ["\u2013", "\u2013"]
         if cell != AFFECT:
             values = [expression_values(seed) for seed in seeds]
             shown = [spread([100 * v[key] for v in values], 1) for key in ("accuracy", "macro_f1")]
         if cell == EXPRESSIONS:
-            shown += ["–"] * 3
+            shown += ["\u2013"] * 3
         else:
             affect = [concordances(seed) for seed in seeds]
             shown += [spread([v[key] for v in affect], 3) for key in ("valence", "arousal", "mean")]
