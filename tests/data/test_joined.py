@@ -104,5 +104,5 @@ def test_what_does_not_fit_is_a_sentence(
 ) -> None:
     other = Preprocessing(size=24)
     prepare("folder", toy_folder, tmp_path / "small", preprocessing=other, tight=True, workers=1)
-    with pytest.raises(MienError, match=r"same crops.*size 24"):
+    with pytest.raises(MienError, match=r"same crops.*size 32 against 24"):
         open_joined([toy_dataset, tmp_path / "small"])
