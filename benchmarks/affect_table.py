@@ -186,7 +186,9 @@ def told(found: Interval, scale: float, digits: int) -> str:
 
 
 def word(found: Sequence[Interval]) -> str:
-    """Shown where every interval lies on one side of zero."""
+    """Shown where every interval lies on one side of zero; one seed shows nothing."""
+    if any("one seed" in one.reason for one in found):
+        return "undecided"
     if all(one.low is not None and one.low > 0 for one in found):
         return "**shown**"
     if all(one.high is not None and one.high < 0 for one in found):
