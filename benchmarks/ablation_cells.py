@@ -8,14 +8,20 @@ from typing import NamedTuple
 THRESHOLDS = (0.1, 0.4, 0.8, 1.2, 1.6)
 STRATEGIES = ("nearest", "fully-synthesized", "semi-synthesized", "prediction-based")
 
-# Chosen on the held-out tenth of the training rows, with a seed that no cell uses.
-TRIPLET_WEIGHT, CENTER_WEIGHT, EXPRESSION_WEIGHT = 0.5, 0.01, 0.3
-MARGIN = 1.0
-
 Changes = tuple[str, ...]
 PARTIAL: Changes = ("preprocessing={partial_image: stack}",)
 ATTENTION: Changes = ("attention={pixel: true, element: true}",)
 SLICES: Changes = ("embedding.slices=8",)
+
+
+class Weights(NamedTuple):
+    """The weight of each kind of term beside the cross-entropy, and the triplet-center margin."""
+
+    triplet: float = 0.5
+    center: float = 0.01
+    triplet_center: float = 0.01
+    margin: float = 1.0
+    expression: float = 0.3
 
 
 def term(kind: str, weight: float, place: int = 1, **settings: object) -> Changes:
@@ -24,101 +30,96 @@ def term(kind: str, weight: float, place: int = 1, **settings: object) -> Change
     return (f"losses.{place}={{term: {kind}, weight: {weight}{more}}}",)
 
 
-def triplet(threshold: float, *, dual: bool, weight: float = TRIPLET_WEIGHT) -> Changes:
+def triplet(weights: Weights, threshold: float, *, dual: bool) -> Changes:
     """One threshold for the whole embedding."""
-    return term("triplet", weight, threshold=threshold, dual=dual)
+    return term("triplet", weights.triplet, threshold=threshold, dual=dual)
 
 
-def multi(
-    *, low: float = 0.1, high: float = 1.6, dual: bool = True, weight: float = TRIPLET_WEIGHT
-) -> Changes:
+def multi(weights: Weights, *, low: float = 0.1, high: float = 1.6, dual: bool = True) -> Changes:
     """Eight slices with a threshold each."""
-    return SLICES + term("multi-threshold", weight, low=low, high=high, dual=dual)
+    return SLICES + term("multi-threshold", weights.triplet, low=low, high=high, dual=dual)
 
 
-def center(*, weight: float = CENTER_WEIGHT, rule: str = "gradient", rate: float = 10) -> Changes:
-    """The center loss."""
-    return term("center", weight, rule=rule, rate=rate)
-
-
-def strategy(negatives: str, *, weight: float = CENTER_WEIGHT, margin: float = MARGIN) -> Changes:
+def strategy(weights: Weights, negatives: str, place: int = 1) -> Changes:
     """Triplet-center loss with a way to choose the negative."""
-    return term("triplet-center", weight, negatives=negatives, margin=margin)
+    settings = {"negatives": negatives, "margin": weights.margin}
+    return term("triplet-center", weights.triplet_center, place, **settings)
 
 
-EMLF = term("expression", EXPRESSION_WEIGHT)
+def cells_of(weights: Weights) -> dict[str, Changes]:
+    """Every cell by name, softmax first."""
+    expression = term("expression", weights.expression)
+    dacl = term("center", weights.center, rule="dacl", rate=0.5)
+    return {
+        "softmax": (),
+        "softmax, pixel attention": ("attention={pixel: true}",),
+        "center": term("center", weights.center),
+        "dacl": (*dacl, "attention={element: true}"),
+        **{f"triplet-center {name}": strategy(weights, name) for name in STRATEGIES},
+        **{
+            f"triplet-center {name}, attention": strategy(weights, name) + ATTENTION
+            for name in STRATEGIES
+        },
+        **{f"triplet {t}": triplet(weights, t, dual=False) for t in THRESHOLDS},
+        **{f"dual triplet {t}": triplet(weights, t, dual=True) for t in THRESHOLDS},
+        "multi-threshold": multi(weights),
+        "multi-threshold, conventional": multi(weights, dual=False),
+        "multi-threshold, equal thresholds": multi(weights, low=0.85, high=0.85),
+        "softmax, slices": SLICES,
+        "full + expression loss": expression,
+        "partial": PARTIAL,
+        "partial, mask": ("preprocessing={partial_image: mask}",),
+        "partial + expression loss": PARTIAL + expression,
+        "combined": PARTIAL + strategy(weights, "prediction-based") + ATTENTION,
+    }
 
-CELLS: dict[str, Changes] = {
-    "softmax": (),
-    "softmax, balanced batches": ("sampler={kind: class-balanced, classes: 8, samples: 16}",),
-    "softmax, pixel attention": ("attention={pixel: true}",),
-    "center": center(),
-    "dacl": (*center(rule="dacl", rate=0.5), "attention={element: true}"),
-    **{f"triplet-center {name}": strategy(name) for name in STRATEGIES},
-    **{f"triplet-center {name}, attention": strategy(name) + ATTENTION for name in STRATEGIES},
-    **{f"triplet {t}": triplet(t, dual=False) for t in THRESHOLDS},
-    **{f"dual triplet {t}": triplet(t, dual=True) for t in THRESHOLDS},
-    "multi-threshold": multi(),
-    "multi-threshold, conventional": multi(dual=False),
-    "multi-threshold, equal thresholds": multi(low=0.85, high=0.85),
-    "softmax, slices": SLICES,
-    "full + expression loss": EMLF,
-    "partial": PARTIAL,
-    "partial + expression loss": PARTIAL + EMLF,
-    "combined": (),
-}
 
-TUNE: dict[str, Changes] = {
-    "softmax": (),
-    **{f"triplet weight {w}": triplet(0.8, dual=True, weight=w) for w in (0.1, 0.3, 1.0)},
-    **{f"center weight {w}": center(weight=w) for w in (0.001, 0.003, 0.01, 0.03)},
-    **{
-        f"triplet-center weight {w} margin {m}": strategy("nearest", weight=w, margin=m)
-        for w in (0.003, 0.01, 0.03)
-        for m in (1.0, 30.0)
-    },
-    **{f"expression weight {w}": term("expression", w) for w in (0.1, 0.3, 1.0)},
-}
+CELLS = tuple(cells_of(Weights()))
 
 
 class Part(NamedTuple):
-    """A network and schedule that a set of cells shares."""
+    """A network and schedule that a set of cells shares, and the weights of their terms."""
 
     size: int
     seeds: int
-    cells: list[str]
+    cells: tuple[str, ...]
+    weights: Weights
     shared: Changes
 
 
 PARTS = {
     "frozen": Part(
-        size=96,
+        size=128,
         seeds=5,
-        cells=list(CELLS),
+        # Masks would be computed a third time for one control.
+        cells=tuple(cell for cell in CELLS if cell != "partial, mask"),
+        # By `run tune`: the best of each grid on the held-out tenth of the training rows.
+        weights=Weights(triplet=0.1, center=0.01, triplet_center=0.03, margin=30.0, expression=0.3),
         shared=(
             "backbone.arguments={pad_type: same}",
             "backbone.terms=see benchmarks/start_weights.py",
             "backbone.frozen=true",
-            "backbone.views=3",
-            "embedding={size: 512, hidden: 512, dropout: 0.3}",
+            "backbone.views=2",
+            "embedding={size: 256, hidden: 256, dropout: 0.4}",
             "sampler={kind: shuffled, batch_size: 128}",
-            "schedule={epochs: 10, warmup: 0.5}",
+            "schedule={epochs: 5, warmup: 0.5}",
             "optimizer={rate: 0.001, weight_decay: 0.05}",
         ),
     ),
     "small": Part(
         size=48,
         seeds=3,
-        cells=[
+        cells=(
             "softmax",
             "center",
             "triplet-center prediction-based, attention",
             "dual triplet 0.8",
             "multi-threshold",
-            "full + expression loss",
+            "partial",
             "partial + expression loss",
             "combined",
-        ],
+        ),
+        weights=Weights(),  # the recipes'
         shared=(
             "backbone={name: resnet18, arguments: {channels: [16, 32, 64, 128]}}",
             "embedding={size: 256, dropout: 0.2}",
@@ -129,11 +130,27 @@ PARTS = {
     ),
 }
 
+# What `run tune` trains on the frozen backbone, with a seed that no cell uses.
+TUNE: dict[str, Changes] = {
+    "softmax": (),
+    **{f"triplet weight {w}": triplet(Weights(triplet=w), 0.8, dual=True) for w in (0.1, 0.3, 1.0)},
+    **{f"center weight {w}": term("center", w) for w in (0.001, 0.003, 0.01, 0.03)},
+    **{
+        f"triplet-center weight {w} margin {m}": strategy(
+            Weights(triplet_center=w, margin=m), "nearest"
+        )
+        for w in (0.003, 0.01, 0.03)
+        for m in (1.0, 30.0)
+    },
+    **{f"expression weight {w}": term("expression", w) for w in (0.1, 0.3, 1.0)},
+}
+
 
 def settings_of(part: str, cell: str, seed: int, out: Path) -> tuple[str, Changes]:
     """The recipe's name and changes of a cell."""
-    shared = PARTS[part].shared
+    chosen = PARTS[part]
+    shared = chosen.shared
     if part == "frozen":
         shared = (*shared, f"backbone.weights={out / 'weights.safetensors'}")
-    changes = CELLS[cell] if cell in CELLS else TUNE[cell]
+    changes = TUNE[cell] if cell in TUNE else cells_of(chosen.weights)[cell]
     return "softmax", (*shared, *changes, f"seed={seed}")

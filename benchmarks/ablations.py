@@ -65,10 +65,10 @@ def make_datasets(source: Path, weights: Path, out: Path) -> None:
     shutil.copyfile(source / "ferplus-valid.parquet", corpus / "ferplus-test.parquet")
     shutil.copyfile(weights, out / "weights.safetensors")
     for size in sorted({part.size for part in PARTS.values()}):
-        crops = Preprocessing(size=size, colour="grey")
-        made = prepare(
-            "ferplus", corpus, out / f"faces-{size}", preprocessing=crops, landmarks=True
-        )
+        folder, crops = out / f"faces-{size}", Preprocessing(size=size, colour="grey")
+        if folder.exists():
+            continue
+        made = prepare("ferplus", corpus, folder, preprocessing=crops, landmarks=True)
         print(f"{len(made.dataset)} faces of {size} pixels", flush=True)
 
 
@@ -230,7 +230,7 @@ def main() -> None:
             given.part,
             given.out,
             seeds=list(range(given.seeds or part.seeds)),
-            cells=given.cells or part.cells,
+            cells=given.cells or list(part.cells),
             results=given.out / "results.jsonl",
         )
 

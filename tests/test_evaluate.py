@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import mien.evaluate
-from mien.data.dataset import FACES_SCHEMA, VALENCE_AROUSAL_FIELDS
+from mien.data.dataset import FACES_SCHEMA, VALENCE_AROUSAL_FIELDS, Dataset
 from mien.data.write import write_dataset
-from mien.evaluate import Model, evaluate_model, open_model
+from mien.evaluate import Model, evaluate_model, evaluation_of, open_model
 from mien.faces.partial_image import compose_partial_image
 from mien.labels import LABEL_SPACES, LabelSpace, label_space_of
 from mien.schema import MienError, Preprocessing, Readings, UInt8Array
@@ -32,9 +32,10 @@ def make_dataset(
     preprocessing: Preprocessing = RGB,
     votes: bool = False,
     fields: tuple[pa.Field, ...] = (),
+    corpus: str = "toy",
 ) -> Path:
     """Row ``n`` has a crop whose first pixel is red ``n``; the rest is noise."""
-    common = {"source": "toy", "corpus": "toy", "split": "test", "alignment": "fixed"}
+    common = {"source": "toy", "corpus": corpus, "split": "test", "alignment": "fixed"}
     table = pa.Table.from_pylist(
         [{"id": f"face-{n}", **common, **row} for n, row in enumerate(rows)],
         schema=pa.schema([*FACES_SCHEMA, *fields]),
@@ -50,7 +51,7 @@ def make_dataset(
         rows=len(rows),
         label_space=space,
         preprocessing=preprocessing,
-        corpus="toy",
+        corpus=corpus,
         terms="made by a test",
         vote_names=VOTES if votes else (),
     )
@@ -64,13 +65,19 @@ class Oracle:
         self.table = np.array(table, np.float32)
         self.seen: list[UInt8Array] = []
         self.affect: Callable[[np.ndarray], np.ndarray] | None = None
+        self.attention: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __call__(self, crops: UInt8Array) -> Readings:
         self.seen.append(crops)
         rows = crops[:, 0, 0, 0].astype(int)
         angles = rows / 10
         embeddings = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
-        return Readings(self.table[rows], embeddings, self.affect and self.affect(rows))
+        return Readings(
+            self.table[rows],
+            embeddings,
+            self.affect and self.affect(rows),
+            self.attention and self.attention(rows),
+        )
 
 
 @pytest.fixture
@@ -119,6 +126,32 @@ def test_valence_and_arousal_are_measured_where_both_sides_have_them(
     report, _ = evaluate_model("m", alone, tmp_path / "alone")
     assert (report["n"], report["valence_arousal"]["n"]) == (0, 3)
     assert report["left_out"] == {"no label": 3}
+
+
+def test_attention_maps_are_averaged_by_class_over_the_chunks(
+    models: Callable[..., Oracle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mien.evaluate, "_CHUNK", 2)
+    labels = ("anger", "fear", None, "anger", "fear")
+    data = make_dataset(tmp_path / "d", [{"label": label} for label in labels])
+    oracle = models(one_hot(4, 6, 0, 4, 6))
+    _, page = evaluate_model("m", data, tmp_path / "without")
+    assert "Where the network looks" not in page.read_text("utf-8")
+    oracle.attention = lambda rows: (0.1 * rows + 0.2)[:, None, None] * np.ones((1, 3, 3))
+    kept = []
+    join = mien.evaluate.join_readings
+    monkeypatch.setattr(
+        mien.evaluate, "join_readings", lambda parts: kept.extend(parts) or join(parts)
+    )
+    dataset, model = Dataset.open(data), mien.evaluate.open_model("m")
+    means = evaluation_of(model, dataset, "m", split="test", rule="majority").attention
+    assert len(kept) == 3 and all(part.attention is None for part in kept)
+    assert means is not None and means.counts.tolist() == [0, 0, 0, 0, 2, 0, 2, 0]
+    np.testing.assert_allclose(means.maps[4], 0.2 + 0.1 * (0 + 3) / 2)
+    np.testing.assert_allclose(means.maps[6], 0.2 + 0.1 * (1 + 4) / 2)
+    np.testing.assert_allclose(means.crops[4], dataset.crops[np.array([0, 3])].mean(0))
+    _, page = evaluate_model("m", data, tmp_path / "with")
+    assert "Where the network looks" in page.read_text("utf-8")
 
 
 def test_a_smaller_label_space_gets_renormalised_probabilities(
@@ -386,3 +419,19 @@ def test_a_model_of_whole_crops_needs_no_landmarks(
     models(one_hot(4))
     report, _ = evaluate_model("m", data, tmp_path / "out")
     assert not any("landmarks" in text for text in report["warnings"])
+
+
+def test_a_report_on_rendered_faces_says_so_first(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    said = "These are rendered faces: nothing here is a result on people."
+    rows = [{"label": "anger"}, {"label": "fear"}]
+    classes = [FERPLUS.index("anger"), FERPLUS.index("fear")]
+    for corpus in ("rendered", "toy"):
+        space = label_space_of(["anger", "fear"])
+        data = make_dataset(tmp_path / corpus, rows, space=space, corpus=corpus)
+        models(one_hot(*classes))
+        report, page = evaluate_model("m", data, tmp_path / f"{corpus}-out")
+        first, text = report["warnings"][0], page.read_text("utf-8")
+        assert (first == said) == (said in text) == (corpus == "rendered")
+        assert "no class" in report["warnings"][corpus == "rendered"]

@@ -17,6 +17,7 @@ from mien import __version__
 from mien.exits import ExplainedCommands
 from mien.printing import (
     print_comparison,
+    print_counts,
     print_dataset,
     print_epoch,
     print_json,
@@ -43,6 +44,18 @@ Detector = Annotated[
         metavar="YUNET.onnx", exists=True, help="Find (small) faces with this YuNet model."
     ),
 ]
+# How crops are cut, of every command that makes some.
+Like = Annotated[
+    str | None, typer.Option(metavar="RUN|MODEL", help="Cut crops as this model reads them.")
+]
+Size = Annotated[int | None, typer.Option(help="Side of the crops in pixels (112).")]
+Colour = Annotated[
+    str | None, typer.Option(help="rgb, bgr or grey (as the corpus is; of rendered faces rgb).")
+]
+Margin = Annotated[
+    float | None, typer.Option(help="More context around the face, 0.1 a tenth (0).")
+]
+Workers = Annotated[int | None, typer.Option(help="Processes (default: one a core).")]
 
 
 def main() -> None:
@@ -119,16 +132,10 @@ def prepare(
     corpus: Annotated[str, typer.Argument(help="A name that `mien corpora` lists.")],
     source: Annotated[Path, typer.Argument(help="The corpus as it was published, or your folder.")],
     out: Annotated[Path, typer.Option(metavar="DATASET", help="The dataset folder to make.")],
-    like: Annotated[
-        str | None, typer.Option(metavar="RUN|MODEL", help="Cut crops as this model reads them.")
-    ] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the crops in pixels (112).")] = None,
-    colour: Annotated[
-        str | None, typer.Option(help="rgb, bgr or grey (default: as the corpus is).")
-    ] = None,
-    margin: Annotated[
-        float | None, typer.Option(help="More context around the face, 0.1 a tenth (0).")
-    ] = None,
+    like: Like = None,
+    size: Size = None,
+    colour: Colour = None,
+    margin: Margin = None,
     tight: Annotated[
         bool, typer.Option("--tight", help="Images are tight face crops; look for no faces.")
     ] = False,
@@ -144,7 +151,7 @@ def prepare(
         typer.Option(metavar="SHARE", min=0, max=0.9, help="Make a split valid of train, 0.1."),
     ] = 0,
     seed: Annotated[int, typer.Option(help="Of the splits that are made.")] = 0,
-    workers: Annotated[int | None, typer.Option(help="Processes (default: one a core).")] = None,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Make a dataset folder from a corpus. After an interruption, the same command goes on."""
@@ -174,7 +181,7 @@ def prepare(
     print(f"{len(result.dataset)} faces in {out}")
 
 
-def _preprocessing(corpus: str, like: str | None, **asked: Any) -> Preprocessing:
+def _preprocessing(corpus: str | None, like: str | None, **asked: Any) -> Preprocessing:
     from pydantic import ValidationError
 
     from mien.data.corpora import corpus_of
@@ -189,10 +196,63 @@ def _preprocessing(corpus: str, like: str | None, **asked: Any) -> Preprocessing
             )
         return open_model(like).preprocessing
     try:
-        return Preprocessing.model_validate({"colour": corpus_of(corpus).colour} | asked)
+        colour = corpus_of(corpus).colour if corpus else "rgb"
+        return Preprocessing.model_validate({"colour": colour} | asked)
     except ValidationError as error:
         first = error.errors()[0]
         raise MienError(f"--{first['loc'][0]}: {first['msg']}, got {first['input']!r}") from None
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(metavar="DATASET", help="The dataset folder to make.")],
+    faces: Annotated[int | None, typer.Option(help="How many faces (1000).")] = None,
+    videos: Annotated[int | None, typer.Option(help="Or how many videos, with severity.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length of a video (8).")] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Easy faces: frontal, soft light, strong expressions.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Another seed gives other people.")] = 0,
+    like: Like = None,
+    size: Size = None,
+    colour: Colour = None,
+    margin: Margin = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Render faces of people who do not exist, with all labels known."""
+    from mien.data.synthetic.corpus import write_faces, write_videos
+
+    if faces is not None and videos is not None:
+        raise MienError("expected either --faces or --videos, got both; leave one out")
+    if seconds is not None and videos is None:
+        raise MienError("expected --videos with --seconds, got none; say how many videos")
+    if plain and videos is not None:
+        raise MienError("expected --plain with faces, got it with --videos; leave one out")
+    preprocessing = _preprocessing(None, like, size=size, colour=colour, margin=margin)
+    if videos is None:
+        made = write_faces(
+            out,
+            faces=1000 if faces is None else faces,
+            seed=seed,
+            plain=plain,
+            preprocessing=preprocessing,
+            workers=workers,
+        )
+    else:
+        made = write_videos(
+            out,
+            videos=videos,
+            seconds=8.0 if seconds is None else seconds,
+            seed=seed,
+            preprocessing=preprocessing,
+            workers=workers,
+        )
+    if as_json:
+        print_json(made.info)
+        return
+    print_counts(made.info)
+    print(f"{len(made)} faces in {out}: rendered, nobody's")
 
 
 @app.command()

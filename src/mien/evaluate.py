@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien import __version__
+from mien.data import synthetic
 from mien.data.dataset import Dataset
 from mien.data.targets import RULES, Targets, make_targets
 from mien.labels import LabelSpace
@@ -123,11 +124,17 @@ def evaluation_of(
     ``run_or_model`` is what the user called the model. Memory does not grow with the crops.
     """
     from mien.evaluation.arrays import Evaluation
+    from mien.evaluation.attention import MapSums
 
     rows = dataset.split_indices(split)
     carry, class_warnings = _class_carrier(model.label_space, dataset)
-    readings, crop_warnings = _read(model, dataset, rows, run_or_model)
     targets = make_targets(dataset, rule)
+    maps = MapSums(len(dataset.label_space))
+
+    def look(attention: FloatArray, crops: UInt8Array, start: int) -> None:
+        maps.add(attention, crops, targets.labels[rows[start : start + len(crops)]])
+
+    readings, crop_warnings = _read(model, dataset, rows, run_or_model, look=look)
     subjects = dataset.subjects
     return Evaluation(
         ids=dataset.column("id")[rows],
@@ -142,6 +149,7 @@ def evaluation_of(
         crops=_CropsOf(dataset, rows),
         valence_arousal=readings.valence_arousal,
         valence_arousal_targets=dataset.valence_arousal[rows],
+        attention=maps.means(),
         provenance={
             "model": model.name,
             "dataset": name_of(dataset),
@@ -151,7 +159,7 @@ def evaluation_of(
             "version": f"mien {__version__}",
         },
         left_out=_left_out(rows, targets),
-        warnings=[*class_warnings, *crop_warnings],
+        warnings=[*_corpus_warnings(dataset), *class_warnings, *crop_warnings],
         graph=model.graph,
     )
 
@@ -167,19 +175,36 @@ def _rules() -> list[str]:
 
 
 def _read(
-    model: Model, dataset: Dataset, rows: NDArray[np.int64], run_or_model: str | Path
+    model: Model,
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    run_or_model: str | Path,
+    *,
+    look: Callable[[FloatArray, UInt8Array, int], None] | None = None,
 ) -> tuple[Readings, list[str]]:
-    """What the model gives for some rows, a chunk of crops at a time, and what to warn of."""
+    """What the model gives for some rows, a chunk of crops at a time, and what to warn of.
+
+    Attention maps are not kept, as they would fill the memory; ``look`` gets those of a chunk with
+    its crops and the place of its first row in ``rows``.
+    """
     crops_of, warnings = _crop_carrier(model.preprocessing, dataset, rows, run_or_model)
     if not len(rows):
         nothing = np.empty((0, len(model.label_space)), np.float32)
         return Readings(nothing, np.empty((0, 0), np.float32)), warnings
-    parts = [
-        # Maps of attention have no part in a report and would fill the memory.
-        model.predict(crops_of(rows[start : start + _CHUNK]))._replace(attention=None)
-        for start in _with_progress(range(0, len(rows), _CHUNK))
-    ]
+    parts = []
+    for start in _with_progress(range(0, len(rows), _CHUNK)):
+        crops = crops_of(rows[start : start + _CHUNK])
+        readings = model.predict(crops)
+        if readings.attention is not None:
+            if look is not None:
+                look(readings.attention, crops, start)
+            readings = readings._replace(attention=None)
+        parts.append(readings)
     return join_readings(parts), warnings
+
+
+def _corpus_warnings(dataset: Dataset) -> list[str]:
+    return [synthetic.WARNING] if dataset.info.get("corpus") == synthetic.CORPUS else []
 
 
 def name_of(dataset: Dataset) -> str:

@@ -14,16 +14,21 @@ def print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def print_dataset(
-    info: Mapping[str, Any], left_out: Sequence[Sequence[Any]], *, looked_for: bool
-) -> None:
-    """The counts of a ``dataset.json``, and where they were ``looked_for``, landmarks."""
+def print_counts(info: Mapping[str, Any]) -> None:
+    """Faces by split and class, of a ``dataset.json``."""
     counts = [
         (split, name, count)
         for split, by_class in info["counts"].items()
         for name, count in by_class.items()
     ]
     _print_table(("split", "class", "faces"), counts)
+
+
+def print_dataset(
+    info: Mapping[str, Any], left_out: Sequence[Sequence[Any]], *, looked_for: bool
+) -> None:
+    """The counts of a ``dataset.json``, and where they were ``looked_for``, landmarks."""
+    print_counts(info)
     _print_table(("left out, because", "rows"), left_out)
     if looked_for and (fixed := info["alignment"].get("fixed", 0)):
         found = info["landmarks"].get("fixed", 0)

@@ -168,6 +168,18 @@ class Status(StrEnum):
     ABSTAINED = "abstained"
 
 
+class Patch(NamedTuple):
+    """Rows of what a network saw, and where in the upright image they were taken from.
+
+    ``matrix`` ``(2, 3)`` takes pixels of the image to fractions of the network's crop, of which
+    the rows from ``top`` to ``bottom``, in fractions as well, are meant.
+    """
+
+    matrix: NDArray[np.float64]
+    top: float = 0.0
+    bottom: float = 1.0
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What the model says of one face, or why there is nothing to say.
@@ -196,6 +208,7 @@ class Prediction:
     valence: float | None = None
     arousal: float | None = None
     attention: FloatArray | None = None
+    patches: tuple[Patch, ...] = ()
 
     def __post_init__(self) -> None:
         if self.status is not Status.OK and not self.reason:

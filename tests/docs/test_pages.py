@@ -65,3 +65,14 @@ def test_the_keys_of_the_training_page_are_those_of_a_recipe() -> None:
     table = page.split("| key | what |\n|---|---|\n")[1].split("\n\n")[0]
     named = re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines()))
     assert sorted(named) == sorted(Recipe.model_fields)
+
+
+def test_the_python_of_the_page_on_rendered_faces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "synthetic.md").read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    exec("\n".join(blocks), {})
+    assert "['neutral' 'happiness' 'surprise']" in capsys.readouterr().out

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from mien.data.corpora.items import Item, LeftOut
 from mien.data.dataset import FACES_SCHEMA
+from mien.data.workers import Stopped
 from mien.faces.align import cut_face
 from mien.faces.detect import Detector
 from mien.faces.images import load_image
@@ -26,10 +27,6 @@ DetectorMaker = Callable[[], Detector]
 
 TIGHT_BELOW = 100
 """An image with a side of fewer pixels is taken as a tight face crop and not searched."""
-
-
-class Stopped(Exception):
-    """The work was called off between two images."""
 
 
 class Cropper:
@@ -96,7 +93,7 @@ class Cropper:
                 left_out.append((entry.id, entry.source, f"face not aligned: {error}"))
         table = pa.Table.from_pylist(rows, schema=self._schema)
         about = {"left_out": left_out, "several_faces": several, "searched": searched}
-        _write_table(table.replace_schema_metadata({"part": json.dumps(about)}), path)
+        write_part_file(table.replace_schema_metadata({"part": json.dumps(about)}), path)
 
     def _ready_detector(self) -> Detector:
         self._detector = self._detector or self._make_detector()
@@ -105,7 +102,7 @@ class Cropper:
     def _row(
         self, item: Item, image: UInt8Array, face: Face | None, *, tight: bool
     ) -> dict[str, Any]:
-        crop, alignment, landmarks = cut_face(image, face, self._preprocessing, tight=tight)
+        crop, alignment, landmarks, _ = cut_face(image, face, self._preprocessing, tight=tight)
         if self._preprocessing.colour == "grey":
             crop = crop[..., :1]
         return {
@@ -161,7 +158,8 @@ def read_part(path: Path, size: int) -> Part:
     )
 
 
-def _write_table(table: pa.Table, path: Path) -> None:
+def write_part_file(table: pa.Table, path: Path) -> None:
+    """Write a part as :func:`read_part` reads it; it appears under its name when complete."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as stream:

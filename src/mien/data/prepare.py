@@ -6,9 +6,8 @@ import contextlib
 import errno
 import os
 import shutil
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -21,6 +20,7 @@ from mien.data.corpora.items import Item, LeftOut, Options, Reading
 from mien.data.cropping import Cropper, DetectorMaker, Entry, read_part
 from mien.data.dataset import CROPS_FILE, FACES_FILE, INFO_FILE, LEFT_OUT_FILE, Dataset
 from mien.data.partial import PARTS, PLAN_FILE, claimed
+from mien.data.progress import Progress, shown_progress
 from mien.data.workers import Chunk, available_cores, write_parts
 from mien.data.write import Block, group_reason, refuse_existing, write_files
 from mien.faces.detect import MediaPipeDetector
@@ -29,9 +29,6 @@ from mien.schema import MienError, Preprocessing
 _CHUNK = 256
 _CHUNK_BYTES = 32 * 2**20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-Progress = Callable[[int, int], None]
-"""Called with the entries done and the entries in all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +153,7 @@ def _make_parts(
     done = len(present) * size
     if paths and paths[-1] in present:
         done -= count * size - reading.total
-    with _shown(progress, reading.total) as show:
+    with shown_progress(progress, reading.total, "prepare") as show:
         show(done, reading.total)
         chunks = _chunks(reading, size, paths, present)
         missing = max(1, count - len(present))
@@ -259,21 +256,6 @@ def _assemble(
         for name in (CROPS_FILE, FACES_FILE, LEFT_OUT_FILE):
             (folder / name).unlink(missing_ok=True)
         raise
-
-
-@contextlib.contextmanager
-def _shown(progress: Progress | None, total: int) -> Iterator[Progress]:
-    if progress is not None or not sys.stderr.isatty():
-        yield progress or (lambda done, total: None)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("prepare"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("prepare", total=total)
-        yield lambda done, total: bar.update(task, completed=done)
 
 
 def _name_of(detector: DetectorMaker) -> str:

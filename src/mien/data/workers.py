@@ -8,20 +8,34 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any, Protocol
 
-from mien.data.cropping import Cropper, Entry
 from mien.schema import MienError
 
-Chunk = tuple[list[Entry], Path]
+Chunk = tuple[list[Any], Path]
 """Entries, and the part file they go to."""
 
-_cropper: Cropper | None = None
+
+class PartWriter(Protocol):
+    """What works in a process: it turns entries into a part file, which appears complete."""
+
+    def write_part(self, entries: Sequence[Any], path: Path) -> None:
+        """Write the part; raise :class:`Stopped` between two entries when called off."""
+
+    def close(self) -> None:
+        """Release what the writer holds."""
+
+
+class Stopped(Exception):
+    """The work was called off between two images."""
+
+
+_writer: PartWriter | None = None
 
 
 def available_cores() -> int:
@@ -32,28 +46,29 @@ def available_cores() -> int:
 
 
 def write_parts(
-    chunks: Iterable[Chunk], make_cropper: partial[Cropper], *, workers: int
+    chunks: Iterable[Chunk], make_writer: Callable[..., PartWriter], *, workers: int
 ) -> Generator[int, None, None]:
     """Write the part file of every chunk; yields the number of entries of each as it is done.
 
-    ``chunks`` is read as far ahead as the workers need. What a worker raises is raised here,
-    after the others have stopped.
+    ``make_writer`` makes a writer in each process, there with the argument ``stopped``, a function
+    that says whether the work was called off; it must be picklable. ``chunks`` is read as far
+    ahead as the workers need. What a worker raises is raised here, after the others have stopped.
     """
     if workers == 1:
-        cropper = make_cropper()
+        writer = make_writer()
         try:
             for entries, path in chunks:
-                cropper.write_part(entries, path)
+                writer.write_part(entries, path)
                 yield len(entries)
         finally:
-            cropper.close()
+            writer.close()
         return
     # A forked copy of MediaPipe's or Arrow's threads would hang, so processes start afresh.
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     running: dict[Future[None], int] = {}
     with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start, initargs=(make_cropper, stop)
+        workers, mp_context=context, initializer=_start, initargs=(make_writer, stop)
     ) as pool:
         try:
             for entries, path in chunks:
@@ -95,14 +110,14 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start(make_cropper: partial[Cropper], stop: Event) -> None:
+def _start(make_writer: Callable[..., PartWriter], stop: Event) -> None:
     import cv2
 
-    global _cropper
+    global _writer
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
-    _cropper = make_cropper(stopped=stop.is_set)
+    _writer = make_writer(stopped=stop.is_set)
 
 
 def _end_with_parent() -> None:
@@ -113,7 +128,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _write_part(entries: list[Entry], path: Path) -> None:
-    if _cropper is None:
+def _write_part(entries: list[Any], path: Path) -> None:
+    if _writer is None:
         raise RuntimeError("expected a worker that _start has prepared")
-    _cropper.write_part(entries, path)
+    _writer.write_part(entries, path)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.evaluation.attention import ClassMaps
 from mien.evaluation.metrics import IntArray
 from mien.labels import LabelSpace
 
@@ -30,6 +31,8 @@ class Evaluation:
     valence_arousal, valence_arousal_targets
         ``(N, 2)`` as the model says and as they are known, the latter in [-1, 1] with NaN for a
         row where they are not. Either may be None.
+    attention
+        Means of the attention maps by true class, of a model that gives maps.
     provenance
         Anything a reader needs to trace the numbers. ``model`` and ``dataset`` make the title,
         ``terms`` (of use) has a place of its own, the rest is listed.
@@ -55,6 +58,7 @@ class Evaluation:
     crops: Any = None
     valence_arousal: NDArray[np.floating[Any]] | None = None
     valence_arousal_targets: NDArray[np.floating[Any]] | None = None
+    attention: ClassMaps | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     warnings: Sequence[str] = ()
@@ -79,6 +83,10 @@ class Evaluation:
                 raise ValueError(f"expected {name} of shape {shape}, got {array.shape}")
         if self.crops is not None and len(self.crops) != n:
             raise ValueError(f"expected {n} crops, got {len(self.crops)}")
+        if self.attention is not None and len(self.attention.counts) != classes:
+            raise ValueError(
+                f"expected attention of {classes} classes, got {len(self.attention.counts)}"
+            )
         sums = np.asarray(self.probabilities, np.float64).sum(1)
         # Written so that NaN fails too.
         if not (np.abs(sums - 1) < 1e-3).all() or not (np.asarray(self.probabilities) >= 0).all():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.evaluation import affect_page, graph_page, plots, tables
+from mien.evaluation.attention import attention_section
 
 if TYPE_CHECKING:
     from mien.evaluation.arrays import Evaluation
@@ -66,6 +67,7 @@ def _expressions(
         "reliability": plots.reliability_diagram(report["reliability"]),
         "calibration": _calibration(report["metrics"]),
         "map": _map(evaluation, report, names),
+        "attention": attention_section(evaluation.attention, names),
         "mistakes": _mistakes(evaluation, report["mistakes"]),
     }
 

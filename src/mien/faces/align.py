@@ -45,12 +45,14 @@ class Cut(NamedTuple):
     """A face cut out of its image.
 
     ``crop`` is ``(S, S, 3)`` uint8 RGB; ``landmarks`` is ``(L, 2)`` float32 in fractions of the
-    crop, or None where the face has none.
+    crop, or None where the face has none. ``matrix`` ``(2, 3)`` takes pixels of the image to
+    fractions of the crop.
     """
 
     crop: UInt8Array
     alignment: Alignment
     landmarks: FloatArray | None
+    matrix: NDArray[np.float64]
 
 
 def cut_face(
@@ -66,13 +68,15 @@ def cut_face(
         crop, alignment = fixed_crop(image, preprocessing)
         if points is not None:
             points = landmarks_in_fixed_crop(points, image.shape, preprocessing)
-        return Cut(crop, alignment, points)
+        left, top, side, edge = _centre_square(image.shape, preprocessing)
+        matrix = np.array([[1.0, 0.0, edge - left], [0.0, 1.0, edge - top]]) / (side + 2 * edge)
+        return Cut(crop, alignment, points, matrix)
     if face is None:
         raise ValueError("expected a face of an image that is no tight crop, got none")
     crop, alignment = crop_face(image, face, preprocessing)
     if points is not None:
         points = landmarks_in_crop(points, preprocessing)
-    return Cut(crop, alignment, points)
+    return Cut(crop, alignment, points, _face_matrix(face, preprocessing) / preprocessing.size)
 
 
 def crop_face(
@@ -86,10 +90,8 @@ def crop_face(
     :mod:`mien.faces.tensors`. What lies outside the image repeats its edge: a black border would
     be a shape that tells the network where the photo ended.
     """
-    if face.landmarks is not None:
-        matrix = alignment_matrix(face.landmarks, preprocessing)
-        return _warp(image, matrix, preprocessing), Alignment.SIMILARITY
-    return _warp(image, _box_matrix(face.box, preprocessing), preprocessing), Alignment.BOX
+    crop = _warp(image, _face_matrix(face, preprocessing), preprocessing)
+    return crop, Alignment.BOX if face.landmarks is None else Alignment.SIMILARITY
 
 
 def fixed_crop(image: UInt8Array, preprocessing: Preprocessing) -> tuple[UInt8Array, Alignment]:
@@ -186,6 +188,12 @@ def alignment_matrix(landmarks: FloatArray, preprocessing: Preprocessing) -> NDA
     a = np.vdot(spread, w - w.mean()) / norm
     b = w.mean() - a * z.mean()
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+
+
+def _face_matrix(face: Face, preprocessing: Preprocessing) -> NDArray[np.float64]:
+    if face.landmarks is not None:
+        return alignment_matrix(face.landmarks, preprocessing)
+    return _box_matrix(face.box, preprocessing)
 
 
 def _box_matrix(box: Box, preprocessing: Preprocessing) -> NDArray[np.float64]:

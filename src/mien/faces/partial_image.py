@@ -14,13 +14,15 @@ The modes of :class:`~mien.schema.Preprocessing`:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.faces.align import INTERPOLATION
 from mien.faces.native import cv2
 from mien.faces.regions import REGIONS, action_unit_bounds
-from mien.schema import FloatArray, Preprocessing, UInt8Array
+from mien.schema import FloatArray, Patch, Preprocessing, UInt8Array
 
 _ROWS: dict[str, dict[str, int]] = {
     "stack": {"brows-eyes": 40, "nose": 16, "mouth": 40},
@@ -88,16 +90,46 @@ def compose_regions(
             image[top:bottom, left:right] = crop[top:bottom, left:right]
         return image
     image = np.empty_like(crop)
-    shares = _ROWS[mode]
     interpolation = INTERPOLATION[preprocessing.interpolation]
-    start = past = 0
-    for name, share in shares.items():
-        left, top, right, bottom = regions[REGIONS.index(name)].tolist()
-        past += share
-        end = round(size * past / sum(shares.values()))
+    for (left, top, right, bottom), start, end in _strips(preprocessing, regions):
         strip = cv2.resize(
             crop[top:bottom, left:right], (size, end - start), interpolation=interpolation
         )
         image[start:end] = np.asarray(strip, np.uint8).reshape(end - start, size, -1)
-        start = end
     return image
+
+
+def patches_of(
+    matrix: NDArray[np.float64], preprocessing: Preprocessing, landmarks: FloatArray | None = None
+) -> tuple[Patch, ...]:
+    """Where in the image the rows of a partial image come from.
+
+    ``matrix`` ``(2, 3)`` takes pixels of the image to fractions of the whole crop, as
+    :class:`~mien.faces.align.Cut` has it; ``landmarks`` is as for :func:`compose_partial_image`.
+    Modes ``"full"`` and ``"mask"`` leave everything at its place and make one patch.
+    """
+    if preprocessing.partial_image not in _ROWS:
+        return (Patch(matrix),)
+    mesh = landmarks[None] if landmarks is not None and len(landmarks) == 478 else None
+    size, patches = preprocessing.size, []
+    for region, start, end in _strips(preprocessing, region_pixels(preprocessing, mesh)[0]):
+        left, top, right, bottom = (edge / size for edge in region)
+        first, last = start / size, end / size
+        stretch = np.array([1 / (right - left), (last - first) / (bottom - top)])
+        moved = matrix - [[0, 0, left], [0, 0, top]]
+        moved = moved * stretch[:, None] + [[0, 0, 0], [0, 0, first]]
+        patches.append(Patch(moved, first, last))
+    return tuple(patches)
+
+
+def _strips(
+    preprocessing: Preprocessing, regions: RegionPixels
+) -> Iterator[tuple[list[int], int, int]]:
+    """Each strip's region (left, top, right, bottom in the crop) and its rows in the stack."""
+    shares = _ROWS[preprocessing.partial_image]
+    start = past = 0
+    for name, share in shares.items():
+        past += share
+        end = round(preprocessing.size * past / sum(shares.values()))
+        yield regions[REGIONS.index(name)].tolist(), start, end
+        start = end

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mien.faces.images import load_image
+from mien.inference.attention import draw_attention
 from mien.inference.cards import place_cards
 from mien.inference.circumplex import draw_circumplex
 from mien.inference.drawing import GREY, WHITE, Colour, rounded, text_length, write
@@ -72,8 +73,9 @@ def annotate(image: ImageSource, predictions: Sequence[Prediction]) -> UInt8Arra
 
     Every face gets a frame in its expression's colour and a card beside it with name, confidence
     and bars, and a small circumplex where the model gives valence and arousal; crowded pictures
-    get smaller cards. Abstained faces are grey and dashed with the reason. Pictures under 640
-    pixels are enlarged by a whole factor; a lone face that leaves no room gets its card in a
+    get smaller cards. Abstained faces are grey and dashed with the reason. A face with an attention
+    map has it laid over, as :func:`~mien.inference.attention.draw_attention` says. Pictures under
+    640 pixels are enlarged by a whole factor; a lone face that leaves no room gets its card in a
     margin that is added on the right. ``image`` is what the predictor was given; it is not
     changed.
     """
@@ -88,6 +90,9 @@ def annotate(image: ImageSource, predictions: Sequence[Prediction]) -> UInt8Arra
     if not seen:
         _caption(picture, [one.reason for one in predictions if one.reason])
         return np.asarray(picture)
+    for one in seen:
+        if one.attention is not None and one.patches:
+            draw_attention(picture, one.attention, one.patches, scale=factor)
     boxes = [_scaled(one.face.box, factor) for one in seen if one.face is not None]
     unit = _text_height(picture, boxes)
     for shown, scale in _LAYOUTS:

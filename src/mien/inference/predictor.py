@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.inference.model import OUTPUTS, ModelInfo, find_model, read_model
 from mien.schema import (
@@ -25,7 +26,9 @@ from mien.schema import (
     Face,
     FloatArray,
     MienError,
+    Patch,
     Prediction,
+    Preprocessing,
     Readings,
     Status,
     UInt8Array,
@@ -49,12 +52,15 @@ ImageSource = str | os.PathLike[str] | bytes | BinaryIO | UInt8Array
 class CroppedFace:
     """A detected face with its ``(S, S, 3)`` crop, ready for the network.
 
-    Where the model reads partial images, the crop is one.
+    Where the model reads partial images, the crop is one. ``landmarks`` and ``matrix`` are those
+    of the whole crop, as :class:`~mien.faces.align.Cut` has them.
     """
 
     face: Face
     crop: UInt8Array
     alignment: Alignment
+    landmarks: FloatArray | None
+    matrix: NDArray[np.float64]
 
 
 class Predictor:
@@ -198,8 +204,8 @@ class Predictor:
 
         recipe = self.info.preprocessing
         cut = cut_face(image, face, recipe, tight=tight)
-        landmarks = None if cut.landmarks is None else cut.landmarks * np.float32(recipe.size)
-        return CroppedFace(face, compose_partial_image(cut.crop, recipe, landmarks), cut.alignment)
+        crop = compose_partial_image(cut.crop, recipe, _in_pixels(cut.landmarks, recipe))
+        return CroppedFace(face, crop, cut.alignment, cut.landmarks, cut.matrix)
 
     def _ready_detector(self) -> Detector:
         if self._detector is None:
@@ -244,7 +250,14 @@ class Predictor:
             valence=valence,
             arousal=arousal,
             attention=None if readings.attention is None else readings.attention[index],
+            patches=() if readings.attention is None else self._patches(found),
         )
+
+    def _patches(self, found: CroppedFace) -> tuple[Patch, ...]:
+        from mien.faces.partial_image import patches_of
+
+        recipe = self.info.preprocessing
+        return patches_of(found.matrix, recipe, _in_pixels(found.landmarks, recipe))
 
     def _doubt(self, face: Face, confidence: float) -> str:
         """Why a face's probabilities should not be used; empty when they may be."""
@@ -260,6 +273,10 @@ class Predictor:
         if least is not None and confidence < least:
             return f"confidence is {confidence:.3f}; the model answers from {least:.3f}"
         return ""
+
+
+def _in_pixels(landmarks: FloatArray | None, preprocessing: Preprocessing) -> FloatArray | None:
+    return None if landmarks is None else landmarks * np.float32(preprocessing.size)
 
 
 def _close_late(made: list[Detector]) -> None:

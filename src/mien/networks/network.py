@@ -134,12 +134,11 @@ class Network(nn.Module):
     def forward_head(self, features: Tensor) -> Outputs:
         """Everything above the map ``(B, C, H, W)``."""
         weights = None if self.pixel_attention is None else self.pixel_attention(features)
-        attended = features if weights is None else features * weights
-        pooled = self._pool(attended if self.attended else features)
+        pooled = self._pool(features, weights if self.attended else None)
         embedding = self.embedding(pooled)
         attention = None
         if self.element_attention is not None:
-            seen = pooled if self.attended or weights is None else self._pool(attended)
+            seen = pooled if self.attended else self._pool(features, weights)
             attention = self.element_attention(seen)
         scores = self.classifier(self.dropout(embedding))
         logits, affect = scores if self.gives_affect else (scores, None)
@@ -151,9 +150,16 @@ class Network(nn.Module):
             affect,
         )
 
-    def _pool(self, features: Tensor) -> Tensor:
-        # Over the axes, not an adaptive pool: the exported graph stays free of fixed sizes.
-        return features.mean((2, 3)) if self.pooling == "average" else features.amax((2, 3))
+    def _pool(self, features: Tensor, weights: Tensor | None) -> Tensor:
+        """The map, each place times its weight, over its axes; ``(B, C)``."""
+        # Not by an adaptive pool: the exported graph stays free of fixed sizes.
+        if self.pooling == "max":
+            return (features if weights is None else features * weights).amax((2, 3))
+        if weights is None:
+            return features.mean((2, 3))
+        # One product a row, forward and back, where a weighted map would be written out.
+        places = features.flatten(2)
+        return (places @ weights.flatten(2).mT).squeeze(2) / places.shape[2]
 
 
 class Predictions(nn.Module):

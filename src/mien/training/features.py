@@ -53,7 +53,7 @@ class FrozenFeatures(torch.utils.data.Dataset[Batch]):
     def __getitem__(self, index: tuple[int, NDArray[np.int64]]) -> Batch:
         epoch, rows = index
         places = np.searchsorted(self.known, rows)
-        maps = np.empty((len(rows), *self.views[0].shape[1:]), np.float32)
+        maps = np.empty((len(rows), *self.views[0].shape[1:]), np.float16)
         chosen = np.zeros(len(rows), np.int64)
         if self.training and len(self.views) > 1:
             # One draw for all rows of the dataset: a row's view does not depend on its batch.
@@ -63,7 +63,7 @@ class FrozenFeatures(torch.utils.data.Dataset[Batch]):
             here = chosen == view
             maps[here] = self.views[view][places[here]]
         return Batch(
-            torch.from_numpy(maps),
+            torch.from_numpy(maps).float(),  # four times as fast as numpy widens them
             torch.from_numpy(self.targets.labels[rows]),
             torch.from_numpy(self.targets.distribution[rows]),
             torch.from_numpy(self.targets.valence_arousal[rows]),

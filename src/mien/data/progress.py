@@ -1,0 +1,26 @@
+"""A bar on stderr for long work, where that is a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+Progress = Callable[[int, int], None]
+"""Called with the entries done and the entries in all."""
+
+
+@contextlib.contextmanager
+def shown_progress(progress: Progress | None, total: int, name: str) -> Iterator[Progress]:
+    """The caller's ``progress``, or else a bar with this name, or nothing without a terminal."""
+    if progress is not None or not sys.stderr.isatty():
+        yield progress or (lambda done, total: None)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=total)
+        yield lambda done, total: bar.update(task, completed=done)
