@@ -43,7 +43,8 @@ class Run(NamedTuple):
         """``nodes``, ``correlation`` and ``adjacency`` of a graph head; None for another head."""
         if "graph" not in self.info:
             return None
-        return self.info["graph"] | {"adjacency": self.info["architecture"]["head"]["adjacency"]}
+        adjacency = self.info["architecture"]["head"]["adjacency"]
+        return {**self.info["graph"], "adjacency": adjacency}
 
 
 def load_run(folder: str | Path) -> Run:
