@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from mien.data.prepare import prepare
-from mien.data.toy import write_toy_folder
+from mien.data.toy import write_toy_folder, write_toy_table
 from mien.schema import Preprocessing
 
 
@@ -20,6 +20,15 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def toy_dataset(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("toy-dataset") / "dataset"
     prepare("folder", toy_folder, out, preprocessing=Preprocessing(size=32), tight=True, workers=1)
+    return out
+
+
+@pytest.fixture(scope="session")
+def affect_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Toy faces with valence and arousal; some lack these, others the expression."""
+    folder = write_toy_folder(tmp_path_factory.mktemp("affect") / "faces", faces=180, size=48)
+    out, table = folder.parent / "dataset", write_toy_table(folder)
+    prepare("folder", table, out, preprocessing=Preprocessing(size=32), tight=True, workers=1)
     return out
 
 

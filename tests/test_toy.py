@@ -1,10 +1,11 @@
+import csv
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mien.data.toy import LOOKS, draw_face, write_toy_folder
+from mien.data.toy import AFFECT, LOOKS, draw_face, write_toy_folder, write_toy_table
 from mien.faces.images import load_image
 from mien.labels import EXPRESSIONS
 
@@ -59,3 +60,21 @@ def test_a_picture_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "train" / "neutral" / "0000.png").mkdir(parents=True)
     with pytest.raises(OSError):
         write_toy_folder(tmp_path, faces=1, size=24)
+
+
+def test_the_table_of_toy_faces_has_valence_and_arousal_of_their_expressions(
+    tmp_path: Path,
+) -> None:
+    folder = write_toy_folder(tmp_path / "toy", faces=60, size=32)
+    with write_toy_table(folder).open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 60 and set(AFFECT) == set(LOOKS)
+    assert all((folder / row["path"]).is_file() for row in rows)
+    assert sum(not row["expression"] for row in rows) == 10
+    assert sum(not row["valence"] for row in rows) == 10
+    for row in rows:
+        split, expression, _ = row["path"].split("/")
+        assert row["split"] == split and row["expression"] in ("", expression)
+        if row["valence"]:
+            off = np.array([float(row["valence"]), float(row["arousal"])]) - AFFECT[expression]
+            assert np.abs(off).max() < 0.5

@@ -301,7 +301,10 @@ def models(as_json: Json = False) -> None:
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's name or YAML file.")],
-    data: Annotated[Path, typer.Option(metavar="DATASET", help="A prepared dataset folder.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(metavar="DATASET", help="A prepared dataset folder; several join."),
+    ],
     out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to make.")],
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe.")
@@ -315,14 +318,14 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a recipe on a dataset. The epoch kept is the best on the split valid."""
-    from mien.data.dataset import Dataset
+    from mien.data.joined import open_joined
     from mien.training.fit import fit
     from mien.training.recipe import load_recipe
 
     settings = load_recipe(recipe, changes or [])
     run = fit(
         settings,
-        Dataset.open(data),
+        open_joined(data),
         out,
         resume=resume,
         threads=threads,

@@ -40,6 +40,7 @@ class Model(NamedTuple):
     label_space: LabelSpace
     preprocessing: Preprocessing
     predict: Callable[[UInt8Array], Readings]
+    graph: dict[str, Any] | None = None
 
 
 def open_model(run_or_model: str | Path) -> Model:
@@ -55,6 +56,7 @@ def open_model(run_or_model: str | Path) -> Model:
             run.label_space,
             run.preprocessing,
             lambda crops: predict_crops(run, crops),
+            run.graph,
         )
     from mien.inference.predictor import Predictor
 
@@ -158,6 +160,7 @@ def evaluation_of(
         },
         left_out=_left_out(rows, targets),
         warnings=[*_corpus_warnings(dataset), *class_warnings, *crop_warnings],
+        graph=model.graph,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -35,7 +36,15 @@ def small(name: str, epochs: int) -> Recipe:
         changes.append(f"embedding.size={8 * recipe.embedding.slices}")
     if recipe.preprocessing is not None:
         changes += ["preprocessing.size=32", "preprocessing.colour=rgb"]
+    if recipe.head.kind == "graph":
+        changes.append("head.hidden=16")
     return load_recipe(name, changes)
+
+
+class Trained(NamedTuple):
+    run: Path
+    recipe: Recipe
+    dataset: Path
 
 
 def train_losses(run: Path) -> list[float]:
@@ -45,15 +54,19 @@ def train_losses(run: Path) -> list[float]:
 
 @pytest.fixture(scope="module", params=recipe_names())
 def trained(
-    request: pytest.FixtureRequest, toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Recipe]:
+    request: pytest.FixtureRequest,
+    toy_dataset: Path,
+    affect_dataset: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Trained:
     out = tmp_path_factory.mktemp("contract") / request.param
     recipe = small(request.param, epochs=4)
-    return fit(recipe, Dataset.open(toy_dataset), out, threads=1), recipe
+    dataset = affect_dataset if recipe.head.valence_arousal else toy_dataset
+    return Trained(fit(recipe, Dataset.open(dataset), out, threads=1), recipe, dataset)
 
 
-def test_it_trains_with_a_falling_loss_and_logs_its_embedding(trained: tuple[Path, Recipe]) -> None:
-    run, recipe = trained
+def test_it_trains_with_a_falling_loss_and_logs_its_embedding(trained: Trained) -> None:
+    run, recipe, _ = trained
     losses = train_losses(run)
     assert np.isfinite(losses).all()
     assert min(losses[-2:]) < losses[0]
@@ -68,10 +81,8 @@ def test_it_trains_with_a_falling_loss_and_logs_its_embedding(trained: tuple[Pat
         assert all(value >= 0 for value in line["embedding"]["relative"].values())
 
 
-def test_it_resumes_to_what_it_would_have_been(
-    trained: tuple[Path, Recipe], toy_dataset: Path, tmp_path: Path
-) -> None:
-    whole, recipe = trained
+def test_it_resumes_to_what_it_would_have_been(trained: Trained, tmp_path: Path) -> None:
+    whole, recipe, dataset = trained
     stopped = tmp_path / "stopped"
 
     class Stopped(Exception):
@@ -82,8 +93,8 @@ def test_it_resumes_to_what_it_would_have_been(
             raise Stopped
 
     with pytest.raises(Stopped):
-        fit(recipe, Dataset.open(toy_dataset), stopped, threads=1, on_epoch=stop)
-    fit(recipe, Dataset.open(toy_dataset), stopped, threads=1, resume=True)
+        fit(recipe, Dataset.open(dataset), stopped, threads=1, on_epoch=stop)
+    fit(recipe, Dataset.open(dataset), stopped, threads=1, resume=True)
     assert train_losses(stopped) == train_losses(whole)
     assert (stopped / "model.safetensors").read_bytes() == (
         whole / "model.safetensors"
@@ -92,15 +103,16 @@ def test_it_resumes_to_what_it_would_have_been(
 
 @pytest.mark.slow
 def test_it_is_evaluated_exported_with_parity_and_reads_a_photo(
-    trained: tuple[Path, Recipe], toy_dataset: Path, toy_folder: Path, tmp_path: Path
+    trained: Trained, toy_folder: Path, tmp_path: Path
 ) -> None:
-    folder, _ = trained
+    folder, recipe, faces = trained
     run = load_run(folder)
     document = export(run, tmp_path / "model.onnx")
     assert document["parity"]["largest_difference"] <= 1e-4
-    report, _ = evaluate_model(folder, toy_dataset, tmp_path / "report")
+    report, _ = evaluate_model(folder, faces, tmp_path / "report")
     assert report["n"] > 0
-    dataset = Dataset.open(toy_dataset).read_as(run.preprocessing)
+    assert (report["valence_arousal"] is not None) == recipe.head.valence_arousal
+    dataset = Dataset.open(faces).read_as(run.preprocessing)
     crops = dataset.crops[dataset.split_indices("test")]
     expected = predict_crops(run, crops)
     with Predictor.load(tmp_path / "model.onnx") as predictor:
@@ -109,5 +121,10 @@ def test_it_is_evaluated_exported_with_parity_and_reads_a_photo(
     np.testing.assert_allclose(got.probabilities, expected.probabilities, atol=1e-4)
     np.testing.assert_allclose(got.embeddings, expected.embeddings, atol=1e-4)
     assert face.status is Status.OK
+    if recipe.head.valence_arousal:
+        np.testing.assert_allclose(got.valence_arousal, expected.valence_arousal, atol=1e-4)
+        assert np.abs(got.valence_arousal).max() <= 1
+    assert (face.valence is not None) == (got.valence_arousal is not None)
+    assert (face.valence is not None) == recipe.head.valence_arousal
     has_attention = run.model.network.pixel_attention is not None
     assert (face.attention is not None) == (got.attention is not None) == has_attention

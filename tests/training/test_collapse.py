@@ -99,7 +99,7 @@ def test_the_command_line_says_it(
 
     changes = [*SMALL, "schedule.epochs=8", "averaging=0", "losses.0.weight=1e-6"]
     changes += ["losses.1.weight=10", "optimizer.rate=0.05", "seed=1"]
-    train("center", toy_dataset, tmp_path / "run", changes, resume=False, threads=1)
+    train("center", [toy_dataset], tmp_path / "run", changes, resume=False, threads=1)
     printed = capsys.readouterr().err
     assert "mien: epoch" in printed and "the embedding has collapsed" in printed
     json.loads((tmp_path / "run" / "model.json").read_text())

@@ -5,7 +5,7 @@ Votes stay votes in a dataset; the rule is a choice of the recipe.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,15 @@ class Targets:
     def usable(self) -> NDArray[np.bool_]:
         """Rows with an expression, or with valence and arousal, or both, ``(N,)``."""
         return (self.labels >= 0) | ~np.isnan(self.valence_arousal[:, 0])
+
+    def of(self, rows: NDArray[np.int64]) -> Targets:
+        """Those of some rows; ``left_out`` stays that of all."""
+        return replace(
+            self,
+            labels=self.labels[rows],
+            distribution=self.distribution[rows],
+            valence_arousal=self.valence_arousal[rows],
+        )
 
 
 def make_targets(dataset: Dataset, rule: str) -> Targets:

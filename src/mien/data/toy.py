@@ -6,6 +6,7 @@ says anything about real faces.
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,16 @@ LOOKS: dict[str, _Look] = {
     "fear": _Look(0.7, -0.6, 0.9, -0.4, 0.5),
 }
 """Six expressions, as a cartoonist would draw them."""
+
+AFFECT: dict[str, tuple[float, float]] = {
+    "neutral": (0.0, -0.2),
+    "happiness": (0.8, 0.3),
+    "surprise": (0.2, 0.7),
+    "sadness": (-0.6, -0.4),
+    "anger": (-0.6, 0.5),
+    "fear": (-0.4, 0.7),
+}
+"""Valence and arousal of each, made up: where the expression lies on the circumplex, roughly."""
 
 
 def draw_face(expression: str, generator: np.random.Generator, *, size: int = 96) -> UInt8Array:
@@ -104,3 +115,29 @@ def write_toy_folder(folder: str | Path, *, faces: int, seed: int = 0, size: int
         # Pillow's, because OpenCV's says nothing of a full disk.
         Image.fromarray(picture).save(place / f"{number:04d}.png")
     return folder
+
+
+def write_toy_table(folder: str | Path, *, seed: int = 0) -> Path:
+    """List the toy faces of ``folder`` in its ``faces.csv``, with valence and arousal.
+
+    They are those of :data:`AFFECT` with a little noise. In the table, one face in six has no
+    expression and another one no valence and arousal, as in corpora that were put together.
+    """
+    folder = Path(folder)
+    table = folder / "faces.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "expression", "split", "valence", "arousal"))
+        for number, path in enumerate(sorted(folder.glob("*/*/*.png"))):
+            split, expression = path.parts[-3:-1]
+            noise = np.random.default_rng((seed, number)).normal(0, 0.08, 2)
+            affect = np.clip(np.array(AFFECT[expression]) + noise, -1, 1).round(3).tolist()
+            writer.writerow(
+                (
+                    path.relative_to(folder).as_posix(),
+                    "" if number % 6 == 1 else expression,
+                    split,
+                    *(("", "") if number % 6 == 2 else affect),
+                )
+            )
+    return table

@@ -41,6 +41,9 @@ class Evaluation:
         beyond its total are counted without a reason.
     warnings
         Sentences for the first lines of the report.
+    graph
+        Of a model with an emotion graph: ``nodes`` (names, valence and arousal last),
+        ``adjacency`` and ``correlation`` (or None), as lists. Else None.
     """
 
     ids: Sequence[str] | NDArray[np.str_]
@@ -59,6 +62,7 @@ class Evaluation:
     provenance: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    graph: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         n, classes = len(self.ids), len(self.label_space)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.evaluation import affect_page, plots, tables
+from mien.evaluation import affect_page, graph_page, plots, tables
 from mien.evaluation.attention import attention_section
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def render_page(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
         warnings=warnings_aside(report["warnings"]),
         **(expressions or {}),
         affect=affect_page.report_section(evaluation, report),
+        graph=graph_page.graph_section(report),
         left_out=left_out_table(report),
         terms=terms_of_use(provenance.pop("terms", "")),
         provenance=definitions(provenance),

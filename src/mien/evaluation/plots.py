@@ -39,6 +39,15 @@ _VARIABLES = {
 } | {colour: f"var(--class-{index})" for index, colour in enumerate(_CLASS)}
 
 
+# What figures drawn elsewhere need of it.
+INK, MUTED, PAPER, ACCENT, CLASS = _INK, _MUTED, _PAPER, _ACCENT, _CLASS
+
+
+def svg(figure: Figure, name: str, title: str) -> str:
+    """A figure as an element of the page, with the page's colours and font."""
+    return _svg(figure, name, title)
+
+
 def reliability_diagram(bins: Sequence[dict[str, Any]]) -> str:
     """Accuracy over confidence for the bins of a report, and below how many rows each holds."""
     from matplotlib.figure import Figure

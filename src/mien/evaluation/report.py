@@ -42,7 +42,8 @@ def evaluate(
     evaluation
         The arrays; at least one row must have a target, or known and predicted valence and
         arousal (:class:`MienError`). Without an expression in any row the entries of
-        expressions are empty, without valence and arousal ``valence_arousal`` is None.
+        expressions are empty, without valence and arousal ``valence_arousal`` is None, as is
+        ``graph`` for a model without one.
     other_targets
         By rule, ``(N,)`` targets of the same rows made in another way, -1 where the rule leaves
         a row out. Their metrics come under ``other_rules``.
@@ -83,6 +84,7 @@ def evaluate(
         "rule": evaluation.rule,
         **expressions,
         "valence_arousal": _affect(evaluation, seed=seed, draws=draws),
+        "graph": None if evaluation.graph is None else dict(evaluation.graph),
         "clustered_by": None if clusters is None else "subject",
         "clusters": clusters,
         "intervals": {"level": LEVEL, "draws": draws, "seed": seed},

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.networks.attention import ElementAttention, PixelAttention
 from mien.networks.backbones import create_backbone
+from mien.networks.graph import GraphHead, LinearHead
 from mien.schema import MienError
 
 Pooling = Literal["average", "max"]
@@ -21,14 +24,15 @@ class Outputs(NamedTuple):
     ``embedding`` ``(B, D)`` is not normalised (losses that want unit rows normalise themselves),
     except a sliced one, whose slices have unit rows times the root of their width. ``logits`` is
     ``(B, classes)``. ``attention`` ``(B, D)`` weighs the embedding's dimensions and
-    ``attention_map`` ``(B, H, W)`` the places of the last map, both in (0, 1); None where the
-    network has none.
+    ``attention_map`` ``(B, H, W)`` the places of the last map, both in (0, 1). ``valence_arousal``
+    ``(B, 2)`` is as the head gives it and may leave [-1, 1]. None is what the network has not.
     """
 
     embedding: Tensor
     logits: Tensor
     attention: Tensor | None = None
     attention_map: Tensor | None = None
+    valence_arousal: Tensor | None = None
 
 
 class Embedding(nn.Sequential):
@@ -66,8 +70,9 @@ class Embedding(nn.Sequential):
 
 
 class Network(nn.Module):
-    """Backbone -> attention -> pooling -> embedding -> linear classification head.
+    """Backbone -> attention -> pooling -> embedding -> head.
 
+    The head is linear and gives logits, unless ``affect_head`` gives valence and arousal as well.
     ``dropout`` acts before the head only. With ``pixel_attention`` the map is weighted place by
     place before it is pooled; ``attended`` False pools the plain map for embedding and head, so
     that the weights reach the element-wise attention alone. ``element_attention`` weighs the
@@ -86,8 +91,11 @@ class Network(nn.Module):
         pixel_attention: bool = False,
         element_attention: bool = False,
         attended: bool = True,
+        bias: bool = True,
+        affect_head: LinearHead | GraphHead | None = None,
     ) -> None:
         super().__init__()
+        self.classes = classes
         self.backbone = backbone
         self.pooling = pooling
         self.attended = attended
@@ -97,9 +105,17 @@ class Network(nn.Module):
             ElementAttention(channels, embedding.size) if element_attention else None
         )
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(embedding.size, classes)
-        nn.init.normal_(self.classifier.weight, std=0.01)
-        nn.init.zeros_(self.classifier.bias)
+        self.classifier = affect_head or nn.Linear(embedding.size, classes, bias=bias)
+        for layer in self.classifier.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.01)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+    @property
+    def gives_affect(self) -> bool:
+        """Whether the head gives valence and arousal."""
+        return not isinstance(self.classifier, nn.Linear)
 
     def forward(self, images: Tensor) -> Outputs:
         """Images ``(B, 3, S, S)`` as :func:`mien.faces.tensors.to_tensor` makes them."""
@@ -124,11 +140,14 @@ class Network(nn.Module):
         if self.element_attention is not None:
             seen = pooled if self.attended else self._pool(features, weights)
             attention = self.element_attention(seen)
+        scores = self.classifier(self.dropout(embedding))
+        logits, affect = scores if self.gives_affect else (scores, None)
         return Outputs(
             embedding,
-            self.classifier(self.dropout(embedding)),
+            logits,
             attention,
             None if weights is None else weights.squeeze(1),
+            affect,
         )
 
     def _pool(self, features: Tensor, weights: Tensor | None) -> Tensor:
@@ -146,8 +165,9 @@ class Network(nn.Module):
 class Predictions(nn.Module):
     """The network as it is exported: images in, calibrated probabilities and unit embedding out.
 
-    With ``mirror`` the logits and embeddings of an image and of its mirror image are averaged: a
-    little more accurate, since a face's expression has no side, at twice the time.
+    Valence and arousal are cut to [-1, 1], where their labels are (ours; the head has no bounds).
+    With ``mirror`` the outputs for an image and its mirror image are averaged: a little more
+    accurate, since a face's expression has no side, at twice the time.
     """
 
     def __init__(self, network: Network, temperature: float, *, mirror: bool = False) -> None:
@@ -158,36 +178,51 @@ class Predictions(nn.Module):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What :meth:`forward` gives, in order; a network without attention map gives none."""
-        names = ("probabilities", "embedding")
-        return names if self.network.pixel_attention is None else (*names, "attention")
+        """What :meth:`forward` gives, in order; the last two only where the network has them."""
+        given = {
+            "valence_arousal": self.network.gives_affect,
+            "attention": self.network.pixel_attention is not None,
+        }
+        return ("probabilities", "embedding", *(name for name, there in given.items() if there))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """``(B, 3, S, S)`` -> tensors by :attr:`names`.
 
-        Probabilities ``(B, classes)``, embedding ``(B, D)`` of length 1, attention map
-        ``(B, H, W)`` in (0, 1).
+        Probabilities ``(B, classes)``, embedding ``(B, D)`` of length 1, valence and arousal
+        ``(B, 2)`` in [-1, 1], attention map ``(B, H, W)`` in (0, 1).
         """
         seen = self.network(images)
         embedding, logits, places = seen.embedding, seen.logits, seen.attention_map
+        affect = seen.valence_arousal
         if self.mirror:
             mirrored = self.network(images.flip(3))
             embedding = functional.normalize(embedding, dim=1)
             embedding = embedding + functional.normalize(mirrored.embedding, dim=1)
             logits = (logits + mirrored.logits) / 2
+            affect = None if affect is None else (affect + mirrored.valence_arousal) / 2
             places = None if places is None else (places + mirrored.attention_map.flip(2)) / 2
         probabilities = functional.softmax(logits / self.temperature, dim=1)
-        outputs = (probabilities, functional.normalize(embedding, dim=1))
-        return outputs if places is None else (*outputs, places)
+        affect = None if affect is None else affect.clamp(-1, 1)
+        outputs = (probabilities, functional.normalize(embedding, dim=1), affect, places)
+        return tuple(output for output in outputs if output is not None)
 
 
-def build_network(architecture: Mapping[str, Any], *, weights: str | None = None) -> Network:
+def build_network(
+    architecture: Mapping[str, Any],
+    *,
+    weights: str | None = None,
+    node_vectors: ArrayLike | None = None,
+) -> Network:
     """A network from its architecture, as ``model.json`` stores it under that name.
 
     ``backbone`` (a timm name), ``arguments`` for it, ``classes``, ``embedding`` (a size, or
-    ``size``, ``hidden`` and ``slices``), ``dropout``, ``pooling`` and ``attention`` (``pixel``,
-    ``element``, ``attended``); only ``backbone`` and ``classes`` have to be there. ``weights`` are
-    the backbone's start weights (see :func:`mien.networks.backbones.create_backbone`).
+    ``size``, ``hidden`` and ``slices``), ``dropout``, ``pooling``, ``attention`` (``pixel``,
+    ``element``, ``attended``) and ``head`` (``kind``, ``valence_arousal``, ``bias``, and of a
+    graph its ``adjacency``, ``nodes``, ``node_size`` and ``hidden``); only ``backbone`` and
+    ``classes`` have to be there. ``weights`` are the backbone's start weights (see
+    :func:`mien.networks.backbones.create_backbone`). ``node_vectors`` ``(C+2, F)`` are the word
+    vectors of a graph whose ``nodes`` are ``vectors``; without them they are zeros, for a state
+    to be loaded.
     """
     backbone = create_backbone(
         architecture["backbone"], weights=weights, arguments=architecture.get("arguments")
@@ -196,18 +231,38 @@ def build_network(architecture: Mapping[str, Any], *, weights: str | None = None
     embedding = architecture.get("embedding")
     # A bare number is the size.
     embedding = embedding if isinstance(embedding, Mapping) else {"size": embedding}
-    attention = architecture.get("attention", {})
+    attention, head = architecture.get("attention", {}), architecture.get("head", {})
+    rows = Embedding(channels, **embedding)
+    classes = architecture["classes"]
     return Network(
         backbone,
         channels=channels,
-        classes=architecture["classes"],
-        embedding=Embedding(channels, **embedding),
+        classes=classes,
+        embedding=rows,
         dropout=architecture.get("dropout", 0.0),
         pooling=architecture.get("pooling", "average"),
         pixel_attention=attention.get("pixel", False),
         element_attention=attention.get("element", False),
         attended=attention.get("attended", True),
+        bias=head.get("bias", True),
+        affect_head=_affect_head(head, classes, rows.size, node_vectors),
     )
+
+
+def _affect_head(
+    head: Mapping[str, Any], classes: int, size: int, node_vectors: ArrayLike | None
+) -> LinearHead | GraphHead | None:
+    """The head for expressions, valence and arousal; None for expressions alone."""
+    if not head.get("valence_arousal", False):
+        return None
+    if head["kind"] == "linear":
+        return LinearHead(classes, size, bias=head["bias"])
+    nodes = head["nodes"]
+    if nodes == "vectors":
+        shape = (classes + 2, head["node_size"])
+        nodes = torch.zeros(shape) if node_vectors is None else node_vectors
+    options = {"nodes": nodes, "node_size": head["node_size"], "hidden": head["hidden"]}
+    return GraphHead(head["adjacency"], size, **options)
 
 
 def _width(backbone: nn.Module) -> int:

@@ -18,8 +18,8 @@ from mien.data.samplers import class_balanced_batches, shuffled_batches
 from mien.data.targets import Targets
 from mien.faces.tensors import to_tensor
 from mien.schema import Preprocessing
+from mien.training.batch import Batch
 from mien.training.recipe import Recipe
-from mien.training.terms import Batch
 
 
 class EpochBatches:
@@ -76,6 +76,7 @@ class Crops(torch.utils.data.Dataset[Batch]):
             ),
             torch.from_numpy(self.targets.labels[rows]),
             torch.from_numpy(self.targets.distribution[rows]),
+            torch.from_numpy(self.targets.valence_arousal[rows]),
         )
 
 

@@ -31,23 +31,25 @@ def watch(module: Module, labels: Tensor, losses: dict[str, float]) -> dict[str,
     unit rows in [0, 2]; ``effective_rank`` in [1, D], or 0 for rows all alike; ``relative``, each
     loss term's mean over the epoch's training batches divided by its trivial value; ``active``,
     the share of the triplets of each triplet term that still teach, in validation batches of 128.
-    ``labels`` is ``(N,)``.
+    ``labels`` is ``(N,)``, -1 for a row without an expression, which is in no triplet.
     """
-    embeddings = torch.cat([embedding for _, embedding in module.validation]).float().cpu()
+    embeddings = torch.cat([outputs.embedding for outputs in module.validation]).float().cpu()
     rows = embeddings.numpy()
     if len(rows) < 2:  # nothing to be apart from
         return {}
     if not torch.isfinite(embeddings).all():
         raise FloatingPointError("the embedding of a validation face became infinite or NaN")
     relative, active = {}, {}
+    known = labels >= 0
+    named, labels = embeddings[known], labels[known]
     for name, term in zip(module.term_names, module.recipe.losses, strict=True):
         trivial = term.trivial(module.shape)
         if trivial and name in losses:
             relative[name] = losses[name] / trivial
         shares = []
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
+        for start in range(0, len(named), _ROWS_AT_ONCE):
             some = slice(start, start + _ROWS_AT_ONCE)
-            share = term.active(embeddings[some], labels[some], module.shape)
+            share = term.active(named[some], labels[some], module.shape)
             if share is not None:
                 shares.append(share)
         if shares:

@@ -40,8 +40,9 @@ def export(
     """Write ``run`` to ``out`` (``.onnx``) and return the metadata that the file carries.
 
     Input ``input`` ``(B, 3, S, S)`` float32 as :func:`mien.faces.tensors.to_tensor` makes it;
-    outputs ``probabilities`` ``(B, C)`` and ``embedding`` ``(B, D)``, and ``attention``
-    ``(B, H, W)`` where the network weighs the places of its last map. ``int8`` stores convolution
+    outputs ``probabilities`` ``(B, C)`` and ``embedding`` ``(B, D)``, ``valence_arousal``
+    ``(B, 2)`` in [-1, 1] where the head gives them, and ``attention`` ``(B, H, W)`` where the
+    network weighs the places of its last map. ``int8`` stores convolution
     and linear weights as int8 with a scale per output channel (a quarter of the size; they are
     unpacked when the model is loaded, so speed stays the same). ``mirror`` averages over the image
     and its mirror image. Before the file gets its name, onnxruntime must give the network's
@@ -88,10 +89,14 @@ def export(
 
 
 def _shareable(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The recipe with the name of the start weights' file, but not where it lies."""
+    """The recipe with the names of the files it reads, but not where they lie."""
     weights = recipe["backbone"].get("weights")
     name = PurePath(weights).name if weights else weights
-    return recipe | {"backbone": recipe["backbone"] | {"weights": name}}
+    shared = recipe | {"backbone": recipe["backbone"] | {"weights": name}}
+    if "head" in recipe:
+        files = {key: PurePath(recipe["head"][key]).name for key in ("adjacency", "nodes")}
+        shared["head"] = recipe["head"] | files
+    return shared
 
 
 def _terms(terms: dict[str, str]) -> str:

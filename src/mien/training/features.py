@@ -25,9 +25,9 @@ from mien.data.dataset import Dataset
 from mien.data.targets import Targets
 from mien.networks.network import Network
 from mien.schema import MienError
+from mien.training.batch import Batch
 from mien.training.batches import network_input
 from mien.training.recipe import Recipe
-from mien.training.terms import Batch
 
 _AT_ONCE = 32
 
@@ -66,6 +66,7 @@ class FrozenFeatures(torch.utils.data.Dataset[Batch]):
             torch.from_numpy(maps).float(),  # four times as fast as numpy widens them
             torch.from_numpy(self.targets.labels[rows]),
             torch.from_numpy(self.targets.distribution[rows]),
+            torch.from_numpy(self.targets.valence_arousal[rows]),
         )
 
 

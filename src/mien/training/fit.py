@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -24,8 +25,6 @@ from torch import Tensor
 
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets, make_targets
-from mien.evaluation.metrics import classification_metrics
-from mien.evaluation.uncertainty import temperature_scale
 from mien.faces.native import ignore_profiling_signal
 from mien.networks.backbones import restore_batch_norm
 from mien.networks.network import build_network
@@ -33,10 +32,13 @@ from mien.schema import MienError
 from mien.training.batches import Crops, EpochBatches, loader, network_input
 from mien.training.collapse import watch
 from mien.training.features import FrozenFeatures, cached_features
+from mien.training.head import graph_of
 from mien.training.memory import keep_freed_memory
 from mien.training.module import Module
 from mien.training.recipe import Recipe, load_recipe
+from mien.training.rows import training_rows
 from mien.training.run import TERMS_PREFIX
+from mien.training.validation import calibrate, join_outputs, validation_metrics
 
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
 _VALIDATION_BATCH = 128
@@ -72,13 +74,20 @@ def fit(
     dataset = dataset.read_as(recipe.preprocessing_for(dataset.preprocessing))
     preprocessing = dataset.preprocessing
     targets = make_targets(dataset, recipe.target)
-    rows = {split: _usable(dataset, targets, split) for split in ("train", "valid")}
+    rows = training_rows(recipe, dataset, targets)
     labels = targets.labels[rows["train"]]
-    _check_classes(recipe, labels)
+    graph = None
+    if recipe.head.kind == "graph":
+        affect = targets.valence_arousal[rows["train"]]
+        graph = graph_of(recipe.head, dataset.label_space, labels, affect)
     batches = EpochBatches(recipe, rows["train"], labels)
     torch.manual_seed(recipe.seed)
-    architecture = recipe.architecture(len(dataset.label_space))
-    network = build_network(architecture, weights=recipe.backbone.weights)
+    architecture = recipe.architecture(len(dataset.label_space), graph)
+    network = build_network(
+        architecture,
+        weights=recipe.backbone.weights,
+        node_vectors=None if graph is None else graph.vectors,
+    )
     source: dict[str, Crops | FrozenFeatures]
     if recipe.backbone.frozen:
         folder = dataset.folder / "features" if features is None else Path(features)
@@ -110,10 +119,11 @@ def fit(
                 for _, some in [pair for pair, _ in zip(batches, range(8), strict=False)]
             ),
         )
-    module = Module(network, recipe, steps_per_epoch=len(batches))
+    counts = np.bincount(labels[labels >= 0], minlength=len(dataset.label_space)).tolist()
+    module = Module(network, recipe, steps_per_epoch=len(batches), class_counts=counts)
     recorder = _Recorder(
         out,
-        targets=targets.labels[rows["valid"]],
+        targets=targets.of(rows["valid"]),
         model={
             "format": 1,
             "architecture": architecture,
@@ -124,7 +134,9 @@ def fit(
             "dataset": {
                 "corpus": dataset.info.get("corpus"),
                 "checksum": dataset.info.get("checksum"),
+                **({"parts": dataset.info["parts"]} if "parts" in dataset.info else {}),
             },
+            **({} if graph is None else {"graph": graph.described()}),
             "recipe": recipe.model_dump(mode="json"),
         },
         on_epoch=on_epoch,
@@ -188,27 +200,6 @@ def _check_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:
         raise MienError(f"expected a new or empty run folder, got {out}; {hint}")
 
 
-def _usable(dataset: Dataset, targets: Targets, split: str) -> np.ndarray[Any, np.dtype[np.int64]]:
-    rows = np.flatnonzero((dataset.splits == split) & (targets.labels >= 0))
-    if not len(rows):
-        found = ", ".join(sorted(set(dataset.splits)))
-        raise MienError(
-            f"expected labelled faces in the splits train and valid, got none in {split!r} of "
-            f"{dataset.folder} (it has {found}); prepare it again with both, for a folder of your "
-            "own with --valid-from-train 0.1"
-        )
-    return rows
-
-
-def _check_classes(recipe: Recipe, labels: np.ndarray[Any, np.dtype[np.int64]]) -> None:
-    wanted, found = recipe.sampler.classes, len(np.unique(labels))
-    if recipe.sampler.kind == "class-balanced" and found < wanted:
-        raise MienError(
-            f"expected at least {wanted} classes in the training rows for the recipe's batches, "
-            f"got {found}; train with --set sampler.classes={found}"
-        )
-
-
 def _averaging(decay: float) -> Any:
     """Exponential moving average whose decay rises from 0.1 to ``decay``, so it starts unbiased."""
 
@@ -232,12 +223,12 @@ class _Recorder(lightning.Callback):
         self,
         out: Path,
         *,
-        targets: np.ndarray[Any, np.dtype[np.int64]],
+        targets: Targets,
         model: dict[str, Any],
         on_epoch: Callable[[dict[str, Any]], None] | None,
     ) -> None:
         self.out, self.targets, self.model, self.on_epoch = out, targets, model, on_epoch
-        self.best = -1.0
+        self.best = -math.inf
         self.started = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
@@ -263,14 +254,14 @@ class _Recorder(lightning.Callback):
     ) -> None:
         if not isinstance(module, Module):
             raise TypeError(f"expected a {Module.__name__}, got {type(module).__name__}")
-        logits = torch.cat([one for one, _ in module.validation]).double()
-        values = classification_metrics(self.targets, logits.softmax(1).numpy())
+        outputs = join_outputs(module.validation)
+        values = validation_metrics(self.targets, outputs)
         losses = module.epoch_losses()
         line = {
             "epoch": trainer.current_epoch,
             "train": losses,
             "valid": values,
-            **watch(module, torch.from_numpy(self.targets), losses),
+            **watch(module, torch.from_numpy(self.targets.labels), losses),
             "rate": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": round(time.monotonic() - self.started, 1),
         }
@@ -279,18 +270,22 @@ class _Recorder(lightning.Callback):
         score = values[module.recipe.select]
         if score > self.best:
             self.best = score
-            temperature = temperature_scale(logits.numpy(), self.targets)
-            self._write_model(module, trainer.current_epoch, values, temperature)
+            calibration = calibrate(self.targets, outputs)
+            self._write_model(module, trainer.current_epoch, values, calibration)
         if self.on_epoch:
             self.on_epoch(line)
 
     def _write_model(
-        self, module: Module, epoch: int, values: dict[str, float], temperature: float
+        self,
+        module: Module,
+        epoch: int,
+        values: dict[str, float],
+        calibration: dict[str, float | str],
     ) -> None:
         document = self.model | {
             "epoch": epoch,
             "selected_on": {"split": "valid", "metric": module.recipe.select, **values},
-            "calibration": {"temperature": temperature, "method": "temperature scaling on valid"},
+            "calibration": calibration,
         }
         weights = self.out / "model.safetensors"
         temporary = weights.with_name("model.safetensors.part")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
@@ -11,20 +12,32 @@ import torch
 from torch import Tensor, nn
 
 from mien.networks.network import Network, Outputs
+from mien.training.batch import Batch, mix
 from mien.training.recipe import Recipe
-from mien.training.terms import Batch, CenterTerm, Shape, mix
+from mien.training.term import Shape, term_value
+from mien.training.terms import CenterTerm
 
 
 class Module(lightning.LightningModule):
-    """Network, loss terms, optimiser and schedule of a recipe."""
+    """Network, loss terms, optimiser and schedule of a recipe.
 
-    def __init__(self, network: Network, recipe: Recipe, *, steps_per_epoch: int) -> None:
+    ``class_counts`` are how many training rows each class has, for terms that weigh classes.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        recipe: Recipe,
+        *,
+        steps_per_epoch: int,
+        class_counts: Sequence[int] = (),
+    ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
         self.recipe = recipe
         self.steps_per_epoch = steps_per_epoch
         self.shape = Shape(
-            network.classifier.out_features, network.embedding.size, network.embedding.slices
+            network.classes, network.embedding.size, network.embedding.slices, tuple(class_counts)
         )
         kinds = [term.term for term in recipe.losses]
         self.term_names = [
@@ -36,7 +49,8 @@ class Module(lightning.LightningModule):
         if recipe.backbone.frozen:
             network.backbone.requires_grad_(False)
         self._sums: dict[str, Tensor] = {}
-        self.validation: list[tuple[Tensor, Tensor]] = []
+        self._counts: dict[str, int] = {}
+        self.validation: list[Outputs] = []
 
     def forward(self, inputs: Tensor) -> Outputs:
         """Images, or the maps of a frozen backbone, through the network."""
@@ -47,7 +61,7 @@ class Module(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's sums."""
-        self._sums = {}
+        self._sums, self._counts = {}, {}
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
         """Seed what is left of global randomness (dropout) by (seed, step).
@@ -61,19 +75,24 @@ class Module(lightning.LightningModule):
         (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(int(state[0]))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """The weighted sum of the terms; each term's mean over the epoch is logged."""
+        """The weighted sum of the terms; each term's mean over the epoch is logged.
+
+        A term that no row of the batch has labels for adds nothing.
+        """
         if self.recipe.mixup:
             batch = mix(
                 batch, alpha=self.recipe.mixup, seed=self.recipe.seed, step=self.global_step
             )
         outputs = self(batch.inputs)
-        total: Tensor = outputs.logits.new_zeros(())
+        # A zero that backpropagates, for a batch that no term can use.
+        total: Tensor = outputs.logits.sum() * 0
         for name, settings, term in zip(
             self.term_names, self.recipe.losses, self.terms, strict=True
         ):
-            value: Tensor = term(outputs, batch)
-            total = total + settings.weight * value
-            self._add(name, value)
+            value = term_value(settings, term, outputs, batch)
+            if value is not None:
+                total = total + settings.weight * value
+                self._add(name, value)
         self._add("loss", total)
         if not torch.isfinite(total):
             raise FloatingPointError(
@@ -89,20 +108,19 @@ class Module(lightning.LightningModule):
 
     def _add(self, name: str, value: Tensor) -> None:
         self._sums[name] = self._sums.get(name, torch.zeros(())) + value.detach()
+        self._counts[name] = self._counts.get(name, 0) + 1
 
     def epoch_losses(self) -> dict[str, float]:
-        """Mean of each term over the epoch so far."""
-        steps = max(1, self.trainer.fit_loop.epoch_loop.batch_idx + 1)
-        return {name: float(total) / steps for name, total in self._sums.items()}
+        """Mean of each term over the epoch's batches so far that had rows for it."""
+        return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
 
     def on_validation_epoch_start(self) -> None:
         """Start with nothing."""
         self.validation = []
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Keep logits and embedding; metrics are computed once over the whole split."""
-        outputs = self(batch.inputs)
-        self.validation.append((outputs.logits, outputs.embedding))
+        """Keep what metrics need; they are computed once over the whole split."""
+        self.validation.append(self(batch.inputs)._replace(attention=None, attention_map=None))
 
     def configure_optimizers(self) -> Any:
         """AdamW or SGD with warm-up and cosine; centres learn at their own rate."""

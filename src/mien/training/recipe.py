@@ -21,6 +21,7 @@ from pydantic import (
 
 from mien.data.augment import Augmentation
 from mien.schema import MienError, Preprocessing
+from mien.training.head import Graph, Head
 from mien.training.terms import TERMS, Term
 
 
@@ -143,9 +144,10 @@ class Recipe(_Settings):
     """One training, completely described.
 
     ``target`` names the rule that makes labels from votes (see :mod:`mien.data.targets`);
-    ``select`` the validation metric by which the kept epoch is chosen. What ``preprocessing``
-    does not say is the dataset's. ``mixup`` is the Beta parameter (0: off) and ``averaging`` the
-    decay of the exponential moving average of the weights (0: off).
+    ``select`` the validation metric by which the kept epoch is chosen (``mean_ccc``: the mean of
+    the concordances of valence and arousal). What ``preprocessing`` does not say is the dataset's.
+    ``mixup`` is the Beta parameter (0: off) and ``averaging`` the decay of the exponential moving
+    average of the weights (0: off).
     """
 
     name: str
@@ -154,11 +156,12 @@ class Recipe(_Settings):
     expect: str = ""
     seed: int = Field(default=0, ge=0)
     target: Literal["majority", "ferplus", "distribution"] = "majority"
-    select: Literal["accuracy", "mean_class_accuracy", "macro_f1"] = "accuracy"
+    select: Literal["accuracy", "mean_class_accuracy", "macro_f1", "mean_ccc"] = "accuracy"
     preprocessing: Preprocessing | None = None
     backbone: Backbone = Backbone()
     embedding: Embedding = Embedding()
     attention: Attention = Attention()
+    head: Head = Head()
     losses: tuple[Term, ...] = Field(min_length=1)
     sampler: Sampler = Sampler()
     augmentation: Augmentation = Augmentation()
@@ -185,6 +188,18 @@ class Recipe(_Settings):
                 "nothing would train attention.element; add a term center or triplet-center, or "
                 "set it to false"
             )
+        if self.head.valence_arousal and "concordance" not in metric:
+            raise ValueError(
+                "nothing would train head.valence_arousal; add a term concordance, or set it to "
+                "false"
+            )
+        if not self.head.valence_arousal:
+            asks = "the term concordance" if "concordance" in metric else "select=mean_ccc"
+            if "concordance" in metric or self.select == "mean_ccc":
+                raise ValueError(
+                    f"{asks} needs valence and arousal, which this head does not give; set "
+                    "head.valence_arousal to true or leave it out"
+                )
         if self.mixup and self.backbone.frozen:
             raise ValueError(
                 "mixup blends images, and a frozen backbone's maps are computed before; set "
@@ -201,8 +216,22 @@ class Recipe(_Settings):
             )
         return self
 
-    def architecture(self, classes: int) -> dict[str, Any]:
-        """What :func:`mien.networks.network.build_network` needs, as ``model.json`` keeps it."""
+    def architecture(self, classes: int, graph: Graph | None = None) -> dict[str, Any]:
+        """What :func:`mien.networks.network.build_network` needs, as ``model.json`` keeps it.
+
+        ``graph`` is that of a graph head (see :func:`mien.training.head.graph_of`).
+        """
+        head = self.head.model_dump(include={"kind", "valence_arousal", "bias"})
+        if graph is not None:
+            nodes, size = self.head.nodes, self.head.node_size
+            if graph.vectors is not None:
+                nodes, size = "vectors", graph.vectors.shape[1]
+            head |= {
+                "adjacency": graph.adjacency.tolist(),
+                "nodes": nodes,
+                "node_size": size,
+                "hidden": self.head.hidden,
+            }
         return {
             "backbone": self.backbone.name,
             "arguments": dict(self.backbone.arguments),
@@ -210,6 +239,7 @@ class Recipe(_Settings):
             "pooling": self.embedding.pooling,
             "dropout": self.embedding.dropout,
             "attention": self.attention.model_dump(),
+            "head": head,
             "classes": classes,
         }
 
@@ -336,6 +366,7 @@ def _known_keys() -> list[str]:
         Backbone,
         Embedding,
         Attention,
+        Head,
         Sampler,
         Optimizer,
         Schedule,

@@ -38,6 +38,14 @@ class Run(NamedTuple):
     preprocessing: Preprocessing
     info: dict[str, Any]
 
+    @property
+    def graph(self) -> dict[str, Any] | None:
+        """``nodes``, ``correlation`` and ``adjacency`` of a graph head; None for another head."""
+        if "graph" not in self.info:
+            return None
+        adjacency = self.info["architecture"]["head"]["adjacency"]
+        return {**self.info["graph"], "adjacency": adjacency}
+
 
 def load_run(folder: str | Path) -> Run:
     """The model of a run folder, in evaluation mode. No pickle is read: safetensors and JSON."""

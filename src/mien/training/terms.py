@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,6 +17,7 @@ from mien.losses import (
     Centers,
     active_triplets,
     center_loss,
+    concordance_loss,
     dual_triplet_loss,
     expression_center_loss,
     expression_metric_loss,
@@ -27,63 +29,26 @@ from mien.losses.center import Negatives
 from mien.losses.external import pytorch_metric_learning_loss
 from mien.losses.triplet import Mining
 from mien.networks.network import Outputs
+from mien.training.batch import Batch, Need
+from mien.training.term import Function, LossTerm, Shape
 
 
-class Batch(NamedTuple):
-    """One training batch: inputs, labels ``(B,)``, target distribution ``(B, C)``.
-
-    ``inputs`` are images ``(B, 3, S, S)``, or with a frozen backbone its maps ``(B, K, H, W)``.
-    After mixup, images and distribution are blends; ``labels`` stay those of the larger part.
-    """
-
-    inputs: Tensor
-    labels: Tensor
-    distribution: Tensor
-
-
-class Shape(NamedTuple):
-    """What a term may need to know of the network: classes, and the embedding's width and cut."""
-
-    classes: int
-    width: int
-    slices: int = 1
-
-
-LossFunction = Callable[[Outputs, Batch], Tensor]
-
-
-class _Term(BaseModel):
-    """What the terms share; ``uses_attention`` says whether element-wise attention reaches it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    weight: float = Field(default=1.0, gt=0)
-
-    @property
-    def uses_attention(self) -> bool:
-        return False
-
-    def trivial(self, shape: Shape) -> float | None:
-        """The value that a network reaches by giving every face the same row; None: none."""
-        return None
-
-    def active(self, embeddings: Tensor, labels: Tensor, shape: Shape) -> float | None:
-        """Share of the triplets that still teach something; None for a term without triplets."""
-        return None
-
-
-class CrossEntropy(_Term):
+class CrossEntropy(LossTerm):
     """Cross-entropy against the target distribution (one-hot unless the target rule keeps votes).
 
-    ``smoothing`` moves that share of each target to the uniform distribution.
+    ``smoothing`` moves that share of each target to the uniform distribution. ``balanced`` weighs
+    each class by the rarest one's training rows over its own, and the mean over rows alike.
     """
 
     term: Literal["cross-entropy"]
     smoothing: float = Field(default=0.0, ge=0, lt=1)
+    balanced: bool = False
 
     def build(self, shape: Shape) -> nn.Module:
         """The term as a module on (outputs, batch)."""
-        return _Function(self._loss)
+        if not self.balanced:
+            return Function(self._loss)
+        return Function(partial(self._balanced_loss, weights=class_weights(shape.counts)))
 
     def trivial(self, shape: Shape) -> float:
         """That of equal probabilities."""
@@ -94,8 +59,51 @@ class CrossEntropy(_Term):
             outputs.logits, batch.distribution, label_smoothing=self.smoothing
         )
 
+    def _balanced_loss(self, outputs: Outputs, batch: Batch, weights: Tensor) -> Tensor:
+        target = torch.lerp(
+            batch.distribution,
+            torch.full_like(batch.distribution, 1 / batch.distribution.shape[1]),
+            self.smoothing,
+        )
+        weighted = target * weights.to(target.device)
+        return -(weighted * outputs.logits.log_softmax(1)).sum() / weighted.sum()
 
-class Triplet(_Term):
+
+def class_weights(counts: Sequence[int]) -> Tensor:
+    """The smallest count over each class's own, ``(C,)``; 1 for a class without rows.
+
+    >>> class_weights([30, 10, 0])
+    tensor([0.3333, 1.0000, 1.0000])
+    """
+    rows = torch.tensor(counts, dtype=torch.float32)
+    return torch.where(rows > 0, rows[rows > 0].min() / rows.clamp(min=1), 1.0)
+
+
+class Concordance(LossTerm):
+    """:func:`mien.losses.concordance_loss` of valence and arousal, the mean of the two."""
+
+    term: Literal["concordance"]
+
+    @property
+    def needs(self) -> Need:
+        """Both values."""
+        return "valence_arousal"
+
+    def build(self, shape: Shape) -> nn.Module:
+        """The term as a module on (outputs, batch)."""
+        return Function(self._loss)
+
+    def trivial(self, shape: Shape) -> float:
+        """A constant agrees with nothing: 1."""
+        return 1.0
+
+    def _loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        if outputs.valence_arousal is None:
+            raise ValueError("expected a head that gives valence and arousal, got none")
+        return concordance_loss(outputs.valence_arousal, batch.valence_arousal)
+
+
+class Triplet(LossTerm):
     """:func:`mien.losses.triplet_loss`, or with ``dual`` :func:`mien.losses.dual_triplet_loss`."""
 
     term: Literal["triplet"]
@@ -105,7 +113,7 @@ class Triplet(_Term):
 
     def build(self, shape: Shape) -> nn.Module:
         """The term as a module on (outputs, batch)."""
-        return _Function(self._loss)
+        return Function(self._loss)
 
     def trivial(self, shape: Shape) -> float:
         """All distances zero: the threshold, once for each judgement."""
@@ -124,7 +132,7 @@ class Triplet(_Term):
         )
 
 
-class MultiThreshold(_Term):
+class MultiThreshold(LossTerm):
     """:func:`mien.losses.multi_threshold_loss`, thresholds evenly from ``low`` to ``high``.
 
     There are as many as the embedding has slices. The paper samples a range; even steps are ours.
@@ -160,7 +168,7 @@ class MultiThreshold(_Term):
                 mining=self.mining,
             )
 
-        return _Function(loss)
+        return Function(loss)
 
     def trivial(self, shape: Shape) -> float:
         """The mean threshold, once for each judgement."""
@@ -174,7 +182,7 @@ class MultiThreshold(_Term):
         )
 
 
-class Expression(_Term):
+class Expression(LossTerm):
     """:func:`mien.losses.expression_metric_loss`, or with ``form: center`` its centre variant."""
 
     term: Literal["expression"]
@@ -184,7 +192,7 @@ class Expression(_Term):
 
     def build(self, shape: Shape) -> nn.Module:
         """The term as a module on (outputs, batch)."""
-        return _Function(self._loss)
+        return Function(self._loss)
 
     def trivial(self, shape: Shape) -> float:
         """All distances zero: only the pushing part is left."""
@@ -195,7 +203,7 @@ class Expression(_Term):
         return function(outputs.embedding, batch.labels, margin=self.margin, beta=self.beta)
 
 
-class _WithCenters(_Term):
+class _WithCenters(LossTerm):
     """Terms with a learned centre a class.
 
     ``rule`` ``gradient`` lets the optimiser move the centres at ``rate`` times the network's rate
@@ -255,7 +263,7 @@ class TripletCenter(_WithCenters):
         )
 
 
-class External(_Term):
+class External(LossTerm):
     """A loss of pytorch-metric-learning on the embedding, named ``pml.SupConLoss`` and the like.
 
     ``arguments`` go to its constructor; ``miner`` is a miner's class name.
@@ -278,8 +286,9 @@ class External(_Term):
         )
 
 
-TERMS: dict[str, type[_Term]] = {
+TERMS: dict[str, type[LossTerm]] = {
     "cross-entropy": CrossEntropy,
+    "concordance": Concordance,
     "triplet": Triplet,
     "multi-threshold": MultiThreshold,
     "expression": Expression,
@@ -296,6 +305,7 @@ def _kind(term: Any) -> str:
 
 Term = Annotated[
     Annotated[CrossEntropy, Tag("cross-entropy")]
+    | Annotated[Concordance, Tag("concordance")]
     | Annotated[Triplet, Tag("triplet")]
     | Annotated[MultiThreshold, Tag("multi-threshold")]
     | Annotated[Expression, Tag("expression")]
@@ -311,15 +321,6 @@ Term = Annotated[
         ),
     ),
 ]
-
-
-class _Function(nn.Module):
-    def __init__(self, function: LossFunction) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, outputs: Outputs, batch: Batch) -> Tensor:
-        return self.function(outputs, batch)
 
 
 class CenterTerm(nn.Module):
@@ -360,20 +361,3 @@ class _ExternalTerm(nn.Module):
     def forward(self, outputs: Outputs, batch: Batch) -> Tensor:
         result: Tensor = self.loss(outputs.embedding, batch.labels)
         return result
-
-
-def mix(batch: Batch, *, alpha: float, seed: int, step: int) -> Batch:
-    """Mixup (Zhang et al., ICLR 2018): each image blended with another one, targets alike.
-
-    The share of the first image is Beta(alpha, alpha) folded to at least a half, so ``labels``
-    still name the larger part.
-    """
-    generator = np.random.default_rng((seed, step))
-    order = torch.from_numpy(generator.permutation(len(batch.labels)))
-    share = generator.beta(alpha, alpha)
-    share = max(share, 1 - share)
-    return Batch(
-        torch.lerp(batch.inputs[order], batch.inputs, share),
-        batch.labels,
-        torch.lerp(batch.distribution[order], batch.distribution, share),
-    )
