@@ -94,7 +94,9 @@ def table(part: str, cells: dict[str, dict[int, Line]]) -> list[str]:
     shown = str(seeds.pop()) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
     head = ["cell", "accuracy", "to softmax", *COLUMNS.values(), "ratio", "CPU s"]
     rows = [
-        f"{shown} seeds. All cells share: {', '.join(f'`{c}`' for c in PARTS[part].shared)}.\n",
+        f"{shown} seeds. All cells share: {code(PARTS[part].shared)}. Weights of the terms: "
+        f"{', '.join(f'{name} {value:g}' for name, value in PARTS[part].weights._asdict().items())}. "
+        f"The cell *combined* is {code(PARTS[part].combined)}.\n",
         f"| {' | '.join(head)} |",
         f"|{'---|' * len(head)}",
     ]
@@ -109,6 +111,11 @@ def table(part: str, cells: dict[str, dict[int, Line]]) -> list[str]:
             f"{values['cpu_seconds'].mean():.0f} |"
         )
     return rows
+
+
+def code(changes: Sequence[str]) -> str:
+    """Changes of a recipe as they stand on the command line."""
+    return ", ".join(f"`{change}`" for change in changes)
 
 
 ROW_KEYS = ("accuracy", *COLUMNS, "distance_ratio", "cpu_seconds")
