@@ -93,9 +93,10 @@ def table(part: str, cells: dict[str, dict[int, Line]]) -> list[str]:
     seeds = {len(lines) for lines in cells.values()}
     shown = str(seeds.pop()) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
     head = ["cell", "accuracy", "to softmax", *COLUMNS.values(), "ratio", "CPU s"]
+    weights = PARTS[part].weights._asdict().items()
     rows = [
         f"{shown} seeds. All cells share: {code(PARTS[part].shared)}. Weights of the terms: "
-        f"{', '.join(f'{name} {value:g}' for name, value in PARTS[part].weights._asdict().items())}. "
+        f"{', '.join(f'{name} {value:g}' for name, value in weights)}. "
         f"The cell *combined* is {code(PARTS[part].combined)}.\n",
         f"| {' | '.join(head)} |",
         f"|{'---|' * len(head)}",
@@ -268,11 +269,13 @@ def verdicts(cells: dict[str, dict[int, Line]]) -> list[str]:
     pairs = [("full + expression loss", "softmax"), ("partial + expression loss", "partial")]
     for cell, other in pairs:
         if cell in cells and other in cells:
-            ratios = [
-                [cells[name][seed]["distance_ratio"] for seed in sorted(cells[cell])]
-                for name in (cell, other)
-            ]
+            seeds = sorted(set(cells[cell]) & set(cells[other]))
+            ratios = (
+                [cells[name][seed]["distance_ratio"] for seed in seeds] for name in (cell, other)
+            )
             found = seed_differences(*ratios)
+            if found.value is None or found.low is None or found.high is None:
+                continue  # one seed says nothing of others
             lines.append(
                 f"- the expression metric loss raises the distance ratio ({cell} to {other}): "
                 f"{word(found)}, {found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f}, "
