@@ -90,12 +90,11 @@ def by_cell(lines: Sequence[Line]) -> dict[str, dict[int, Line]]:
 
 def table(part: str, cells: dict[str, dict[int, Line]]) -> list[str]:
     """One row a cell."""
-    seeds = {len(lines) for lines in cells.values()}
-    shown = str(seeds.pop()) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
+    most = max(len(lines) for lines in cells.values())
     head = ["cell", "accuracy", "to softmax", *COLUMNS.values(), "ratio", "CPU s"]
     weights = PARTS[part].weights._asdict().items()
     rows = [
-        f"{shown} seeds. All cells share: {code(PARTS[part].shared)}. Weights of the terms: "
+        f"{most} seeds, fewer where a cell says so. All cells share: {code(PARTS[part].shared)}. Weights of the terms: "
         f"{', '.join(f'{name} {value:g}' for name, value in weights)}. "
         f"The cell *combined* is {code(PARTS[part].combined)}.\n",
         f"| {' | '.join(head)} |",
@@ -105,9 +104,10 @@ def table(part: str, cells: dict[str, dict[int, Line]]) -> list[str]:
         values = {key: np.array([line[key] for line in lines.values()]) for key in ROW_KEYS}
         deviation = f" ± {100 * values['accuracy'].std(ddof=1):.1f}" if len(lines) > 1 else ""
         difference = "" if cell == "softmax" else points(to(cells, [cell], ["softmax"]))
+        fewer = f" ({len(lines)} of {most} seeds)" if len(lines) < most else ""
         numbers = [f"{100 * values[key].mean():.1f}" for key in COLUMNS]
         rows.append(
-            f"| {cell} | {100 * values['accuracy'].mean():.1f}{deviation} | {difference} | "
+            f"| {cell}{fewer} | {100 * values['accuracy'].mean():.1f}{deviation} | {difference} | "
             f"{' | '.join(numbers)} | {values['distance_ratio'].mean():.2f} | "
             f"{np.median(values['cpu_seconds']):.0f} |"
         )
@@ -210,12 +210,11 @@ def claims(cells: dict[str, dict[int, Line]]) -> list[Claim]:
         Claim("the triplet-center loss beats softmax", ("triplet-center nearest",), ("softmax",)),
     ]
     if duals:
+        single = f"the best single one of {len(duals)}, " if len(duals) > 1 else "a single one, "
         found.insert(
             3,
             Claim(
-                f"many thresholds beat the best single one (of {len(duals)}: {best(duals)})",
-                ("multi-threshold",),
-                (best(duals),),
+                f"many thresholds beat {single}{best(duals)}", ("multi-threshold",), (best(duals),)
             ),
         )
     if len(duals) > 1:
