@@ -22,6 +22,7 @@ class Weights(NamedTuple):
     triplet_center: float = 0.01
     margin: float = 1.0
     expression: float = 0.3
+    all_triplets: float = 0.5
 
 
 def term(kind: str, weight: float, place: int = 1, **settings: object) -> Changes:
@@ -31,8 +32,16 @@ def term(kind: str, weight: float, place: int = 1, **settings: object) -> Change
 
 
 def triplet(weights: Weights, threshold: float, *, dual: bool) -> Changes:
-    """One threshold for the whole embedding."""
+    """One threshold for the whole embedding, batch-hard."""
     return term("triplet", weights.triplet, threshold=threshold, dual=dual)
+
+
+def all_triplets(weights: Weights) -> tuple[Changes, Changes]:
+    """One threshold and many over all triplets, which a few wrong labels do not rule."""
+    settings = {"dual": False, "mining": "all"}  # over all triplets, dual is twice the same
+    one = term("triplet", weights.all_triplets, threshold=0.8, **settings)
+    many = term("multi-threshold", weights.all_triplets, low=0.1, high=1.6, **settings)
+    return one, SLICES + many
 
 
 def multi(weights: Weights, *, low: float = 0.1, high: float = 1.6, dual: bool = True) -> Changes:
@@ -50,6 +59,7 @@ def cells_of(weights: Weights) -> dict[str, Changes]:
     """Every cell by name, softmax first."""
     expression = term("expression", weights.expression)
     dacl = term("center", weights.center, rule="dacl", rate=0.5)
+    one, many = all_triplets(weights)
     return {
         "softmax": (),
         "softmax, pixel attention": ("attention={pixel: true}",),
@@ -65,6 +75,8 @@ def cells_of(weights: Weights) -> dict[str, Changes]:
         "multi-threshold": multi(weights),
         "multi-threshold, conventional": multi(weights, dual=False),
         "multi-threshold, equal thresholds": multi(weights, low=0.85, high=0.85),
+        "triplet 0.8, all triplets": one,
+        "multi-threshold, all triplets": many,
         "softmax, slices": SLICES,
         "full + expression loss": expression,
         "partial": PARTIAL,
@@ -153,6 +165,10 @@ TUNE: dict[str, Changes] = {
         for m in (1.0, 30.0)
     },
     **{f"expression weight {w}": term("expression", w) for w in (0.1, 0.3, 1.0)},
+    **{
+        f"all triplets weight {w}": all_triplets(Weights(all_triplets=w))[0]
+        for w in (0.1, 0.5, 2.0)
+    },
 }
 
 

@@ -20,7 +20,12 @@ HEALTHY = {"spread": 1.2, "effective_rank": 9.0, "relative": {"triplet": 0.6}, "
     ("values", "texts"),
     [
         (HEALTHY, []),
-        (HEALTHY | {"relative": {"triplet": 1.0}}, []),
+        (HEALTHY | {"relative": {"triplet": 1.0}, "active": {"triplet": 1.0}}, []),
+        (HEALTHY | {"spread": 0.3, "relative": {"triplet": 1.06}}, []),
+        (
+            HEALTHY | {"spread": 0.3, "relative": {"triplet": 1.06}, "active": {"triplet": 1.0}},
+            ["only being contracted", "0.30 apart", "triplet stands at its trivial value"],
+        ),
         (HEALTHY | {"spread": 0.01}, ["0.010 apart", "dual: true"]),
         (HEALTHY | {"effective_rank": 1.1}, ["effective rank of 1.10"]),
         (

@@ -18,8 +18,9 @@ SMALLEST_SPREAD = 0.05
 """Distance of two unit rows (root mean square), in [0, 2], below which all faces look alike."""
 SMALLEST_RANK = 1.5
 """Effective rank below which the embedding is a line."""
-NEAR_TRIVIAL = 0.02
-"""A loss closer to its trivial value than this share of it has not left it."""
+NEAR_TRIVIAL, CONTRACTED = 0.1, 0.5
+"""A triplet loss this close to its trivial value, as a share of it, with every triplet active and a
+spread below the second figure only contracts the embedding: it has not begun to sort it."""
 
 _ROWS_AT_ONCE = 128
 
@@ -72,15 +73,16 @@ def diagnosis(values: dict[str, Any]) -> str:
         for name, share in values["relative"].items()
         if name != "cross-entropy" and abs(share - 1) < NEAR_TRIVIAL
     ]
+    where = f" and {', '.join(stuck)} stands at its trivial value" if stuck else ""
     if apart < SMALLEST_SPREAD:
-        found = f"the rows of different faces are {apart:.3f} apart on average (of at most 2)"
+        found = f"has collapsed: the rows of different faces are {apart:.3f} apart (of at most 2)"
     elif rank < SMALLEST_RANK:
-        found = f"the embedding has an effective rank of {rank:.2f}"
+        found = f"has collapsed: it has an effective rank of {rank:.2f}"
+    elif apart < CONTRACTED and any(values["active"].get(name, 0) > 0.99 for name in stuck):
+        found = f"is only being contracted: its rows are {apart:.2f} apart, every triplet is active"
     else:
         return ""
-    where = f" and {', '.join(stuck)} stands at its trivial value" if stuck else ""
     return (
-        f"the embedding has collapsed: {found}{where}; lower optimizer.rate, give the metric term "
-        "less weight, or let a triplet term judge twice (dual: true) or mine all triplets "
-        "(mining: all)"
+        f"the embedding {found}{where}; lower optimizer.rate, give the metric term less weight, or "
+        "let a triplet term judge twice (dual: true) or mine all triplets (mining: all)"
     )
