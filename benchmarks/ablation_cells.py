@@ -103,7 +103,9 @@ class Part(NamedTuple):
 
 
 # By `run tune`: the best of each grid on the held-out tenth of the training rows.
-TUNED = Weights(triplet=0.1, center=0.01, triplet_center=0.03, margin=30.0, expression=0.3)
+TUNED = Weights(
+    triplet=0.1, center=0.01, triplet_center=0.03, margin=30.0, expression=0.3, all_triplets=2.0
+)
 
 PARTS = {
     "frozen": Part(
