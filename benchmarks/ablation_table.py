@@ -252,6 +252,14 @@ def claims(cells: dict[str, dict[int, Line]]) -> list[Claim]:
         found.append(
             Claim(f"attention improves {name} negatives", (f"{cell}, attention",), (cell,))
         )
+    plain_centers = tuple(f"triplet-center {name}" for name in STRATEGIES)
+    found.append(
+        Claim(
+            "attention improves the triplet-center loss, over all four ways to choose",
+            tuple(f"{cell}, attention" for cell in plain_centers),
+            plain_centers,
+        )
+    )
     if "combined" in cells:
         found.append(Claim("what worked, combined, beats softmax", ("combined",), ("softmax",)))
     return [claim for claim in found if all(name in cells for name in (*claim.these, *claim.those))]
