@@ -112,7 +112,7 @@ def test_a_folder_without_faces(command: Command, toy_model: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("recipe", "changes", "texts"),
     [
-        ("sofmax", [], ("one of center, dacl, fer, ", "'sofmax'")),
+        ("sofmax", [], ("one of center, dacl, ", "'sofmax'")),
         ("softmax", ["schedule.epoch=3"], ("'schedule.epoch'", "did you mean 'epochs'")),
         ("softmax", ["schedule.epochs=none"], ("schedule.epochs", "'none'")),
         ("softmax", ["schedule.epochs"], ("--set key=value",)),
