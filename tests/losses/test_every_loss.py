@@ -29,6 +29,7 @@ def gradients(case: Case, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor
 def test_the_public_surface_is_this() -> None:
     assert losses.__all__ == [
         "Centers",
+        "active_triplets",
         "center_loss",
         "concordance_loss",
         "dual_triplet_loss",
