@@ -48,6 +48,7 @@ from mien.training.features import cached_features
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import Run, load_run
+from results import read_results
 
 NEIGHBOURS = 15
 REFERENCE = 6000
@@ -178,13 +179,6 @@ def measure(
         "faces": len(truth),
         "right": np.packbits(answers == truth).tobytes().hex(),
     }
-
-
-def read_results(path: Path) -> list[dict[str, Any]]:
-    """The lines written so far."""
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
 
 
 def main() -> None:

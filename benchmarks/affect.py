@@ -39,6 +39,7 @@ from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import load_run
 from mien.training.validation import join_outputs
+from results import read_results
 
 FOLDS = 5
 SIZE = 112
@@ -85,7 +86,9 @@ def datasets_of(given: argparse.Namespace) -> dict[str, list[Dataset]]:
 def run_cells(corpus: str, folds: list[Dataset], given: argparse.Namespace, weights: Path) -> None:
     """Train and measure every (seed, fold, cell) that the results do not have yet."""
     results = given.out / "results.jsonl"
-    done = {(line["corpus"], line["cell"], line["seed"], line["fold"]) for line in read(results)}
+    done = {
+        (line["corpus"], line["cell"], line["seed"], line["fold"]) for line in read_results(results)
+    }
     for seed in range(given.seeds):
         for number, dataset in enumerate(folds[: given.folds]):
             for cell in CELLS:
@@ -111,7 +114,7 @@ def run_cells(corpus: str, folds: list[Dataset], given: argparse.Namespace, weig
 def run_peers(corpus: str, folds: list[Dataset], given: argparse.Namespace, weights: Path) -> None:
     """The peers have no seed: one line a fold."""
     results = given.out / "results.jsonl"
-    done = {(line["corpus"], line["cell"], line["fold"]) for line in read(results)}
+    done = {(line["corpus"], line["cell"], line["fold"]) for line in read_results(results)}
     cache = given.out / f"blendshapes-{corpus.split()[0].lower()}.npy"
     for number, dataset in enumerate(folds[: given.folds]):
         if all((corpus, peer, number) in done for peer in PEERS):
@@ -199,13 +202,6 @@ def add(path: Path, corpus: str, cell: str, seed: int, fold: int, line: dict[str
     print(f"{corpus}, {cell}, seed {seed}, fold {fold}: accuracy {right:.3f}", flush=True)
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The lines written so far."""
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--diffusionfer", type=Path)
@@ -223,7 +219,7 @@ def main() -> None:
     for corpus, folds in datasets_of(given).items():
         run_peers(corpus, folds, given, given.weights)
         run_cells(corpus, folds, given, given.weights)
-    text = write_table(read(given.out / "results.jsonl"), epochs=given.epochs)
+    text = write_table(read_results(given.out / "results.jsonl"), epochs=given.epochs)
     if given.write:
         Path(__file__).with_name("affect.md").write_text(text, encoding="utf-8")
     print(text)

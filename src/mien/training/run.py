@@ -82,20 +82,9 @@ def predict_crops(run: Run, crops: NDArray[np.uint8], *, batch_size: int = 128) 
     if not len(crops):
         raise ValueError("expected at least one crop, got none")
     fields = [_FIELDS[name] for name in run.model.names]
-    return join_readings(
-        [
-            Readings(
-                **{
-                    field: output.numpy()
-                    for field, output in zip(
-                        fields,
-                        run.model(
-                            images_for_network(crops[start : start + batch_size], run.preprocessing)
-                        ),
-                        strict=True,
-                    )
-                }
-            )
-            for start in range(0, len(crops), batch_size)
-        ]
-    )
+    parts = []
+    for start in range(0, len(crops), batch_size):
+        images = images_for_network(crops[start : start + batch_size], run.preprocessing)
+        arrays = [output.numpy() for output in run.model(images)]
+        parts.append(Readings(**dict(zip(fields, arrays, strict=True))))
+    return join_readings(parts)
