@@ -49,16 +49,23 @@ class FrozenFeatures(torch.utils.data.Dataset[Batch]):
     ) -> None:
         self.views, self.known, self.targets = views, known, targets
         self.seed, self.training = seed, training
+        self._draw: tuple[int, NDArray[np.int64]] | None = None  # of the epoch at hand
+
+    def _drawn(self, epoch: int) -> NDArray[np.int64]:
+        """The view of every known row in an epoch: it does not depend on a row's batch."""
+        if self._draw is None or self._draw[0] != epoch:
+            drawn = np.zeros(len(self.known), np.int64)
+            if self.training and len(self.views) > 1:
+                generator = np.random.default_rng((self.seed, epoch))
+                drawn = generator.integers(len(self.views), size=len(self.known))
+            self._draw = (epoch, drawn)
+        return self._draw[1]
 
     def __getitem__(self, index: tuple[int, NDArray[np.int64]]) -> Batch:
         epoch, rows = index
         places = np.searchsorted(self.known, rows)
         maps = np.empty((len(rows), *self.views[0].shape[1:]), np.float16)
-        chosen = np.zeros(len(rows), np.int64)
-        if self.training and len(self.views) > 1:
-            # One draw for all rows of the dataset: a row's view does not depend on its batch.
-            generator = np.random.default_rng((self.seed, epoch))
-            chosen = generator.integers(len(self.views), size=len(self.known))[places]
+        chosen = self._drawn(epoch)[places]
         for view in np.unique(chosen):
             here = chosen == view
             maps[here] = self.views[view][places[here]]
