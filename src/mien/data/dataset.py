@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mien.data.crops import Crops, PartialCrops
-from mien.labels import LabelSpace
+from mien.labels import LabelSpace, Scale
 from mien.schema import FloatArray, MienError, Preprocessing
 
 FORMAT = 1
@@ -52,6 +52,13 @@ score in [0, 1] where it has found the face; ``time`` is in seconds.
 
 VALENCE_AROUSAL_FIELDS = (pa.field("valence", pa.float32()), pa.field("arousal", pa.float32()))
 """Columns of a corpus with valence and arousal: in [-1, 1], both null in a row without."""
+
+SEVERITY_FIELD = pa.field("severity", pa.float32())
+"""Column of a corpus with scores: the recording's on the dataset's scale, null without one.
+
+Rows of such a corpus are frames: all rows of a ``video`` stand together, ``frame`` ascending, and
+have one subject, one split and one severity.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +206,30 @@ class Dataset:
         if (unknown[:, 0] != unknown[:, 1]).any() or (np.abs(values[~unknown]) > 1).any():
             raise MienError(
                 f"expected valence and arousal in [-1, 1], or neither, in each row of {path}, got "
+                f"others: prepare it again"
+            )
+        return values
+
+    @cached_property
+    def scale(self) -> Scale | None:
+        """The scale of :attr:`severity`; None for a corpus without scores."""
+        known = self.info.get("scale")
+        return None if known is None else Scale.model_validate(known)
+
+    @cached_property
+    def severity(self) -> FloatArray:
+        """The score of the recording of each row, ``(N,)``, NaN where it is unknown.
+
+        Raises :class:`MienError` for a score outside the scale.
+        """
+        path = self.folder / FACES_FILE
+        if self.scale is None or SEVERITY_FIELD.name not in pq.read_schema(path).names:
+            return np.full(len(self), np.nan, np.float32)
+        values = self.column(SEVERITY_FIELD.name).astype(np.float32)
+        known = values[~np.isnan(values)]
+        if ((known < 0) | (known > self.scale.top)).any():
+            raise MienError(
+                f"expected scores in [0, {self.scale.top}] in the column severity of {path}, got "
                 f"others: prepare it again"
             )
         return values

@@ -29,7 +29,7 @@ from mien.data.dataset import (
     sha256_of,
 )
 from mien.data.targets import make_targets
-from mien.labels import LabelSpace
+from mien.labels import LabelSpace, Scale
 from mien.schema import MienError, Preprocessing, UInt8Array
 
 _ROW_GROUP = 4096
@@ -83,13 +83,14 @@ def write_files(
     left_out: Sequence[tuple[str, str, str]] = (),
     notes: Sequence[str] = (),
     several_faces: int = 0,
+    scale: Scale | None = None,
 ) -> None:
     """Write the files of a dataset into ``folder``, ``dataset.json`` last.
 
     ``blocks`` must hold ``rows`` rows in all; they are written one at a time, so memory does not
-    grow with the corpus. ``left_out`` are id, source and reason. The bytes depend on the
-    arguments alone. Raises ``ValueError`` where rows, crops and ``rows`` disagree, and for a
-    partial image: datasets keep whole crops.
+    grow with the corpus. ``left_out`` are id, source and reason; ``scale`` is that of a column
+    ``severity``. The bytes depend on the arguments alone. Raises ``ValueError`` where rows, crops
+    and ``rows`` disagree, and for a partial image: datasets keep whole crops.
     """
     if preprocessing.partial_image != "full":
         raise ValueError(f"expected whole crops, got {preprocessing.partial_image!r}")
@@ -144,6 +145,7 @@ def write_files(
         "vote_names": list(vote_names),
         "preprocessing": preprocessing.model_dump(mode="json"),
         "preprocessing_hash": preprocessing.hash,
+        **({} if scale is None else {"scale": scale.model_dump(mode="json")}),
     }
     dataset = Dataset(
         folder=folder,

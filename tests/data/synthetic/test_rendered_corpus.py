@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from mien.data.synthetic.corpus import write_faces, write_videos
 from mien.data.synthetic.faces import face_shot
 from mien.data.synthetic.videos import draw_severity, video_shots
 from mien.data.targets import make_targets
-from mien.labels import EXPRESSIONS
+from mien.labels import EXPRESSIONS, SCALES
 from mien.schema import MienError, Preprocessing
 
 SMALL = Preprocessing(size=24)
@@ -146,6 +147,19 @@ def test_videos_have_frames_times_and_a_severity(videos):
         assert len(set(severity[rows])) == len(set(videos.subjects[rows])) == 1
     first, second = videos.crops[0].astype(int), videos.crops[1].astype(int)
     assert 0 < abs(first - second).mean() < 15  # one person in one room, who moves
+    assert videos.scale == SCALES["rendered"]
+    assert np.array_equal(videos.severity, severity.astype(np.float32))
+
+
+def test_faces_have_no_scale(faces):
+    assert faces.scale is None
+    assert np.isnan(faces.severity).all()
+
+
+def test_a_score_outside_the_scale_is_refused(videos):
+    narrow = replace(videos, info=videos.info | {"scale": {"name": "narrow", "top": 1}})
+    with pytest.raises(MienError, match=r"\[0, 1\] in the column severity"):
+        _ = narrow.severity
 
 
 def test_severities_span_the_scale_and_stay_near_a_subject_s_own():

@@ -27,7 +27,7 @@ from mien.data.synthetic.render import render_face
 from mien.data.synthetic.videos import FRAMES_A_SECOND, VIDEO_FIELDS, video_shots
 from mien.data.workers import Chunk, Stopped, available_cores, write_parts
 from mien.data.write import Block, refuse_existing, write_files
-from mien.labels import LABEL_SPACES
+from mien.labels import LABEL_SPACES, SCALES
 from mien.schema import Alignment, MienError, Preprocessing
 
 TERMS = (
@@ -232,6 +232,7 @@ def _write(
                 terms=TERMS,
                 vote_names=label_space.names if votes else (),
                 notes=(f"seed {seed}", f"anny {version('anny')}"),
+                scale=SCALES["rendered"] if what == "videos" else None,
             )
         shutil.rmtree(folder / PARTS, ignore_errors=True)
         os.replace(folder, out)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from mien.data.dataset import SEVERITY_FIELD
 from mien.data.synthetic.actions import ACTION_UNITS, Expression, face_units
 from mien.data.synthetic.behaviour import MOST_SEVERE, draw_course, draw_manner, on_a_day
 from mien.data.synthetic.faces import FIELDS, Shot, known_of, split_of, subject_of
@@ -15,7 +16,7 @@ from mien.labels import EXPRESSIONS
 
 VIDEOS_OF_A_SUBJECT = 2
 FRAMES_A_SECOND = 10
-VIDEO_FIELDS: tuple[pa.Field, ...] = (*FIELDS, pa.field("severity", pa.float32()))
+VIDEO_FIELDS: tuple[pa.Field, ...] = (*FIELDS, SEVERITY_FIELD)
 """Columns of rendered videos after the common ones."""
 
 _LEAST_SHOWN = 0.25  # an expression under this share of the mixture is labelled neutral
