@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from mien.data.augment import Augmentation
+from mien.networks.backbones import describe_model, model_file
 from mien.schema import MienError, Preprocessing
 from mien.training.head import Graph, Head
 from mien.training.terms import TERMS, Term
@@ -32,8 +33,10 @@ class _Settings(BaseModel):
 class Backbone(_Settings):
     """A timm backbone and where its start weights come from.
 
-    ``weights`` is null, ``hub`` or a ``.safetensors`` file; with weights, ``terms`` must say
-    where they come from and under which licence, because that travels with the model.
+    ``weights`` is null, ``hub``, a ``.safetensors`` file, or a model: a shipped one's name or an
+    ``.onnx`` file of ``mien export``. With weights, ``terms`` must say where they come from and
+    under which licence, because that travels with the model; a model says it itself, and brings
+    its backbone's ``arguments``.
     ``restore_batch_norm`` is for weights whose batch norm was folded into the convolutions.
     ``frozen`` keeps the backbone as it is: its maps of the training faces are computed once, as
     they are and in ``views`` - 1 augmented views each, and only what stands above is trained.
@@ -47,13 +50,35 @@ class Backbone(_Settings):
     frozen: bool = False
     views: int = Field(default=4, ge=1, le=64)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_model_says(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("weights"), str):
+            return given
+        model = model_file(given["weights"])
+        if model is None or given.get("terms"):
+            return given
+        said = describe_model(model)
+        own = said["recipe"]["backbone"]
+        if given.get("name", own["name"]) != own["name"]:
+            raise ValueError(
+                f"the backbone of the model {given['weights']} is {own['name']}, got "
+                f"{given['name']}; set backbone.name to it, or take other weights"
+            )
+        return {
+            **given,
+            "name": own["name"],
+            "arguments": given.get("arguments") or own.get("arguments", {}),
+            "terms": f"The backbone of the model {said['name']}. {said['terms']}",
+        }
+
     @model_validator(mode="after")
     def _frozen_has_something_to_keep(self) -> Backbone:
         if self.frozen and self.weights is None:
             raise ValueError(
                 "a frozen backbone needs backbone.weights, as random features would stay random; "
-                "name a .safetensors file, such as a run's model.safetensors, or set "
-                "backbone.frozen to false"
+                "name a model (fer), a run's model.safetensors or another .safetensors file, or "
+                "set backbone.frozen to false"
             )
         return self
 
