@@ -112,15 +112,21 @@ class Evaluation:
 
         A row whose subject is unknown has a number of its own.
         """
-        if self.subjects is None:
-            return None
-        subjects = np.array(["" if name is None else str(name) for name in self.subjects[rows]])
-        if (subjects == "").all():
-            return None
-        numbers = np.unique(subjects, return_inverse=True)[1].astype(np.int64)
-        alone = subjects == ""
-        numbers[alone] = subjects.size + np.arange(int(alone.sum()))
-        return numbers
+        return None if self.subjects is None else subject_numbers(self.subjects[rows])
+
+
+def subject_numbers(subjects: NDArray[Any]) -> NDArray[np.int64] | None:
+    """A number for the subject of each of ``(N,)`` rows, or None where no subject is known.
+
+    A row whose subject is unknown ("" or None) has a number of its own.
+    """
+    names = np.array(["" if name is None else str(name) for name in subjects])
+    alone = names == ""
+    if alone.all():
+        return None
+    numbers = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    numbers[alone] = names.size + np.arange(int(alone.sum()))
+    return numbers
 
 
 def check_targets(name: str, targets: IntArray, n: int, classes: int) -> None:
