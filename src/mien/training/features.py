@@ -100,18 +100,20 @@ def cached_frames(
     network: ClipNetwork,
     dataset: Dataset,
     recipe: Recipe,
-    rows: dict[str, NDArray[np.int64]],
     folder: Path,
     *,
     on_view: Callable[[str, int, int], None] | None = None,
-) -> dict[str, list[NDArray[np.float16]]]:
-    """The rows ``(n, C)`` of each split's frames, as :func:`cached_features` has maps.
+) -> list[NDArray[np.float16]]:
+    """The rows ``(N, C)`` of all frames of a dataset, one array a view, the plain one first.
 
-    In a view, all frames of a recording are augmented alike.
+    As :func:`cached_features` has maps; in a view, all frames of a recording are augmented alike.
+    They are those of all splits, so that folds of a dataset share them.
     """
     names = dataset.column("video")
     first = np.r_[True, names[1:] != names[:-1]]
-    return _cached(network, dataset, recipe, rows, folder, on_view, alike=np.cumsum(first) - 1)
+    rows = {"train": np.arange(len(dataset))}
+    alike = np.cumsum(first) - 1
+    return _cached(network, dataset, recipe, rows, folder, on_view, alike=alike)["train"]
 
 
 def _cached(

@@ -21,7 +21,7 @@ from pydantic import (
 
 from mien.data.augment import Augmentation
 from mien.data.clips import Clips
-from mien.evaluation.severity import Aggregate
+from mien.evaluation.aggregate import Aggregate
 from mien.networks.backbones import describe_model, model_file
 from mien.networks.clips import VIDEO_BACKBONES
 from mien.schema import MienError, Preprocessing

@@ -21,12 +21,16 @@ from mien.data.clips import (
     videos_of,
 )
 from mien.data.dataset import Dataset
-from mien.evaluation.severity import (
-    Recordings,
-    aggregate_clips,
-    conformal_half_width,
-    severity_metrics,
+from mien.evaluation.affect import (
+    concordance,
+    correlation,
+    mean_absolute_error,
+    moments,
+    root_mean_squared_error,
 )
+from mien.evaluation.aggregate import aggregate_clips
+from mien.evaluation.conformal import calibrate
+from mien.evaluation.recordings import Recordings
 from mien.labels import RESEARCH_ONLY, Scale
 from mien.networks.clips import ClipNetwork, build_clip_network
 from mien.networks.network import Outputs
@@ -37,7 +41,6 @@ from mien.training.features import cached_frames
 from mien.training.recipe import Recipe, Severity
 from mien.training.task import Task
 
-COVERAGE = 0.9
 _CLIPS_AT_ONCE = 16
 
 
@@ -107,24 +110,22 @@ class ClipFeatures(torch.utils.data.Dataset[Batch]):
     def __init__(
         self,
         views: list[NDArray[np.float16]],
-        known: NDArray[np.int64],
         videos: Videos,
         *,
         seed: int,
         training: bool,
     ) -> None:
-        self.views, self.known, self.videos = views, known, videos
+        self.views, self.videos = views, videos
         self.seed, self.training = seed, training
 
     def __getitem__(self, index: tuple[int, NDArray[np.int64], NDArray[np.int64]]) -> Batch:
         epoch, chosen, rows = index
-        places = np.searchsorted(self.known, rows)
         drawn = np.zeros(len(self.videos), np.int64)
         if self.training:
             generator = np.random.default_rng((self.seed, epoch, 2))
             drawn = generator.integers(len(self.views), size=len(self.videos))
         frames = np.stack(
-            [self.views[drawn[video]][own] for video, own in zip(chosen, places, strict=True)]
+            [self.views[drawn[video]][own] for video, own in zip(chosen, rows, strict=True)]
         )
         return _batch(torch.from_numpy(frames).float(), self.videos.scores[chosen])
 
@@ -166,18 +167,9 @@ def severity_task(
     rows, owners = even_clips(videos["valid"], severity.clips)
     source: dict[str, ClipCrops | ClipFeatures]
     if recipe.backbone.frozen:
-        found = cached_frames(
-            network,
-            dataset,
-            recipe,
-            {split: own.rows for split, own in videos.items()},
-            features,
-            on_view=on_features,
-        )
+        views = cached_frames(network, dataset, recipe, features, on_view=on_features)
         source = {
-            split: ClipFeatures(
-                found[split], own.rows, own, seed=recipe.seed, training=split == "train"
-            )
+            split: ClipFeatures(views, own, seed=recipe.seed, training=split == "train")
             for split, own in videos.items()
         }
     else:
@@ -192,23 +184,19 @@ def severity_task(
 
     def metrics(outputs: Outputs) -> dict[str, float]:
         found = judged(outputs)
-        if found.predictions is None:
-            raise RuntimeError("expected predictions")
-        values = severity_metrics(found.predictions, found.scores)
+        said, truth = np.asarray(found.predictions), found.scores
+        of_both = moments(said, truth)
+        values = {
+            "mae": mean_absolute_error(said, truth),
+            "rmse": root_mean_squared_error(said, truth),
+            "pcc": correlation(of_both),
+            "ccc": concordance(of_both),
+        }
         # A constant has no correlation; in the log it counts as none.
         return {name: float(np.nan_to_num(value)) for name, value in values.items()}
 
     def kept(outputs: Outputs) -> dict[str, Any]:
-        width, reason = conformal_half_width(judged(outputs), coverage=COVERAGE)
-        return {
-            "conformal": {
-                "coverage": COVERAGE,
-                "half_width": width,
-                "subjects": len(set(videos["valid"].subjects)),
-                "split": "valid",
-                **({"reason": reason} if reason else {}),
-            }
-        }
+        return {"conformal": calibrate(judged(outputs))}
 
     return Task(
         network=network,
@@ -282,7 +270,6 @@ def _recordings(
         subjects=videos.subjects,
         scores=videos.scores.astype(np.float64),
         predictions=aggregate_clips(said, owners, len(videos), severity.aggregate),
-        frames=videos.counts,
         embeddings=means,
     )
 
@@ -295,23 +282,20 @@ def predict_recordings(
     severity: Severity,
     scale: Scale,
     *,
-    views: Callable[[Videos], NDArray[np.float16]] | None = None,
+    features: NDArray[np.float16] | None = None,
 ) -> Recordings:
     """What a network says of the recordings of a split, those without a score included.
 
     ``dataset`` reads crops as the network does. Memory does not grow with the recordings.
-    ``views`` gives the rows of a frozen backbone for all frames of some recordings.
+    ``features`` ``(N, C)`` are a frozen backbone's rows of all frames, if they are at hand.
     """
     videos = videos_of(dataset, split)
     rows, owners = even_clips(videos, severity.clips)
-    features = None if views is None else views(videos)
-    known = videos.rows
     parts = []
     for start in range(0, len(rows), _CLIPS_AT_ONCE):
         own = rows[start : start + _CLIPS_AT_ONCE]
         if features is not None:
-            frames = features[np.searchsorted(known, own)]
-            parts.append(network.forward_head(torch.from_numpy(frames).float()))
+            parts.append(network.forward_head(torch.from_numpy(features[own]).float()))
         else:
             images = images_for_network(dataset.crops[own.ravel()], dataset.preprocessing)
             parts.append(network(images.reshape(*own.shape, *images.shape[1:])))
