@@ -184,7 +184,7 @@ def severity_task(
 
     def metrics(outputs: Outputs) -> dict[str, float]:
         found = judged(outputs)
-        said, truth = np.asarray(found.predictions), found.scores
+        said, truth = np.asarray(found.predictions, float), np.asarray(found.scores, float)
         of_both = moments(said, truth)
         values = {
             "mae": mean_absolute_error(said, truth),
