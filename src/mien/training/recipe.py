@@ -22,6 +22,7 @@ from pydantic import (
 from mien.data.augment import Augmentation
 from mien.schema import MienError, Preprocessing
 from mien.training.head import Graph, Head
+from mien.training.start import describe_backbone, expected_pixels
 from mien.training.terms import TERMS, Term
 
 
@@ -32,8 +33,10 @@ class _Settings(BaseModel):
 class Backbone(_Settings):
     """A timm backbone and where its start weights come from.
 
-    ``weights`` is null, ``hub`` or a ``.safetensors`` file; with weights, ``terms`` must say
-    where they come from and under which licence, because that travels with the model.
+    ``weights`` is null, ``hub``, a ``.safetensors`` file, or the name or ``.onnx`` file of an
+    exported model; with weights, ``terms`` must say where they come from and under which licence,
+    because that travels with the model. An exported model says so itself, and its architecture
+    (see :func:`mien.training.start.describe_backbone`).
     ``restore_batch_norm`` is for weights whose batch norm was folded into the convolutions.
     ``frozen`` keeps the backbone as it is: its maps of the training faces are computed once, as
     they are and in ``views`` - 1 augmented views each, and only what stands above is trained.
@@ -47,13 +50,18 @@ class Backbone(_Settings):
     frozen: bool = False
     views: int = Field(default=4, ge=1, le=64)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _models_describe_themselves(cls, said: Any) -> Any:
+        return describe_backbone(said) if isinstance(said, dict) else said
+
     @model_validator(mode="after")
     def _frozen_has_something_to_keep(self) -> Backbone:
         if self.frozen and self.weights is None:
             raise ValueError(
                 "a frozen backbone needs backbone.weights, as random features would stay random; "
-                "name a .safetensors file, such as a run's model.safetensors, or set "
-                "backbone.frozen to false"
+                "name a shipped model (mien models), an exported one or a run's model.safetensors, "
+                "or set backbone.frozen to false"
             )
         return self
 
@@ -244,11 +252,12 @@ class Recipe(_Settings):
         }
 
     def preprocessing_for(self, dataset: Preprocessing) -> Preprocessing:
-        """The dataset's preprocessing with what the recipe says of its own."""
+        """The dataset's preprocessing with what start weights expect and the recipe says."""
         said = (
             {} if self.preprocessing is None else self.preprocessing.model_dump(exclude_unset=True)
         )
-        return Preprocessing.model_validate(dataset.model_dump() | said)
+        expected = expected_pixels(self.backbone.weights, dataset)
+        return Preprocessing.model_validate(dataset.model_dump() | expected | said)
 
     def to_yaml(self) -> str:
         """The resolved recipe, every default written out."""
