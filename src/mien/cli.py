@@ -445,7 +445,7 @@ def export(
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("demo-output"),
 ) -> None:
-    """Show every stage once, on a photo and on toy faces."""
+    """Show every stage once, on a photo and on rendered faces."""
     from mien.demo import run_demo
 
     run_demo(out)
