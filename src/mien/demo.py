@@ -161,7 +161,9 @@ def _export(run: Path, out: Path) -> Path:
     _say("export", run, "--out", out)
     document = export(load_run(run), out)
     difference = document["parity"]["largest_difference"]
-    print(f"{out.stat().st_size / 1e6:.1f} MB, differs from the network by {difference:.1g} at most")
+    print(
+        f"{out.stat().st_size / 1e6:.1f} MB, differs from the network by {difference:.1g} at most"
+    )
     return out
 
 

@@ -6,6 +6,7 @@ convolutions before them, and with int8 a weight is small integers times a scale
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def read_onnx(path: str | Path) -> onnx.ModelProto:
 
 def has_folded_norms(model: onnx.ModelProto) -> bool:
     """Whether batch norms of the backbone were folded into convolutions."""
-    return any(bias not in (None, f"{layer}.bias") for layer, bias in _convolutions(model))
+    return any(bias not in ("", f"{layer}.bias") for layer, bias in _convolutions(model))
 
 
 def backbone_state(model: onnx.ModelProto, backbone: nn.Module, source: str) -> dict[str, Tensor]:
@@ -44,13 +45,13 @@ def backbone_state(model: onnx.ModelProto, backbone: nn.Module, source: str) -> 
     found = _stored(model)
     layers, norms = dict(backbone.named_modules()), _norms_behind(backbone, model)
     for layer, bias in _convolutions(model):
-        norm = norms.get(layer)
+        name, norm = norms.get(layer, ("", None))
         # A norm whose statistics are there was not folded, so the bias is the convolution's own.
-        if bias is None or norm is None or f"{norm}.running_var" in found:
+        if norm is None or not norm.affine or f"{name}.running_var" in found or bias not in found:
             continue
         folded = found.pop(bias)
-        found |= {f"{norm}.{key}": value for key, value in _shift(layers[norm], folded).items()}
-        if getattr(layers[layer], "bias", None) is not None:
+        found |= {f"{name}.{key}": value for key, value in _shift(norm, folded).items()}
+        if layers[layer].bias is not None:
             found[f"{layer}.bias"] = torch.zeros_like(folded)
     wanted = backbone.state_dict()
     # How many batches a norm has seen is not exported, and matters to none with a momentum.
@@ -78,45 +79,44 @@ def _stored(model: onnx.ModelProto) -> dict[str, Tensor]:
     return tensors
 
 
-def _convolutions(model: onnx.ModelProto) -> Iterator[tuple[str, str | None]]:
-    """The backbone's convolutions and the names of their biases, both without the prefix."""
+def _convolutions(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
+    """The backbone's convolutions and the names of their biases, if any, without the prefix."""
     for node in model.graph.node:
         if node.op_type == "Conv" and node.input[1].startswith(_PREFIX):
-            bias = node.input[2].removeprefix(_PREFIX) if len(node.input) > 2 else None
+            bias = node.input[2].removeprefix(_PREFIX) if len(node.input) > 2 else ""
             yield node.input[1].removeprefix(_PREFIX).removesuffix(".weight"), bias
 
 
 @torch.no_grad()
-def _norms_behind(backbone: nn.Module, model: onnx.ModelProto) -> dict[str, str]:
-    """The batch norm that reads a convolution's output, of each that has one."""
+def _norms_behind(
+    backbone: nn.Module, model: onnx.ModelProto
+) -> dict[str, tuple[str, nn.BatchNorm2d]]:
+    """Of each convolution whose output a batch norm reads, that norm, found by a pass of zeros."""
     names = {layer: name for name, layer in backbone.named_modules()}
-    made: list[tuple[str, Tensor]] = []  # keeps the outputs alive, so that none is recycled
-    norms: dict[str, str] = {}
+    made: list[tuple[str, Tensor]] = []  # alive, so that no two outputs share an identity
+    norms: dict[str, tuple[str, nn.BatchNorm2d]] = {}
 
     def see(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if isinstance(layer, nn.Conv2d):
             made.append((names[layer], output))
-        for name, before in made:
-            if isinstance(layer, nn.BatchNorm2d) and inputs[0] is before:
-                norms[name] = names[layer]
+        elif isinstance(layer, nn.BatchNorm2d):
+            norms.update({name: (names[layer], layer) for name, it in made if it is inputs[0]})
 
     hooks = [layer.register_forward_hook(see) for layer in names]
     training = backbone.training
-    backbone.eval()
     shape = [axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim]
-    backbone(torch.zeros(1, *shape[1:]))
+    backbone.eval()(torch.zeros(1, *shape[1:]))
     backbone.train(training)
     for hook in hooks:
         hook.remove()
     return norms
 
 
-def _shift(norm: nn.Module, bias: Tensor) -> dict[str, Tensor]:
+def _shift(norm: nn.BatchNorm2d, bias: Tensor) -> dict[str, Tensor]:
     """The state of a batch norm that only adds ``bias``."""
-    ones, spread = torch.ones_like(bias), torch.ones_like(bias, dtype=torch.float64) + norm.eps
     return {
-        "weight": spread.sqrt().to(bias.dtype),
+        "weight": torch.full_like(bias, math.sqrt(1 + norm.eps)),
         "bias": bias,
         "running_mean": torch.zeros_like(bias),
-        "running_var": ones,
+        "running_var": torch.ones_like(bias),
     }

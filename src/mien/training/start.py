@@ -9,7 +9,6 @@ from mien.models import METADATA_KEY, ModelInfo, find_model, is_model, parse_des
 from mien.networks.exported import has_folded_norms, read_onnx
 from mien.schema import MienError, Preprocessing
 
-_DEFAULT = "mobilenetv1_100"  # of a model whose recipe left it to mien
 _IN_TRAINING_ONLY = {"drop_rate", "drop_path_rate"}  # they change no prediction
 
 
@@ -25,7 +24,12 @@ def describe_backbone(said: Mapping[str, Any]) -> dict[str, Any]:
         return dict(said)
     info, folded = _read(weights)
     own = info.recipe.get("backbone", {})
-    name, arguments = own.get("name", _DEFAULT), own.get("arguments", {})
+    if "name" not in own:
+        raise MienError(
+            f"expected the architecture of the backbone in the metadata of {weights}, which names "
+            "no backbone; export it again, or start from its run's model.safetensors"
+        )
+    name, arguments = own["name"], own.get("arguments", {})
     if said.get("name", name) != name:
         _refuse(weights, "name", name, said["name"])
     given = said.get("arguments") or {}
