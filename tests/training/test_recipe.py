@@ -79,15 +79,3 @@ def test_broken_yaml_and_missing_files_are_sentences(tmp_path: Path) -> None:
         with pytest.raises(MienError) as caught:
             load_recipe(name)
         assert "\n" not in str(caught.value)
-
-
-def test_a_shipped_model_brings_its_backbone_s_arguments_and_terms():
-    recipe = load_recipe("softmax", ["backbone.weights=fer", "backbone.frozen=true"])
-    assert recipe.backbone.arguments == {"pad_type": "same"}
-    assert "FER2013" in recipe.backbone.terms
-    assert Recipe.model_validate(recipe.model_dump()) == recipe
-
-
-def test_a_shipped_model_does_not_fit_another_backbone():
-    with pytest.raises(MienError, match=r"mobilenetv1_100, got resnet10t.*set backbone\.name"):
-        load_recipe("softmax", ["backbone.weights=fer", "backbone.name=resnet10t"])

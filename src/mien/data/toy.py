@@ -1,4 +1,4 @@
-"""Toy data: drawn cartoon faces, for the demo and the tests.
+"""Toy data: drawn cartoon faces, for examples, benchmarks and tests.
 
 They show that every stage works, with nobody's face in them. Nothing that is measured on them
 says anything about real faces.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from mien.models import find_model, is_model, shipped_models
+from mien.networks.exported import backbone_state, read_onnx
 from mien.schema import MienError
 
 
@@ -30,10 +29,11 @@ def create_backbone(
     name
         A model name of timm; an unknown one raises :class:`MienError` with the closest names.
     weights
-        None for random weights, ``"hub"`` for timm's pretrained ones (downloaded), a
-        ``.safetensors`` file in timm's keys, or of a run's ``model.safetensors`` or of a model
-        (:func:`model_file`) the backbone. A classifier in the file is ignored; any other missing
-        or surplus tensor is an error.
+        None for random weights, ``"hub"`` for timm's pretrained ones (downloaded), the name of a
+        shipped model or an ``.onnx`` file that ``mien export`` wrote, or a ``.safetensors`` file
+        in timm's keys, or a run's ``model.safetensors``. Of a whole network the backbone is
+        taken. A classifier in the file is ignored; any other missing or surplus tensor is an
+        error.
     arguments
         Passed on to ``timm.create_model``, e.g. ``{"drop_path_rate": 0.1}``.
     """
@@ -60,76 +60,21 @@ def create_backbone(
     return backbone
 
 
-def model_file(weights: str) -> Path | None:
-    """The ONNX file behind a shipped model's name or a path; None for weights of another kind."""
-    shipped = Path(str(files("mien"))) / "assets" / f"{weights}.onnx"
-    if shipped.is_file():
-        return shipped
-    return Path(weights) if Path(weights).suffix == ".onnx" else None
-
-
-def describe_model(path: Path) -> dict[str, Any]:
-    """What a model that ``mien export`` wrote says of itself; :class:`MienError` for others."""
-    props = {entry.key: entry.value for entry in _read_onnx(path).metadata_props}
-    try:
-        described: dict[str, Any] = json.loads(props["mien"])
-        _ = described["recipe"]["backbone"]["name"], described["terms"]
-    except (KeyError, TypeError, ValueError):
-        raise MienError(
-            f"expected a model that mien export wrote as backbone.weights, got {path}, which does "
-            "not say how it was made"
-        ) from None
-    return described
-
-
-def _read_onnx(path: Path) -> Any:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        return onnx.load(str(path))
-    except (OSError, DecodeError) as error:
-        raise MienError(
-            f"expected a model as backbone.weights, got {path}, which cannot be read ({error})"
-        ) from None
-
-
-def _model_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a model's network by name; those stored as int8 are unpacked."""
-    from onnx import numpy_helper
-
-    arrays = {
-        tensor.name: numpy_helper.to_array(tensor) for tensor in _read_onnx(path).graph.initializer
-    }
-    prefix, found = "network.", {}
-    for name in (name for name in arrays if name.startswith(prefix)):
-        plain = name.removesuffix(".int8")
-        if name.endswith(".scale") and f"{name.removesuffix('.scale')}.int8" in arrays:
-            continue
-        values = arrays[name].astype(np.float32)
-        if plain != name:
-            values = values * arrays[f"{plain}.scale"]
-        found[plain.removeprefix(prefix)] = torch.from_numpy(values.copy())
-    return found
-
-
-def _read_weights(weights: str) -> tuple[Path, dict[str, Tensor]]:
-    if (model := model_file(weights)) is not None:
-        return model, _model_state(model)
+def _load_weights(backbone: nn.Module, weights: str) -> None:
+    if is_model(weights):
+        model = read_onnx(find_model(weights))
+        backbone.load_state_dict(backbone_state(model, backbone, weights))
+        return
     path = Path(weights)
     if path.suffix != ".safetensors" or not path.is_file():
         raise MienError(
-            "expected backbone.weights to be 'hub', a shipped model's name, or an existing "
-            f".safetensors or .onnx file, got {path}"
+            f"expected backbone.weights to be 'hub', a shipped model ({', '.join(shipped_models())}"
+            f") or an existing .onnx or .safetensors file, got {weights}"
         )
     try:
-        return path, load_file(path)
+        state = load_file(path)
     except SafetensorError as error:
         raise MienError(f"expected a safetensors file, got {path}: {error}") from None
-
-
-def _load_weights(backbone: nn.Module, weights: str) -> None:
-    path, state = _read_weights(weights)
     prefix = "backbone."  # of a run's network
     if any(key.startswith(prefix) for key in state):
         state = {
@@ -137,12 +82,7 @@ def _load_weights(backbone: nn.Module, weights: str) -> None:
             for key, tensor in state.items()
             if key.startswith(prefix)
         }
-    # A counter of training steps has no place in a model and no effect here.
-    wanted = {
-        key: tensor
-        for key, tensor in backbone.state_dict().items()
-        if key in state or not key.endswith("num_batches_tracked")
-    }
+    wanted = backbone.state_dict()
     heads = ("classifier.", "head.", "fc.")
     surplus = [key for key in state if key not in wanted and not key.startswith(heads)]
     wrong = [
@@ -156,7 +96,7 @@ def _load_weights(backbone: nn.Module, weights: str) -> None:
             f"{len(wrong)} tensors missing or of another shape, {len(surplus)} unknown "
             f"(first: {(wrong + surplus)[0]})"
         )
-    backbone.load_state_dict({key: state[key] for key in wanted}, strict=False)
+    backbone.load_state_dict({key: state[key] for key in wanted})
 
 
 @torch.no_grad()

@@ -22,11 +22,11 @@ from pydantic import (
 from mien.data.augment import Augmentation
 from mien.data.clips import Clips
 from mien.evaluation.aggregate import Aggregate
-from mien.networks.backbones import describe_model, model_file
 from mien.networks.clips import VIDEO_BACKBONES
 from mien.schema import MienError, Preprocessing
 from mien.training.head import Graph, Head
 from mien.training.severity_terms import SEVERITY_TERMS
+from mien.training.start import describe_backbone, expected_pixels
 from mien.training.terms import TERMS, Term
 
 SCORE_METRICS = ("mae", "rmse", "ccc")
@@ -45,10 +45,10 @@ class _Settings(BaseModel):
 class Backbone(_Settings):
     """A timm backbone and where its start weights come from.
 
-    ``weights`` is null, ``hub``, a ``.safetensors`` file, or a model: a shipped one's name or an
-    ``.onnx`` file of ``mien export``. With weights, ``terms`` must say where they come from and
-    under which licence, because that travels with the model; a model says it itself, and brings
-    its backbone's ``arguments``.
+    ``weights`` is null, ``hub``, a ``.safetensors`` file, or the name or ``.onnx`` file of an
+    exported model; with weights, ``terms`` must say where they come from and under which licence,
+    because that travels with the model. An exported model says so itself, and its architecture
+    (see :func:`mien.training.start.describe_backbone`).
     ``restore_batch_norm`` is for weights whose batch norm was folded into the convolutions.
     ``frozen`` keeps the backbone as it is: its maps of the training faces are computed once, as
     they are and in ``views`` - 1 augmented views each, and only what stands above is trained.
@@ -64,33 +64,16 @@ class Backbone(_Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _as_the_model_says(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or not isinstance(given.get("weights"), str):
-            return given
-        model = model_file(given["weights"])
-        if model is None or given.get("terms"):
-            return given
-        said = describe_model(model)
-        own = said["recipe"]["backbone"]
-        if given.get("name", own["name"]) != own["name"]:
-            raise ValueError(
-                f"the backbone of the model {given['weights']} is {own['name']}, got "
-                f"{given['name']}; set backbone.name to it, or take other weights"
-            )
-        return {
-            **given,
-            "name": own["name"],
-            "arguments": given.get("arguments") or own.get("arguments", {}),
-            "terms": f"The backbone of the model {said['name']}. {said['terms']}",
-        }
+    def _models_describe_themselves(cls, said: Any) -> Any:
+        return describe_backbone(said) if isinstance(said, dict) else said
 
     @model_validator(mode="after")
     def _frozen_has_something_to_keep(self) -> Backbone:
         if self.frozen and self.weights is None:
             raise ValueError(
                 "a frozen backbone needs backbone.weights, as random features would stay random; "
-                "name a model (fer), a run's model.safetensors or another .safetensors file, or "
-                "set backbone.frozen to false"
+                "name a shipped model (mien models), an exported one or a run's model.safetensors, "
+                "or set backbone.frozen to false"
             )
         return self
 
@@ -370,11 +353,12 @@ class Recipe(_Settings):
         }
 
     def preprocessing_for(self, dataset: Preprocessing) -> Preprocessing:
-        """The dataset's preprocessing with what the recipe says of its own."""
+        """The dataset's preprocessing with what start weights expect and the recipe says."""
         said = (
             {} if self.preprocessing is None else self.preprocessing.model_dump(exclude_unset=True)
         )
-        return Preprocessing.model_validate(dataset.model_dump() | said)
+        expected = expected_pixels(self.backbone.weights, dataset)
+        return Preprocessing.model_validate(dataset.model_dump() | expected | said)
 
     def to_yaml(self) -> str:
         """The resolved recipe, every default written out."""
