@@ -10,11 +10,11 @@ import json
 import os
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mien.labels import LabelSpace
+from mien.labels import LabelSpace, Scale
 from mien.schema import MienError, Preprocessing
 
 METADATA_KEY = "mien"
@@ -33,29 +33,71 @@ class Calibration(BaseModel):
     method: str = "none"
 
 
-class ModelInfo(BaseModel):
-    """What a model says of itself: the JSON under the key ``mien`` of its ONNX metadata.
-
-    ``abstain_below`` is the confidence under which the model would rather not answer, None for
-    always answering. ``card`` is Markdown, ``terms`` the terms of use in one paragraph.
-    ``outputs`` are those of the ONNX graph itself, whatever the metadata say.
-    """
+class _Described(BaseModel):
+    """What every model says. ``card`` is Markdown, ``terms`` the terms of use in one paragraph."""
 
     model_config = ConfigDict(frozen=True)
 
     format: int = FORMAT
     name: str
-    label_space: LabelSpace
     preprocessing: Preprocessing
     preprocessing_hash: str
-    calibration: Calibration = Calibration()
-    abstain_below: float | None = Field(default=None, ge=0, le=1)
     card: str = ""
     terms: str = ""
     recipe: dict[str, Any] = Field(default_factory=dict)
     created_with: str = ""
     parity: dict[str, Any] = Field(default_factory=dict)
+
+
+class ModelInfo(_Described):
+    """What a model of expressions says of itself: the JSON under ``mien`` of its ONNX metadata.
+
+    ``abstain_below`` is the confidence under which the model would rather not answer, None for
+    always answering. ``outputs`` are those of the ONNX graph itself, whatever the metadata say.
+    """
+
+    label_space: LabelSpace
+    calibration: Calibration = Calibration()
+    abstain_below: float | None = Field(default=None, ge=0, le=1)
     outputs: tuple[str, ...] = OUTPUTS
+
+
+class ClipsInfo(BaseModel):
+    """How clips are cut: ``length`` frames, every ``stride``-th of ``rate`` a second.
+
+    ``rate`` is that of the training data, None where it is unknown; ``per_video`` clips make the
+    score of a recording by ``aggregate``.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    length: int = Field(ge=1)
+    stride: int = Field(ge=1)
+    rate: float | None = Field(default=None, gt=0)
+    per_video: int = Field(default=4, ge=1)
+    aggregate: Literal["mean", "median", "trimmed"] = "mean"
+
+
+class Conformal(BaseModel):
+    """The interval around a score: ``half_width`` points each way, None with a ``reason``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    coverage: float = Field(default=0.9, gt=0, lt=1)
+    half_width: float | None = None
+    subjects: int = 0
+    split: str = "valid"
+    reason: str = ""
+
+
+class SeverityInfo(_Described):
+    """What a model of severity says of itself; ``use`` is what it is for and what it is not."""
+
+    task: Literal["severity"]
+    scale: Scale
+    clips: ClipsInfo
+    conformal: Conformal = Conformal()
+    use: str
 
 
 def shipped_models() -> dict[str, Path]:
@@ -85,7 +127,7 @@ def find_model(name_or_file: str | os.PathLike[str]) -> Path:
     raise MienError(f"expected an ONNX file or the name of a shipped model ({names}), got {got}")
 
 
-def parse_description(text: str, path: str | os.PathLike[str]) -> ModelInfo:
+def parse_description(text: str, path: str | os.PathLike[str]) -> ModelInfo | SeverityInfo:
     """The description in ``text``, the metadata of the model file ``path``.
 
     Raises :class:`~mien.schema.MienError` where it is damaged, incomplete or of another format.
@@ -106,7 +148,8 @@ def parse_description(text: str, path: str | os.PathLike[str]) -> ModelInfo:
             + (f" ({fields['created_with']})" if fields.get("created_with") else "")
         )
     try:
-        info = ModelInfo.model_validate(fields)
+        kind = SeverityInfo if fields.get("task") == "severity" else ModelInfo
+        info: ModelInfo | SeverityInfo = kind.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

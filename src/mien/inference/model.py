@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.models import METADATA_KEY, OPTIONAL_OUTPUTS, OUTPUTS, ModelInfo, parse_description
+from mien.models import (
+    METADATA_KEY,
+    OPTIONAL_OUTPUTS,
+    OUTPUTS,
+    ModelInfo,
+    SeverityInfo,
+    parse_description,
+)
 from mien.schema import MienError
 
 if TYPE_CHECKING:
@@ -21,12 +29,38 @@ def read_metadata(path: str | os.PathLike[str]) -> ModelInfo:
 def read_model(
     path: str | os.PathLike[str], *, threads: int | None = None
 ) -> tuple[ModelInfo, InferenceSession]:
-    """The description and the onnxruntime session of a model file.
+    """The description and the onnxruntime session of a model of expressions.
 
     ``threads`` limits the threads of one run (None: one a core). Raises
     :class:`~mien.schema.MienError` for a file that is no ONNX, is not mien's, comes from a newer
-    mien, or does not have the inputs and outputs that it should.
+    mien, does not have the inputs and outputs that it should, or is a model of severity.
     """
+    info, session = read_any_model(path, threads=threads)
+    if isinstance(info, SeverityInfo):
+        raise MienError(
+            f"expected a model that reads expressions, got {os.fspath(path)!r}, which reads "
+            "severity from clips: it works beside one, on videos"
+        )
+    return info, session
+
+
+def read_severity_model(
+    path: str | os.PathLike[str], *, threads: int | None = None
+) -> tuple[SeverityInfo, InferenceSession]:
+    """As :func:`read_model`, of a model that reads severity from clips."""
+    info, session = read_any_model(path, threads=threads)
+    if not isinstance(info, SeverityInfo):
+        raise MienError(
+            f"expected a model that reads severity, got {os.fspath(path)!r}, which reads "
+            "expressions"
+        )
+    return info, session
+
+
+def read_any_model(
+    path: str | os.PathLike[str], *, threads: int | None = None
+) -> tuple[ModelInfo | SeverityInfo, InferenceSession]:
+    """As :func:`read_model`, whatever the model reads."""
     if threads is not None and threads < 1:
         raise MienError(f"expected at least one thread, got {threads}")
     session = _session(Path(path), threads)
@@ -37,7 +71,26 @@ def read_model(
             "mien's metadata; export it from a run"
         )
     info = parse_description(text, path)
-    _check_signature(session, info, path)
+    size = info.preprocessing.size
+    # A number is the width of an axis, a name is an axis of any width.
+    expected: dict[str, tuple[int | str, ...]]
+    if isinstance(info, SeverityInfo):
+        expected = {
+            "clip": (info.clips.length, 3, size, size),
+            "severity": (),
+            "embedding": ("D",),
+            "distribution": (info.scale.levels,),
+        }
+        _check_signature(session, expected, path, optional=("distribution",))
+        return info, session
+    expected = {
+        "input": (3, size, size),
+        "probabilities": (len(info.label_space),),
+        "embedding": ("D",),
+        "valence_arousal": (2,),
+        "attention": ("h", "w"),
+    }
+    _check_signature(session, expected, path, optional=OPTIONAL_OUTPUTS)
     given = {node.name for node in session.get_outputs()}
     outputs = (*OUTPUTS, *(name for name in OPTIONAL_OUTPUTS if name in given))
     return info.model_copy(update={"outputs": outputs}), session
@@ -63,23 +116,18 @@ def _session(path: Path, threads: int | None) -> InferenceSession:
 
 
 def _check_signature(
-    session: InferenceSession, info: ModelInfo, path: str | os.PathLike[str]
+    session: InferenceSession,
+    expected: dict[str, tuple[int | str, ...]],
+    path: str | os.PathLike[str],
+    *,
+    optional: Sequence[str],
 ) -> None:
-    """Input (B, 3, S, S), outputs (B, C), (B, D) and, if there, (B, 2), (B, h, w); all float32."""
-    size, classes = info.preprocessing.size, len(info.label_space)
-    # A number is the width of an axis, a name is an axis of any width.
-    expected: dict[str, tuple[int | str, ...]] = {
-        "input": (3, size, size),
-        "probabilities": (classes,),
-        "embedding": ("D",),
-        "valence_arousal": (2,),
-        "attention": ("h", "w"),
-    }
+    """One input and the outputs are float32 of the expected shapes, behind the batch's axis."""
     nodes = {node.name: node for node in (*session.get_inputs(), *session.get_outputs())}
     for name, shape in expected.items():
-        if name in OPTIONAL_OUTPUTS and name not in nodes:
+        if name in optional and name not in nodes:
             continue
-        wanted = f"{name} float32 (B, {', '.join(map(str, shape))})"
+        wanted = f"{name} float32 ({', '.join(['B', *map(str, shape)])})"
         if name not in nodes:
             got = f"only {', '.join(nodes)}"
         else:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mien.models import METADATA_KEY, ModelInfo, find_model, is_model, parse_description
+from mien.models import (
+    METADATA_KEY,
+    ModelInfo,
+    SeverityInfo,
+    find_model,
+    is_model,
+    parse_description,
+)
 from mien.networks.exported import has_folded_norms, read_onnx
 from mien.schema import MienError, Preprocessing
 
@@ -68,7 +75,7 @@ def expected_pixels(weights: str | None, dataset: Preprocessing) -> dict[str, An
     return preprocessing.model_dump(include=kept)
 
 
-def _read(weights: str) -> tuple[ModelInfo, bool]:
+def _read(weights: str) -> tuple[ModelInfo | SeverityInfo, bool]:
     path = find_model(weights)
     model = read_onnx(path)
     text = {entry.key: entry.value for entry in model.metadata_props}.get(METADATA_KEY)
