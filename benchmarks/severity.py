@@ -32,7 +32,8 @@ from mien.data.clips import Videos, videos_of
 from mien.data.dataset import Dataset
 from mien.data.synthetic.corpus import write_videos
 from mien.evaluation.recordings import Recordings
-from mien.inference.model import find_model, read_metadata
+from mien.inference.model import read_metadata
+from mien.models import find_model
 from mien.networks.clips import build_clip_network
 from mien.training.features import cached_frames
 from mien.training.fit import fit
