@@ -52,6 +52,7 @@ def evaluate_severity(
     order = {"seed": seed, "draws": draws}
     clusters = None if kept.clusters is None else len(np.unique(kept.clusters))
     main = measure(guesses, **order)
+    of_persons = {name: measure(guesses.take(rows), **order) for name, rows in groups.items()}
     return {
         "task": "severity",
         "use": RESEARCH_ONLY,
@@ -63,8 +64,8 @@ def evaluate_severity(
         "metrics": {name: main[name] for name in MEASURES},
         "baselines": main["baselines"],
         "training": _training(evaluation.training),
-        "verdicts": verdicts(main),
-        "persons": {name: measure(guesses.take(rows), **order) for name, rows in groups.items()},
+        "verdicts": verdicts(main, of_persons),
+        "persons": of_persons,
         "by_task": _by_task(kept, guesses, **order),
         "sessions": _sessions(kept, evaluation.training, **order),
         "by_band": by_band(evaluation, kept, **order),
@@ -100,33 +101,46 @@ def write_severity_report(
     return write_documents(out, "report", report, render_severity(evaluation, report))
 
 
-def verdicts(measured: Mapping[str, Any]) -> list[str]:
-    """Whether the model of :func:`~mien.evaluation.agreement.measure` beats each baseline.
+def verdicts(measured: Mapping[str, Any], groups: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Whether the model beats each baseline, in words and by the mean absolute error.
 
-    In words, and by the mean absolute error.
+    ``measured`` is what :func:`~mien.evaluation.agreement.measure` makes of all recordings, and
+    ``groups`` of those whose subjects are ``seen`` in training or ``unseen``.
     """
     if not measured["baselines"]:
         return ["No training recording has a score, so there is no baseline to beat."]
-    sentences = []
-    for name, entry in measured["baselines"].items():
-        found = entry["differences"]["mae"]
-        said = {
-            "better": "The model beats",
-            "worse": "The model is worse than",
-        }.get(found["word"], "The model is not shown to beat")
-        span = (
-            "no interval"
-            if found["low"] is None
-            else f"95 % interval {found['low']:+.2f} to {found['high']:+.2f}"
-        )
-        sentence = (
-            f"{said} {BASELINES[name]}: mean absolute error {measured['mae']['value']:.2f} "
-            f"against {entry['mae']['value']:.2f}, difference {found['value']:+.2f} ({span})."
-        )
-        if entry.get("known") == 0:
-            sentence += " No subject has other recordings in training, so this is the mean again."
-        sentences.append(sentence)
+    sentences = [_verdict(measured, name) for name in BASELINES]
+    if measured["baselines"]["person"]["known"] == 0:
+        sentences[-1] += " No subject has other recordings in training: this is the mean again."
+    # Where both kinds of people are there, either alone may carry the difference.
+    for name, who in (("seen", "also in training"), ("unseen", "not in training")):
+        if 0 < groups[name]["n"] < measured["n"]:
+            count = groups[name]["n"]
+            title = f"On the {count} recording{'s' * (count != 1)} of subjects {who}: "
+            sentences.append(title + _lower(_verdict(groups[name], "person")))
     return sentences
+
+
+def _verdict(measured: Mapping[str, Any], name: str) -> str:
+    entry = measured["baselines"][name]
+    found = entry["differences"]["mae"]
+    said = {
+        "better": "The model beats",
+        "worse": "The model is worse than",
+    }.get(found["word"], "The model is not shown to beat")
+    span = (
+        "no interval"
+        if found["low"] is None
+        else f"95 % interval {found['low']:+.2f} to {found['high']:+.2f}"
+    )
+    return (
+        f"{said} {BASELINES[name]}: mean absolute error {measured['mae']['value']:.2f} against "
+        f"{entry['mae']['value']:.2f}, difference {found['value']:+.2f} ({span})."
+    )
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _training(training: Recordings) -> dict[str, Any]:
@@ -172,7 +186,10 @@ def _listed(
             "person": next(name for name, rows in where.items() if rows[row]),
             "task": None if kept.tasks is None else str(kept.tasks[row]),
             "score": float(guesses.scores[row]),
-            **{name: float(values[row]) for name, values in guesses.by.items()},
+            "prediction": float(guesses.by["model"][row]),
+            "baselines": {
+                name: float(guesses.by[name][row]) for name in BASELINES if name in guesses.by
+            },
         }
         for row in range(len(kept))
     ]

@@ -139,7 +139,12 @@ def conformal(
             elif len(own):
                 found = _mean(inside, own, seed=seed, draws=draws)
             measured[name] = found.as_dict()
-    return entry | {"measured": measured, "warnings": calibration_warnings(evaluation, kept)}
+    counts = {"all": len(kept)} | {name: int(rows.sum()) for name, rows in groups.items()}
+    return entry | {
+        "measured": measured,
+        "n": counts,
+        "warnings": calibration_warnings(evaluation, kept),
+    }
 
 
 def _intervals(

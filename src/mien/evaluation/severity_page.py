@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from mien.evaluation.recordings import SeverityEvaluation
 
 TITLES: dict[str, tuple[str, str]] = {
-    "mae": ("Mean absolute error", "points of the scale; 0 is best"),
-    "rmse": ("Root mean squared error", "points; large misses weigh more"),
+    "mae": ("Absolute error (MAE)", "mean, in points of the scale; 0 is best"),
+    "rmse": ("Squared error (RMSE)", "root of the mean, in points; large misses weigh more"),
     "pcc": ("Correlation (PCC)", "agreement up to shift and scale; 1 is best"),
     "ccc": ("Concordance (CCC)", "agreement in value; 1 is best, a constant has 0"),
 }
@@ -56,7 +56,7 @@ def render_severity(evaluation: SeverityEvaluation, report: Mapping[str, Any]) -
         facts=" <i>\u00b7</i> ".join(facts),
         trained=f"Trained on: {escape(trained_on)}",
         headline=_headline(report["metrics"]),
-        verdicts="".join(f'<p class="said">{escape(text)}</p>' for text in report["verdicts"]),
+        verdicts="".join(_said(text) for text in report["verdicts"]),
         baselines=_baselines(report),
         persons_lead=_persons_lead(report),
         persons=_columns(
@@ -83,6 +83,11 @@ def render_severity(evaluation: SeverityEvaluation, report: Mapping[str, Any]) -
     )
 
 
+def _said(text: str) -> str:
+    signed = tables.sentence(text).replace(" -", " \u2212")
+    return f'<p class="said">{escape(signed)}</p>'
+
+
 def _form(measure: str) -> str:
     return tables.POINTS if measure in ("mae", "rmse") else measure
 
@@ -102,39 +107,41 @@ def _row(title: str, meaning: str, cells: Iterable[str]) -> str:
     return f'<tr><th scope="row">{escape(title)}{small}</th>{"".join(cells)}</tr>'
 
 
-def _table(head: Sequence[str], rows: Iterable[str], notes: Iterable[str], css: str = "") -> str:
+def _table(head: Sequence[str], rows: Iterable[str], notes: Iterable[str]) -> str:
     columns = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
     return (
-        f'<div class="wide"><table class="values rules {css}"><thead><tr><td></td>{columns}</tr>'
+        f'<div class="wide"><table class="values rules"><thead><tr><td></td>{columns}</tr>'
         f"</thead><tbody>{''.join(rows)}</tbody></table></div>{tables.footnotes(notes)}"
     )
 
 
 def _baselines(report: Mapping[str, Any]) -> str:
-    """The values of the model and of each baseline, and the differences."""
+    """The values of the model and of each baseline, and below each the difference."""
     notes: list[str] = []
     metrics = report["metrics"]
-    empty = ["<td>\u2013</td>"] * len(COMPARED)
-    values = [tables.value_cell(metrics[name], notes, _form(name)) for name in COMPARED]
-    rows = [_row("The model", "", [*values, *empty])]
+    cells = [tables.value_cell(metrics[name], notes, _form(name)) for name in COMPARED]
+    rows = [_row("The model", "", cells)]
     for name, entry in report["baselines"].items():
         title, meaning = BASELINE_TITLES[name]
         if name == "person":
             meaning += f" ({report['n'] - entry['known']} of {report['n']} here)"
         cells = [tables.value_cell(entry[key], notes, _form(key)) for key in COMPARED]
-        for key in COMPARED:
-            found = entry["differences"][key]
-            cells.append(
-                f"<td>{tables.signed(found['value'], _form(key))}"
-                f"<small>{tables.signed_interval(found, _form(key)) or 'no interval'}</small></td>"
-            )
         rows.append(_row(title, meaning, cells))
-    head = [name.upper() for name in COMPARED]
-    return _table([*head, *(f"Model less this: {name}" for name in head)], rows, notes, "baselines")
+        cells = [_difference(entry["differences"][key], _form(key)) for key in COMPARED]
+        rows.append(_row("\u2003the model less that", "", cells))
+    return _table([TITLES[name][0] for name in COMPARED], rows, notes)
+
+
+def _difference(found: Mapping[str, Any], form: str) -> str:
+    """A paired difference, its interval and what it says."""
+    if found["value"] is None:
+        return "<td>\u2013</td>"
+    span = tables.signed_interval(found, form) or "no interval"
+    return f"<td>{tables.signed(found['value'], form)}<small>{span}<br>{found['word']}</small></td>"
 
 
 def _columns(columns: Mapping[str, Mapping[str, Any]]) -> str:
-    """Measures in rows, one column for each group of recordings; empty groups keep theirs."""
+    """Measures in rows, one column for each group of recordings."""
     notes: list[str] = []
     counts = [
         f"<td>{entry['n']:,}<small>{_people(entry['subjects'])}</small></td>"
@@ -152,14 +159,10 @@ def _columns(columns: Mapping[str, Mapping[str, Any]]) -> str:
         ]
         rows.append(_row(f"MAE of: {BASELINE_TITLES[name][0].lower()}", "", cells))
         cells = [
-            f"<td>{tables.signed(own['differences']['mae']['value'], tables.POINTS)}<small>"
-            f"{tables.signed_interval(own['differences']['mae'], tables.POINTS) or 'no interval'}"
-            f"<br>{own['differences']['mae']['word']}</small></td>"
-            if own
-            else "<td>\u2013</td>"
+            _difference(own["differences"]["mae"], tables.POINTS) if own else "<td>\u2013</td>"
             for own in found
         ]
-        rows.append(_row("MAE of the model less that", "", cells))
+        rows.append(_row("\u2003MAE of the model less that", "", cells))
     return _table(list(columns), rows, notes)
 
 
@@ -203,11 +206,11 @@ def _conformal(conformal: Mapping[str, Any]) -> str:
         why = escape(tables.sentence(f"No interval: {conformal['reason']}"))
         return f'<p class="absent">{why}</p>'
     notes: list[str] = []
-    measured = {"all": "All", **PERSON_TITLES}
+    measured = {"all": "All"} | {
+        key: title for key, title in PERSON_TITLES.items() if conformal["n"][key] or key == "unseen"
+    }
     cells = [tables.value_cell(conformal["measured"][key], notes) for key in measured]
-    caveats = "".join(
-        f'<p class="said">{escape(tables.sentence(text))}</p>' for text in conformal["warnings"]
-    )
+    caveats = "".join(_said(text) for text in conformal["warnings"])
     count = conformal["subjects"]
     return (
         f'<p class="lead">A prediction \u00b1 <b>{conformal["half_width"]:.2f}</b> points is meant '

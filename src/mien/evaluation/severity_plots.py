@@ -37,7 +37,7 @@ def scatter(
         )
     axes.plot(line, line, color=MUTED, linewidth=1, dashes=(4, 3))
     _band_grid(axes, scale, both=True)
-    _marks(axes, recordings, lambda entry: (entry["score"], entry["model"]))
+    _marks(axes, recordings, lambda entry: (entry["score"], entry["prediction"]))
     margin = 0.02 * top
     axes.set(
         xlim=(-margin, top + margin),
@@ -57,12 +57,11 @@ def residuals(recordings: Sequence[Mapping[str, Any]], scale: Mapping[str, Any])
     axes = figure.subplots()
     top = scale["top"]
     axes.axhline(0, color=MUTED, linewidth=1)
-    if "mean" in recordings[0]:
-        mean = recordings[0]["mean"]
+    if (mean := recordings[0]["baselines"].get("mean")) is not None:
         axes.plot([0, top], [mean, mean - top], color=MUTED, linewidth=1, dashes=(1.5, 2.5))
     _band_grid(axes, scale, both=False)
-    _marks(axes, recordings, lambda entry: (entry["score"], entry["model"] - entry["score"]))
-    reach = max(5.0, 1.15 * max(abs(entry["model"] - entry["score"]) for entry in recordings))
+    _marks(axes, recordings, lambda entry: (entry["score"], entry["prediction"] - entry["score"]))
+    reach = max(5.0, 1.15 * max(abs(entry["prediction"] - entry["score"]) for entry in recordings))
     axes.set(
         xlim=(-0.02 * top, 1.02 * top),
         ylim=(-reach, reach),
@@ -94,7 +93,7 @@ def subject_lines(recordings: Sequence[Mapping[str, Any]], limit: int = 40) -> t
     figure = Figure(figsize=(7.2, 3.6))
     axes = figure.subplots()
     for place, own in enumerate(several):
-        said: FloatArray = np.array([entry["model"] for entry in own])
+        said: FloatArray = np.array([entry["prediction"] for entry in own])
         truth: FloatArray = np.array([entry["score"] for entry in own])
         _, colour, _ = _PERSONS[own[0]["person"]]
         both = np.concatenate([said, truth])
