@@ -113,15 +113,19 @@ def verdicts(measured: Mapping[str, Any], groups: Mapping[str, Mapping[str, Any]
     if measured["baselines"]["person"]["known"] == 0:
         sentences[-1] += " No subject has other recordings in training: this is the mean again."
     # Where both kinds of people are there, either alone may carry the difference.
-    for name, who in (("seen", "also in training"), ("unseen", "not in training")):
+    for name, who, baseline in (
+        ("seen", "also in training", "person"),
+        ("unseen", "not in training", "mean"),
+    ):
         if 0 < groups[name]["n"] < measured["n"]:
             count = groups[name]["n"]
             title = f"On the {count} recording{'s' * (count != 1)} of subjects {who}: "
-            sentences.append(title + _lower(_verdict(groups[name], "person")))
+            sentences.append(title + _lower(_verdict(groups[name], baseline, short=True)))
     return sentences
 
 
-def _verdict(measured: Mapping[str, Any], name: str) -> str:
+def _verdict(measured: Mapping[str, Any], name: str, *, short: bool = False) -> str:
+    what = BASELINES[name].split(" (")[0] if short else BASELINES[name]
     entry = measured["baselines"][name]
     found = entry["differences"]["mae"]
     said = {
@@ -134,7 +138,7 @@ def _verdict(measured: Mapping[str, Any], name: str) -> str:
         else f"95 % interval {found['low']:+.2f} to {found['high']:+.2f}"
     )
     return (
-        f"{said} {BASELINES[name]}: mean absolute error {measured['mae']['value']:.2f} against "
+        f"{said} {what}: mean absolute error {measured['mae']['value']:.2f} against "
         f"{entry['mae']['value']:.2f}, difference {found['value']:+.2f} ({span})."
     )
 
