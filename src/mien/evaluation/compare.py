@@ -16,6 +16,7 @@ Key = TypeVar("Key")
 
 FEWEST_SEEDS = 2
 NOTHING_SHOWN = "no difference shown"
+ONE_SEED = "one seed: its luck is not in the interval"
 
 
 def paired_differences(
@@ -88,7 +89,7 @@ def seed_differences(a: Sequence[float], b: Sequence[float], level: float = 0.95
     # Rounded like the digits that were given: 0.02, not 0.020000000000000018.
     mean = round(float(differences.mean()), 12)
     if differences.size < FEWEST_SEEDS:
-        return Interval(mean, reason="one seed: its luck is not in the interval")
+        return Interval(mean, reason=ONE_SEED)
     error = float(differences.std(ddof=1)) / np.sqrt(differences.size)
     if error < 1e-12:
         return Interval(mean, mean, mean, "the same with every seed; more seeds might differ")
@@ -109,8 +110,6 @@ def crossed_differences(a: FloatArray, b: FloatArray, level: float = 0.95) -> In
     >>> crossed_differences(a, b).value  # (1/4 + 2/4) / 2
     0.375
     """
-    from scipy.stats import t
-
     if a.ndim != 2 or a.shape != b.shape or 0 in a.shape:
         raise ValueError(f"expected two arrays (seeds, rows), got {a.shape} and {b.shape}")
     differences = np.asarray(a, np.float64) - np.asarray(b, np.float64)
@@ -123,12 +122,25 @@ def crossed_differences(a: FloatArray, b: FloatArray, level: float = 0.95) -> In
         for axis, count in ((1, seeds), (0, rows))
         if count > 1
     ]
+    reason = "" if seeds > 1 else ONE_SEED
+    return crossed_interval(mean, parts, level=level, reason=reason)
+
+
+def crossed_interval(
+    mean: float, parts: Sequence[tuple[float, int]], *, level: float = 0.95, reason: str = ""
+) -> Interval:
+    """The t interval around a mean whose squared error is the sum of some parts.
+
+    Each part is a squared error and its degrees of freedom; together they have as many as Welch
+    and Satterthwaite give.
+    """
+    from scipy.stats import t
+
     squared = sum(part for part, _ in parts)
     if squared < 1e-24:
         return Interval(mean, mean, mean, "the same with every seed and row; more might differ")
     freedom = squared**2 / sum(part**2 / count for part, count in parts)
     half = float(t.ppf((1 + level) / 2, freedom)) * float(np.sqrt(squared))
-    reason = "" if seeds > 1 else "one seed: its luck is not in the interval"
     return Interval(mean, mean - half, mean + half, reason)
 
 

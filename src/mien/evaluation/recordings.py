@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -121,3 +122,36 @@ class SeverityEvaluation:
                         f"expected {name} of {place} in [0, {top}] or NaN, got "
                         f"{np.nanmin(values)} to {np.nanmax(values)}"
                     )
+
+
+def fused_sessions(recordings: Recordings) -> Recordings | None:
+    """One entry a session, with the mean of its tasks' predictions; None where there are no tasks.
+
+    A session is a subject's recordings with one score and one name in ``sessions``; without
+    ``sessions``, with video names that are alike but for the task's name in them. Recordings of an
+    unknown subject stay alone. None also where no session has two tasks.
+    """
+    if recordings.tasks is None or recordings.predictions is None:
+        return None
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for row, (video, subject, task) in enumerate(
+        zip(recordings.videos, recordings.subjects, recordings.tasks, strict=True)
+    ):
+        session = (
+            re.sub(re.escape(str(task)), "", str(video), flags=re.IGNORECASE)
+            if recordings.sessions is None
+            else str(recordings.sessions[row])
+        )
+        alone = "" if subject else str(video)
+        key = (str(subject), session, str(float(recordings.scores[row])), alone)
+        groups.setdefault(key, []).append(row)
+    if all(len({str(recordings.tasks[row]) for row in rows}) < 2 for rows in groups.values()):
+        return None
+    first = np.array([rows[0] for rows in groups.values()])
+    means = [float(np.mean(recordings.predictions[rows])) for rows in groups.values()]
+    return Recordings(
+        videos=recordings.videos[first],
+        subjects=recordings.subjects[first],
+        scores=recordings.scores[first],
+        predictions=np.array(means),
+    )

@@ -26,6 +26,8 @@ HEADLINE = ("accuracy", "mean_class_accuracy", "macro_f1", "precision_at_1")
 COMPARED = (*HEADLINE, "map_at_r")
 NOT_SHARES = ("nll", "vote_kl", "distance_ratio", "ccc", "pcc", "rmse", "mae", "sagr")
 """Metrics that are not in percent: nats, a ratio, and those of valence and arousal."""
+POINTS = "points"
+"""What is in points of a scale of whole numbers."""
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
@@ -134,10 +136,10 @@ def readings_section(reference: Mapping[str, Any] | None) -> str:
 
 
 def signed(value: float | None, metric: str = "") -> str:
-    """A difference with its sign: points with one decimal, what is no share with three."""
+    """A difference with its sign: percent with one decimal, points two, what is neither three."""
     if value is None:
         return "\u2013"
-    digits, scale = (3, 1) if metric in NOT_SHARES else (1, 100)
+    digits, scale = _form(metric)
     rounded = round(scale * value, digits) + 0.0
     return f"{rounded:+.{digits}f}".replace("-", "\u2212") if rounded else f"{0:.{digits}f}"
 
@@ -227,11 +229,18 @@ def _confusion_cell(truth: str, name: str, count: int, share: Mapping[str, Any],
 
 
 def number(value: float | None, metric: str = "") -> str:
-    """Percent with one decimal, what is no share with three, a dash for None."""
+    """Percent with one decimal, points with two, what is neither with three, a dash for None."""
     if value is None:
         return "\u2013"
-    text = f"{value:.3f}" if metric in NOT_SHARES else f"{100 * value:.1f}"
-    return text.replace("-", "\u2212")
+    digits, scale = _form(metric)
+    return f"{scale * value:.{digits}f}".replace("-", "\u2212")
+
+
+def _form(metric: str) -> tuple[int, int]:
+    """How many decimals a metric has, and what its value is multiplied by."""
+    if metric == POINTS:
+        return 2, 1
+    return (3, 1) if metric in NOT_SHARES else (1, 100)
 
 
 def interval(entry: Mapping[str, Any], metric: str = "") -> str:

@@ -1,0 +1,336 @@
+"""The page of a report of severity: HTML with everything inlined, from ``report.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from mien.evaluation import severity_plots, tables
+from mien.evaluation.agreement import COMPARED, MEASURES
+from mien.evaluation.page import definitions, fill, terms_of_use, warnings_aside
+
+if TYPE_CHECKING:
+    from mien.evaluation.recordings import SeverityEvaluation
+
+TITLES: dict[str, tuple[str, str]] = {
+    "mae": ("Absolute error (MAE)", "mean, in points of the scale; 0 is best"),
+    "rmse": ("Squared error (RMSE)", "root of the mean, in points; large misses weigh more"),
+    "pcc": ("Correlation (PCC)", "agreement up to shift and scale; 1 is best"),
+    "ccc": ("Concordance (CCC)", "agreement in value; 1 is best, a constant has 0"),
+}
+BASELINE_TITLES = {
+    "mean": ("Training mean", "always the same score"),
+    "median": ("Training median", "always the same score"),
+    "person": (
+        "Only the person",
+        "mean of the subject\u2019s other recordings in training, without any the training mean",
+    ),
+}
+PERSON_TITLES = {
+    "seen": "Subject in training",
+    "unseen": "Subject not in training",
+    "unknown": "Subject not known",
+}
+
+
+def render_severity(evaluation: SeverityEvaluation, report: Mapping[str, Any]) -> str:
+    """The whole of ``report.html``; every text that came from outside is escaped."""
+    provenance = dict(report["provenance"])
+    title = " on ".join(filter(None, (provenance.get("model"), provenance.get("dataset"))))
+    subjects, scale, listed = report["subjects"], report["scale"], report["recordings"]
+    facts = [
+        f"split <b>{escape(report['split'])}</b>",
+        f"<b>{report['n']:,}</b> recording{tables.plural(report['n'])}",
+        f"<b>{subjects:,}</b> subject{tables.plural(subjects)}" if subjects else "subjects unknown",
+        f"scale <b>{escape(scale['name'])}</b>, 0 to {scale['top']}",
+    ]
+    trained_on = provenance.pop("trained_on", "") or "what the model was trained on is not recorded"
+    lines, people = severity_plots.subject_lines(listed)
+    half = report["conformal"]["half_width"]
+    return fill(
+        "severity.html",
+        title=escape(title or f"Split {report['split']}"),
+        warnings=warnings_aside(report["warnings"]),
+        use=escape(report["use"]),
+        facts=" <i>\u00b7</i> ".join(facts),
+        trained=f"Trained on: {escape(trained_on)}",
+        headline=_headline(report["metrics"]),
+        verdicts="".join(_said(text) for text in report["verdicts"]),
+        baselines=_baselines(report),
+        persons_lead=_persons_lead(report),
+        persons=_columns(
+            {
+                PERSON_TITLES[key]: own
+                for key, own in report["persons"].items()
+                if own["n"] or key != "unknown"
+            }
+        ),
+        scatter=severity_plots.scatter(listed, scale, half),
+        legend=severity_plots.legend(listed),
+        scatter_caption=_scatter_caption(half, report["conformal"]["coverage"]),
+        residuals=severity_plots.residuals(listed, scale),
+        lines=_lines(lines, people),
+        conformal=_conformal(report["conformal"]),
+        bands=_bands(report),
+        tasks=_tasks(report),
+        usable=_usable(report["by_usable"]),
+        order=_order(report["order"]),
+        left_out=_left_out(report["left_out"]),
+        terms=terms_of_use(provenance.pop("terms", "")),
+        provenance=definitions(provenance),
+        intervals=_how_intervals(report),
+    )
+
+
+def _said(text: str) -> str:
+    signed = tables.sentence(text).replace(" -", " \u2212")
+    return f'<p class="said">{escape(signed)}</p>'
+
+
+def _form(measure: str) -> str:
+    return tables.POINTS if measure in ("mae", "rmse") else measure
+
+
+def _headline(metrics: Mapping[str, Any]) -> str:
+    cells = []
+    for name in MEASURES:
+        entry, form = metrics[name], _form(name)
+        below = tables.interval(entry, form) or escape(entry.get("reason", "no interval"))
+        value = tables.number(entry["value"], form)
+        cells.append(f"<div><dt>{TITLES[name][0]}</dt><dd>{value}<small>{below}</small></dd></div>")
+    return f'<dl class="headline">{"".join(cells)}</dl>'
+
+
+def _row(title: str, meaning: str, cells: Iterable[str]) -> str:
+    small = f"<small>{escape(meaning)}</small>" if meaning else ""
+    return f'<tr><th scope="row">{escape(title)}{small}</th>{"".join(cells)}</tr>'
+
+
+def _table(head: Sequence[str], rows: Iterable[str], notes: Iterable[str]) -> str:
+    columns = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    return (
+        f'<div class="wide"><table class="values rules"><thead><tr><td></td>{columns}</tr>'
+        f"</thead><tbody>{''.join(rows)}</tbody></table></div>{tables.footnotes(notes)}"
+    )
+
+
+def _baselines(report: Mapping[str, Any]) -> str:
+    """The values of the model and of each baseline, and below each the difference."""
+    notes: list[str] = []
+    metrics = report["metrics"]
+    cells = [tables.value_cell(metrics[name], notes, _form(name)) for name in COMPARED]
+    rows = [_row("The model", "", cells)]
+    for name, entry in report["baselines"].items():
+        title, meaning = BASELINE_TITLES[name]
+        if name == "person":
+            meaning += f" ({report['n'] - entry['known']} of {report['n']} here)"
+        cells = [tables.value_cell(entry[key], notes, _form(key)) for key in COMPARED]
+        rows.append(_row(title, meaning, cells))
+        cells = [_difference(entry["differences"][key], _form(key)) for key in COMPARED]
+        rows.append(_row("\u2003the model less that", "", cells))
+    return _table([TITLES[name][0] for name in COMPARED], rows, notes)
+
+
+def _difference(found: Mapping[str, Any], form: str) -> str:
+    """A paired difference, its interval and what it says."""
+    if found["value"] is None:
+        return "<td>\u2013</td>"
+    span = tables.signed_interval(found, form) or "no interval"
+    return f"<td>{tables.signed(found['value'], form)}<small>{span}<br>{found['word']}</small></td>"
+
+
+def _columns(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """Measures in rows, one column for each group of recordings."""
+    notes: list[str] = []
+    counts = [
+        f"<td>{entry['n']:,}<small>{_people(entry['subjects'])}</small></td>"
+        for entry in columns.values()
+    ]
+    rows = [f'<tr class="count"><th scope="row">Recordings</th>{"".join(counts)}</tr>']
+    for name in MEASURES:
+        cells = [tables.value_cell(entry[name], notes, _form(name)) for entry in columns.values()]
+        rows.append(_row(*TITLES[name], cells))
+    for name in ("mean", "person"):
+        found = [entry["baselines"].get(name) for entry in columns.values()]
+        cells = [
+            tables.value_cell(own["mae"], notes, tables.POINTS) if own else "<td>\u2013</td>"
+            for own in found
+        ]
+        rows.append(_row(f"MAE of: {BASELINE_TITLES[name][0].lower()}", "", cells))
+        cells = [
+            _difference(own["differences"]["mae"], tables.POINTS) if own else "<td>\u2013</td>"
+            for own in found
+        ]
+        rows.append(_row("\u2003MAE of the model less that", "", cells))
+    return _table(list(columns), rows, notes)
+
+
+def _people(count: int | None) -> str:
+    return "subjects unknown" if count is None else f"{count:,} subject{tables.plural(count)}"
+
+
+def _persons_lead(report: Mapping[str, Any]) -> str:
+    training = report["training"]
+    return (
+        f"Training had {training['n']:,} scored recording{tables.plural(training['n'])} of "
+        f"{training['subjects']:,} known subject{tables.plural(training['subjects'])}. Only people "
+        "who are not among them show what the model says of somebody new."
+    )
+
+
+def _scatter_caption(half: float | None, coverage: float) -> str:
+    text = "Each mark is a recording. Thin lines part the bands of the scale; on the dashed "
+    text += "diagonal a prediction is right."
+    if half is not None:
+        text += (
+            f" Within the shaded strip the truth lies in the interval of {100 * coverage:g}\u2009%."
+        )
+    return text
+
+
+def _lines(figure: str, people: int) -> str:
+    if not figure:
+        return '<p class="absent">No subject has several recordings here.</p>'
+    return (
+        f"<figure>{figure}<figcaption>The {people:,} subject{tables.plural(people)} with several "
+        "recordings: true scores (open) and predictions (filled). Filled marks that stay "
+        "together while the open ones part show a model that knows the person."
+        "</figcaption></figure>"
+    )
+
+
+def _conformal(conformal: Mapping[str, Any]) -> str:
+    nominal = f"{100 * conformal['coverage']:g}\u2009%"
+    if conformal["half_width"] is None:
+        why = escape(tables.sentence(f"No interval: {conformal['reason']}"))
+        return f'<p class="absent">{why}</p>'
+    notes: list[str] = []
+    measured = {"all": "All"} | {
+        key: title for key, title in PERSON_TITLES.items() if conformal["n"][key] or key == "unseen"
+    }
+    cells = [tables.value_cell(conformal["measured"][key], notes) for key in measured]
+    caveats = "".join(_said(text) for text in conformal["warnings"])
+    count = conformal["subjects"]
+    return (
+        f'<p class="lead">A prediction \u00b1 <b>{conformal["half_width"]:.2f}</b> points is meant '
+        f"to hold the true score of {nominal} of new people\u2019s recordings. Calibrated on split "
+        f"{escape(conformal['split'])} by subject ({count:,}).</p>{caveats}"
+        + _table(list(measured.values()), [_row("Measured coverage, %", "", cells)], notes)
+    )
+
+
+def _grouped_rows(groups: Iterable[tuple[str, Mapping[str, Any]]], notes: list[str]) -> list[str]:
+    return [
+        _row(
+            title,
+            "",
+            [
+                f"<td>{entry['n']:,}<small>{_people(entry['subjects'])}</small></td>",
+                tables.value_cell(entry["mae"], notes, tables.POINTS),
+                tables.value_cell(entry["bias"], notes, tables.POINTS),
+            ],
+        )
+        for title, entry in groups
+    ]
+
+
+_GROUP_HEAD = ("Recordings", "MAE", "Predicted less true")
+
+
+def _bands(report: Mapping[str, Any]) -> str:
+    if not report["by_band"]:
+        return ""
+    notes: list[str] = []
+    rows = _grouped_rows(
+        ((f"{own['name']} ({own['from']}\u2013{own['to']})", own) for own in report["by_band"]),
+        notes,
+    )
+    names = [own["name"] for own in report["by_band"]]
+    return (
+        "<section>\n<h2>Bands of the scale</h2>\n"
+        f"{_table(_GROUP_HEAD, rows, notes)}<h3>Which band is read as which</h3>"
+        '<p class="lead">Each row is a true band: the percentage of its recordings whose '
+        "prediction, to the nearest whole score, lies in each band.</p>"
+        f"{tables.confusion_table(report, names)}\n</section>\n"
+    )
+
+
+def _tasks(report: Mapping[str, Any]) -> str:
+    if not report["by_task"]:
+        return ""
+    columns = dict(report["by_task"])
+    if report["sessions"] is not None:
+        columns["mean of a session\u2019s tasks"] = report["sessions"]
+    return (
+        "<section>\n<h2>By task</h2>\n"
+        '<p class="lead">Papers score tasks apart, together or fused: the last column, where there '
+        "is one, averages the predictions of a session\u2019s tasks first.</p>\n"
+        f"{_columns(columns)}\n</section>\n"
+    )
+
+
+def _usable(groups: Sequence[Mapping[str, Any]]) -> str:
+    if not groups:
+        return ""
+    notes: list[str] = []
+    titles = [f"{100 * own['from']:g} to {100 * own['below']:g}\u2009%" for own in groups]
+    rows = _grouped_rows(zip(titles, groups, strict=True), notes)
+    return (
+        "<section>\n<h2>By usable frames</h2>\n"
+        '<p class="lead">Recordings by the share of their frames in which a face could be used.'
+        f"</p>\n{_table(_GROUP_HEAD, rows, notes)}\n</section>\n"
+    )
+
+
+def _order(order: Mapping[str, Any]) -> str:
+    notes: list[str] = []
+    titles = {"other_subjects": "Pairs of two subjects", "all_pairs": "All pairs"}
+    cells = [tables.value_cell(order[key], notes, "ccc") for key in titles]
+    pairs = [f"<td>{order[key]['pairs']:,}</td>" for key in titles]
+    return (
+        '<p class="lead">Spearman\u2019s correlation of the cosine of two recordings\u2019 '
+        "embeddings with minus the gap of their scores; 1 is an embedding in which the likest "
+        "scores are the likest vectors. Pairs of one person raise it without any severity being "
+        "read, so the first column counts.</p>"
+        + _table(
+            list(titles.values()),
+            [
+                f'<tr class="count"><th scope="row">Pairs</th>{"".join(pairs)}</tr>',
+                _row("Rank correlation", "", cells),
+            ],
+            notes,
+        )
+    )
+
+
+def _left_out(reasons: Mapping[str, int]) -> str:
+    if not reasons:
+        return '<p class="absent">Nothing: every recording has a score and a prediction.</p>'
+    rows = "".join(
+        f'<tr><th scope="row">{escape(reason)}</th><td>{count:,}</td></tr>'
+        for reason, count in reasons.items()
+    )
+    return (
+        '<table class="plain"><thead><tr><th scope="col">Reason</th>'
+        f'<th scope="col">Recordings</th></tr></thead><tbody>{rows}</tbody></table>'
+    )
+
+
+def _how_intervals(report: Mapping[str, Any]) -> str:
+    how = report["intervals"]
+    unit = (
+        f"Each draw takes {report['clusters']:,} subjects with replacement, and each brings all "
+        "its recordings."
+        if report["clustered_by"]
+        else "Subjects are not known, so each draw takes single recordings; where several show "
+        "one person, the true uncertainty is larger."
+    )
+    return (
+        f"Intervals are {100 * how['level']:g}\u2009% percentile bootstrap intervals from "
+        f"{how['draws']:,} draws (seed {how['seed']}). {unit} Differences are paired: a draw takes "
+        "the same recordings for both. They tell how much the numbers would change with other "
+        "people of this kind, not with another training set, training run or corpus. In the rank "
+        "correlation a pair of two subjects counts as often as the product of how often they were "
+        "drawn, a pair of one subject as often as it was; copies of a subject make no pairs."
+    )
