@@ -150,6 +150,18 @@ def prepare(
         float,
         typer.Option(metavar="SHARE", min=0, max=0.9, help="Make a split valid of train, 0.1."),
     ] = 0,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Of recordings: frames a second that are kept (0: all).")
+    ] = 5,
+    task: Annotated[
+        str | None, typer.Option(help="Of recordings: read this task only (freeform, northwind).")
+    ] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="Of a table of recordings: bdi-ii, phq-8 or the top score.")
+    ] = None,
+    disjoint: Annotated[
+        bool, typer.Option("--subject-disjoint", help="Make splits that share no subject.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the splits that are made.")] = 0,
     workers: Workers = None,
     as_json: Json = False,
@@ -171,6 +183,10 @@ def prepare(
         seed=seed,
         valid_from_train=valid_from_train,
         landmarks=landmarks,
+        rate=rate or None,
+        task=task.lower() if task else None,
+        scale=scale,
+        disjoint=disjoint,
         workers=workers,
         detector=partial(YuNetDetector, detector) if detector else MediaPipeDetector,
     )
@@ -178,7 +194,9 @@ def prepare(
         print_json(result.dataset.info)
         return
     print_dataset(result.dataset.info, left_out_table(result.dataset), looked_for=landmarks)
-    print(f"{len(result.dataset)} faces in {out}")
+    recordings = len(result.dataset.info.get("videos", {}))
+    what = f"frames of {recordings} recordings" if recordings else "faces"
+    print(f"{len(result.dataset)} {what} in {out}")
 
 
 def _preprocessing(corpus: str | None, like: str | None, **asked: Any) -> Preprocessing:
@@ -423,17 +441,26 @@ def export(
     """Write a run as one ONNX file, and check it."""
     text = _read_text(card) if card else ""
     from mien.training.export import export as export_run
-    from mien.training.run import load_run
+    from mien.training.export import export_severity
+    from mien.training.run import load_run, load_severity_run, run_task
 
-    document = export_run(
-        load_run(run),
-        out,
-        name=name,
-        card=text,
-        int8=int8,
-        mirror=mirror,
-        abstain_below=abstain_below,
-    )
+    if run_task(run) == "severity":
+        if mirror or abstain_below is not None:
+            raise MienError(
+                "expected a run of expressions for --mirror and --abstain-below, got one of "
+                "severity; leave them out"
+            )
+        document = export_severity(load_severity_run(run), out, name=name, card=text, int8=int8)
+    else:
+        document = export_run(
+            load_run(run),
+            out,
+            name=name,
+            card=text,
+            int8=int8,
+            mirror=mirror,
+            abstain_below=abstain_below,
+        )
     if as_json:
         print_json(document)
     else:
