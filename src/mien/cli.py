@@ -88,28 +88,52 @@ def _start(
 @app.command()
 def predict(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT", help="Photos, folders, or - for a list.")
+        list[str],
+        typer.Argument(metavar="INPUT", help="Photos, folders of them, - for a list; or videos."),
     ],
-    model: Annotated[str, typer.Option(help="A shipped model's name or an ONNX file.")] = "fer",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A shipped model's name or an ONNX file (fer); of videos also one of severity."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write a table: .csv, .parquet or .jsonl.")
     ] = None,
     annotate: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the photos with boxes and bars here.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Write photos or videos with boxes, and timelines, here."),
     ] = None,
     tight: Annotated[
         bool, typer.Option("--tight", help="Images are tight face crops; look for no faces.")
     ] = False,
     detector: Detector = None,
+    rate: Annotated[
+        float, typer.Option(min=0.01, help="Of videos: frames a second to look at.")
+    ] = 5,
+    rows: Annotated[
+        str, typer.Option(help="Of videos: a row a person (summary), or frames, or clips.")
+    ] = "summary",
     as_json: Json = False,
 ) -> None:
-    """Read the expressions in photos. Every input gives at least one row."""
+    """Read the expressions in photos, and what videos show over time. Every input gives a row."""
+    from mien.inference.videos import is_video
+
+    if any(map(is_video, inputs)):
+        if not all(map(is_video, inputs)):
+            raise MienError(
+                "expected photos or videos, got both: their rows differ, predict them one by one"
+            )
+        _predict_videos(inputs, model, out, annotate, rate, rows, as_json=as_json)
+        return
     from mien.faces.detect import YuNetDetector
     from mien.inference.photos import predict_photos
     from mien.inference.predictor import Predictor
 
+    if model and len(model) > 1:
+        raise MienError(f"expected one --model for photos, got {len(model)}: leave the others out")
     chosen = YuNetDetector(detector) if detector else None
-    with Predictor.load(model, detector=chosen) as predictor:
+    with Predictor.load(model[0] if model else "fer", detector=chosen) as predictor:
         summary = predict_photos(
             predictor,
             inputs,
@@ -124,6 +148,55 @@ def predict(
         places = " and ".join(str(place) for place in (out, annotate) if place)
         print(f"{counts}; written to {places}")
     if summary["rows"].get("unreadable"):
+        raise typer.Exit(1)
+
+
+def _predict_videos(
+    inputs: list[str],
+    names: list[str] | None,
+    out: Path | None,
+    annotate: Path | None,
+    rate: float,
+    rows: str,
+    *,
+    as_json: bool,
+) -> None:
+    from typing import get_args
+
+    from mien.inference.model import read_any_model
+    from mien.inference.predictor import Predictor
+    from mien.inference.severity import SeverityPredictor
+    from mien.inference.videos import Rows, predict_videos, tell_counts
+    from mien.models import SeverityInfo, find_model
+
+    if rows not in get_args(Rows):
+        raise MienError(f"expected --rows {', '.join(get_args(Rows))}, got {rows!r}")
+    predictor: Predictor | None = None
+    severity: SeverityPredictor | None = None
+    for name in names or ["fer"]:
+        info, session = read_any_model(find_model(name))
+        if isinstance(info, SeverityInfo):
+            if severity is not None:
+                raise MienError("expected one --model of severity, got two: leave one out")
+            severity = SeverityPredictor(info, session)
+        else:
+            if predictor is not None:
+                raise MienError("expected one --model of expressions, got two: leave one out")
+            predictor = Predictor(info, session)
+    counts = predict_videos(
+        inputs,
+        predictor=predictor,
+        severity=severity,
+        rate=rate,
+        rows=rows,  # type: ignore[arg-type]
+        out=out,
+        annotate=annotate,
+        show=None if out or as_json else sys.stdout,
+        show_json=sys.stdout if as_json else None,
+    )
+    if (out or annotate) and not as_json:
+        print(tell_counts(counts, [place for place in (out, annotate) if place]))
+    if counts["unreadable"]:
         raise typer.Exit(1)
 
 
