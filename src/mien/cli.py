@@ -22,6 +22,7 @@ from mien.printing import (
     print_epoch,
     print_json,
     print_report,
+    print_severity,
     print_view,
 )
 from mien.schema import MienError, Preprocessing
@@ -369,7 +370,10 @@ def evaluate(
     if as_json:
         print_json(report)
         return
-    print_report(report, page)
+    if report.get("task") == "severity":
+        print_severity(report, page)
+    else:
+        print_report(report, page)
 
 
 @app.command()

@@ -10,7 +10,7 @@ def test_one_run_each_is_paired_over_subjects() -> None:
     truth = np.array([10.0, 20, 30, 40])
     names = np.array(["p", "p", "q", "r"])
     found = paired_severity_differences(
-        truth, truth + [1, -1, 2, 4], truth + [3, -1, 2, -6], names, draws=500
+        truth, truth + np.array([1, -1, 2, 4]), truth + np.array([3, -1, 2, -6]), names, draws=500
     )
     assert found["mae"].value == pytest.approx(-1)
     # Roots of (1 + 1 + 4 + 16) / 4 and (9 + 1 + 4 + 36) / 4.

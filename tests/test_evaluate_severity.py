@@ -1,0 +1,171 @@
+"""``mien evaluate`` of severity, on a fake of AVEC2014 whose splits share subjects."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import mien.evaluate
+from mien.data.dataset import FACES_SCHEMA, SEVERITY_FIELD, Dataset
+from mien.data.write import write_dataset
+from mien.labels import LABEL_SPACES, RESEARCH_ONLY, SCALES
+from mien.schema import MienError, Preprocessing
+from mien.severity import Estimates, Rows, SeverityModel, recordings_of
+
+# video, split, score, and what the fake model says of each of its frames (two or three).
+VIDEOS = [
+    ("201_1_Freeform", "train", 10, (9, 9)),
+    ("201_1_Northwind", "train", 10, (9, 9)),
+    ("202_1_Freeform", "train", 30, (9, 9)),
+    ("203_1_Freeform", "train", 50, (9, 9)),
+    ("201_2_Freeform", "test", 14, (20, 22)),
+    ("201_2_Northwind", "test", 14, (12, 12, 15)),
+    ("202_2_Freeform", "test", 28, (28, 30)),
+    ("204_1_Freeform", "test", 40, (31, 33)),
+    ("205_1_Northwind", "test", 20, (21, 27)),
+]
+VALID = [(f"{300 + n}_1_Freeform", "valid", 20, (20 + n, 20 + n)) for n in range(10)]
+
+
+def fake(folder: Path, videos: list[tuple] = VIDEOS + VALID, **changes) -> Path:
+    """A dataset whose crops are grey planes: a crop's level is what the model says of it."""
+    rows, levels = [], []
+    for video, split, score, said in videos:
+        subject, _, task = video.split("_")
+        for frame, level in enumerate(said):
+            row = {"id": f"{video}-{frame}", "source": f"{video}.mp4", "corpus": "fake"}
+            row |= {"split": split, "subject": subject, "video": video, "frame": frame}
+            rows.append(row | {"alignment": "fixed", "severity": score, "task": task})
+            levels.append(level)
+    schema = pa.schema([*FACES_SCHEMA, SEVERITY_FIELD, pa.field("task", pa.string())])
+    about = {"scale": SCALES["bdi-ii"], "terms": "Drawn.", "corpus": "fake"} | changes
+    crops = np.tile(np.array(levels, np.uint8)[:, None, None, None], (1, 16, 16, 3))
+    write_dataset(
+        folder,
+        [(pa.Table.from_pylist(rows, schema=schema), crops)],
+        rows=len(rows),
+        label_space=LABEL_SPACES["ferplus"],
+        preprocessing=Preprocessing(size=16),
+        **about,
+    )
+    return folder
+
+
+def says_the_level(dataset: Dataset, rows: Rows) -> Estimates:
+    """The mean level of a recording's frames, and an embedding that is an angle of it."""
+    said = np.array([dataset.crops[own].mean() for own in rows], np.float32)
+    return Estimates(said, np.stack([np.cos(said / 40), np.sin(said / 40)], 1))
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run folder that says it is of severity; what it opens to is the fake model."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "model.json").write_text('{"task": "severity"}')
+
+    def opened(place: Path) -> SeverityModel:
+        checksum = Dataset.open(tmp_path / "data").info.get("checksum")
+        return SeverityModel(
+            str(place),
+            "Trained on a fake.",
+            SCALES["bdi-ii"],
+            Preprocessing(size=16),
+            says_the_level,
+            checksum,
+        )
+
+    monkeypatch.setattr(mien.evaluate, "open_severity", opened)
+    return folder
+
+
+def test_evaluate_reports_the_person_the_unseen_and_the_warning(command, run, tmp_path) -> None:
+    fake(tmp_path / "data")
+    ended = command("evaluate", run, "--data", tmp_path / "data")
+    assert ended.code == 0
+    report = json.loads((run / "report" / "report.json").read_text())
+    # Means of frames 21, 13, 29, 32, 24 for 14, 14, 28, 40, 20: misses 7, 1, 1, 8, 4. By frame the
+    # misses were 6, 8, 2, 2, 1, 0, 2, 9, 7, 1, 7: another number.
+    assert report["n"] == 5
+    assert report["metrics"]["mae"]["value"] == pytest.approx(21 / 5)
+    # Training by recording: 10, 10, 30, 50, mean 25. 201 has 10, 202 has 30: misses of the person
+    # 4, 4, 2, and |25 - 40|, |25 - 20|.
+    assert report["baselines"]["person"]["mae"]["value"] == pytest.approx(30 / 5)
+    assert report["baselines"]["mean"]["mae"]["value"] == pytest.approx((11 + 11 + 3 + 15 + 5) / 5)
+    assert report["persons"]["seen"]["mae"]["value"] == pytest.approx(9 / 3)
+    assert report["persons"]["unseen"]["mae"]["value"] == pytest.approx(12 / 2)
+    # 201's second session: mean of 21 and 13 is 17, a miss of 3; the others stay 1, 8, 4.
+    assert report["sessions"]["mae"]["value"] == pytest.approx((3 + 1 + 8 + 4) / 4)
+    # Ten calibration subjects with misses 0 to 9: the 0.9 * 11 = 9.9th, so the 10th smallest.
+    assert report["conformal"]["half_width"] == pytest.approx(9)
+    assert report["conformal"]["measured"]["all"]["value"] == 1
+    assert report["warnings"][0].startswith(
+        "Subjects are shared: 2 of the 4 subjects of split test (3 of 5 recordings) are also in "
+        "training"
+    )
+    # The same three things on the terminal, the warning in the first line.
+    first, rest = ended.out.split("\n", 1)
+    assert first == f"note: {report['warnings'][0]}"
+    assert RESEARCH_ONLY in rest
+    assert re.search(r"baseline: person +value .*\nmae +6\.0000", rest)
+    assert "subjects in training, 3 recordings, 2 subjects" in rest
+    assert "subjects not in training, 2 recordings, 2 subjects" in rest
+    assert "knowing only the person" in rest
+    assert report["provenance"]["command"].startswith("mien evaluate ")
+    assert "was not trained on this dataset" not in str(report["warnings"])
+
+
+def test_json_is_the_report(command, run, tmp_path) -> None:
+    fake(tmp_path / "data")
+    ended = command("evaluate", run, "--data", tmp_path / "data", "--split", "valid", "--json")
+    assert ended.code == 0
+    printed = json.loads(ended.out)
+    assert printed["task"] == "severity" and printed["use"] == RESEARCH_ONLY
+    assert "keep their best epoch by valid" in str(printed["warnings"])
+    assert printed == json.loads((run / "report" / "report.json").read_text())
+
+
+def test_another_dataset_than_the_one_trained_on_is_said(command, run, tmp_path) -> None:
+    fake(tmp_path / "data")
+    other = fake(tmp_path / "other", VIDEOS)
+    report = json.loads(command("evaluate", run, "--data", other, "--json").out)
+    assert "The model was not trained on this dataset" in str(report["warnings"])
+    assert report["conformal"]["half_width"] is None
+    alone = fake(tmp_path / "alone", [own for own in VIDEOS if own[1] == "test"])
+    report = json.loads(command("evaluate", run, "--data", alone, "--json").out)
+    assert report["baselines"] == {} and "has no split train" in str(report["warnings"])
+
+
+def test_what_does_not_fit_is_refused(command, run, tmp_path) -> None:
+    data = fake(tmp_path / "data")
+    command("evaluate", run, "--data", data, "--reference", "train").refused("no --reference")
+    command("evaluate", run, "--data", data, "--rule", "ferplus").refused("no --rule", "ferplus")
+    command("evaluate", run, "--data", data, "--split", "dev").refused("split", "valid", "dev")
+    other = fake(tmp_path / "phq", VIDEOS[:1], scale=SCALES["phq-8"])
+    command("evaluate", run, "--data", other, "--split", "train").refused("bdi-ii", "phq-8")
+    none = fake(tmp_path / "none", VIDEOS[:1], scale=None)
+    command("evaluate", run, "--data", none, "--split", "train").refused("with scores")
+    assert not (run / "report").exists()
+
+
+def test_a_video_with_two_scores_is_refused(tmp_path) -> None:
+    twice = [("201_1_Freeform", "train", 10, (9,)), ("201_1_Freeform", "train", 11, (9,))]
+    with pytest.raises(MienError, match="one score in all rows of video '201_1_Freeform'"):
+        recordings_of(Dataset.open(fake(tmp_path / "data", twice)), "train")
+
+
+def test_usable_shares_and_lost_videos_come_from_the_description(run, tmp_path) -> None:
+    data = fake(tmp_path / "data")
+    info = json.loads((data / "dataset.json").read_text())
+    info["videos"] = {
+        "201_2_Freeform": {"frames": 8, "usable": 2},
+        "lost": {"frames": 9, "usable": 0},
+    }
+    (data / "dataset.json").write_text(json.dumps(info))
+    evaluation = mien.evaluate.severity_evaluation(run, Dataset.open(data), split="test")
+    assert evaluation.recordings.usable[0] == 0.25
+    assert np.isnan(evaluation.recordings.usable[1:]).all()
+    assert evaluation.left_out == {"no usable frame (of all splits)": 1}
