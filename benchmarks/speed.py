@@ -45,9 +45,10 @@ from mien.data.prepare import prepare
 from mien.data.toy import LOOKS, write_toy_folder
 from mien.faces.images import load_image
 from mien.faces.tensors import to_tensor
-from mien.inference.model import find_model, read_model
+from mien.inference.model import read_model
 from mien.inference.predictor import Predictor
 from mien.inference.stream import predict_files
+from mien.models import find_model
 from mien.networks.network import build_network
 from mien.schema import Preprocessing
 from mien.training.module import Module

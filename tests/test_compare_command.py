@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mien.compare import compare_models
+from mien.compare import _said_once, compare_models
 from mien.evaluate import evaluate_model
 from mien.schema import MienError
 
@@ -133,3 +133,8 @@ def test_a_model_of_other_classes_is_named(
     with pytest.raises(MienError, match=r"pets: the dataset has classes that the model does not"):
         compare_models([toy_model, other], toy_dataset, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_warning_of_all_models_is_said_once() -> None:
+    said = _said_once([("runs/a", ["rendered", "grey"]), ("b.onnx", ["fixed", "rendered"])])
+    assert said == ["rendered", "runs/a: grey", "b.onnx: fixed"]

@@ -41,6 +41,7 @@ def end(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int, 
         (MemoryError(), 2, "memory"),
         (ModuleNotFoundError("no", name="torch"), 2, 'pip install "mien[train]"'),
         (ModuleNotFoundError("no", name="sklearn.metrics"), 2, 'pip install "mien[train]"'),
+        (ModuleNotFoundError("no", name="numba.core"), 2, 'pip install "mien[synth]"'),
         (KeyboardInterrupt(), 130, "mien: interrupted"),
     ],
 )

@@ -286,7 +286,8 @@ def recipes(as_json: Json = False) -> None:
 @app.command()
 def models(as_json: Json = False) -> None:
     """List the models that come with mien."""
-    from mien.inference.model import read_metadata, shipped_models
+    from mien.inference.model import read_metadata
+    from mien.models import shipped_models
 
     found = {name: (path, read_metadata(path)) for name, path in shipped_models().items()}
     if as_json:
@@ -448,7 +449,7 @@ def export(
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("demo-output"),
 ) -> None:
-    """Show every stage once, on a photo and on toy faces."""
+    """Show every stage once, on a photo and on rendered faces."""
     from mien.demo import run_demo
 
     run_demo(out)

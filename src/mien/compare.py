@@ -59,6 +59,7 @@ def compare_models(
     entries: list[Entry] = []
     shared: list[Evaluation] = []
     terms: list[str] = []
+    warned: list[tuple[str, Sequence[str]]] = []
     for label, sources in groups:
         members: list[Assessed] = []
         for source in sources:
@@ -66,10 +67,11 @@ def compare_models(
             members.append(
                 assess(evaluation, source.place, run_seed=source.seed, plane=not members)
             )
-            warnings += [f"{source.place}: {warning}" for warning in evaluation.warnings]
+            warned.append((source.place, evaluation.warnings))
             terms.append(f"{label}: {own_terms}")
             shared = [replace(evaluation, embeddings=None, crops=None)]
         entries.append(Entry(label, members))
+    warnings += _said_once(warned)
     if split == "valid":
         warnings.append(
             "Runs keep the epoch that is best on valid, so their numbers on it are too good; "
@@ -87,6 +89,18 @@ def compare_models(
     rows = replace(shared[0], provenance=provenance, warnings=warnings)
     document = compare(entries, rows)
     return document, write_comparison(entries, document, out)
+
+
+def _said_once(warned: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """Warnings of every model once, those of some with the model before them."""
+    shared = [warning for warning in warned[0][1] if all(warning in found for _, found in warned)]
+    own = [
+        f"{place}: {warning}"
+        for place, found in warned
+        for warning in found
+        if warning not in shared
+    ]
+    return [*shared, *own]
 
 
 def _evaluated(

@@ -14,12 +14,18 @@ from mien.schema import MienError
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _CLOSED = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
-_TRAIN_PACKAGES = frozenset(
-    {
-        *("lightning", "matplotlib", "onnx", "onnxscript", "pytorch_metric_learning"),
-        *("safetensors", "scipy", "sklearn", "timm", "torch", "torchvision"),
-    }
-)
+_EXTRAS = {
+    **dict.fromkeys(
+        (
+            *("lightning", "matplotlib", "onnx", "onnxscript", "pytorch_metric_learning"),
+            *("safetensors", "scipy", "sklearn", "timm", "torch", "torchvision"),
+        ),
+        "train",
+    ),
+    "av": "video",
+    "numba": "synth",
+}
+"""Packages that an extra of mien brings, by the name that they are imported under."""
 
 
 class ExplainedCommands(TyperGroup):
@@ -39,9 +45,10 @@ class ExplainedCommands(TyperGroup):
         except MienError as error:
             _stop(str(error))
         except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] not in _TRAIN_PACKAGES:
+            extra = _EXTRAS.get((error.name or "").split(".")[0])
+            if extra is None:
                 raise
-            _stop(f'this command needs {error.name}; install it with: pip install "mien[train]"')
+            _stop(f'this command needs {error.name}; install it with: pip install "mien[{extra}]"')
         except BrokenPipeError:
             # The reader has seen enough (`| head`); Python must not try again at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

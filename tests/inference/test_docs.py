@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
-from mien.inference import model as model_module
+from mien import models
 from mien.inference.table import AFFECT_COLUMNS, COLUMNS
 
 PAGE = Path(__file__).parents[2] / "docs" / "predict.md"
@@ -21,7 +21,7 @@ def test_page(
 ) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     assert len(blocks) == 8
-    monkeypatch.setattr(model_module, "shipped_models", lambda: {"fer": model_file})
+    monkeypatch.setattr(models, "shipped_models", lambda: {"fer": model_file})
     monkeypatch.chdir(tmp_path)
     Path("holiday").mkdir()
     Image.fromarray(astronaut()).save("photo.jpg")

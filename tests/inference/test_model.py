@@ -7,9 +7,10 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from mien.inference import model as model_module
-from mien.inference.model import find_model, read_metadata, read_model, shipped_models
+from mien import models
+from mien.inference.model import read_metadata, read_model
 from mien.labels import LABEL_SPACES
+from mien.models import find_model, shipped_models
 from mien.schema import MienError
 
 from .conftest import SIZE, WriteModel, description
@@ -102,7 +103,7 @@ def test_threads_below_one(model_file: Path) -> None:
 
 
 def test_names_and_files(model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_module, "shipped_models", lambda: {"fer": model_file})
+    monkeypatch.setattr(models, "shipped_models", lambda: {"fer": model_file})
     assert find_model("fer") == model_file
     assert find_model(model_file) == model_file
     assert find_model(str(model_file)) == model_file

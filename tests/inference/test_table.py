@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from mien.inference import table as table_module
-from mien.inference.model import ModelInfo, read_metadata
+from mien.inference.model import read_metadata
 from mien.inference.table import COLUMNS, table_schema, write_table
 from mien.labels import EXPRESSIONS
+from mien.models import ModelInfo
 from mien.schema import Alignment, Box, Face, MienError, Pose, Prediction, Status
 
 from .conftest import WriteModel

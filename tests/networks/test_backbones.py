@@ -26,7 +26,10 @@ def test_a_classifier_in_the_file_is_ignored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("weights", "message"),
-    [("missing.safetensors", "existing .safetensors"), ("w.pth", "existing .safetensors")],
+    [
+        ("missing.safetensors", "existing .onnx or .safetensors"),
+        ("w.pth", r"\(fer\) or an existing"),
+    ],
 )
 def test_weights_that_are_no_safetensors_file_are_refused(weights: str, message: str) -> None:
     with pytest.raises(MienError, match=message):

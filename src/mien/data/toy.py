@@ -1,4 +1,4 @@
-"""Toy data: drawn cartoon faces, for the demo and the tests.
+"""Toy data: drawn cartoon faces, for examples, benchmarks and tests.
 
 They show that every stage works, with nobody's face in them. Nothing that is measured on them
 says anything about real faces.
@@ -7,14 +7,19 @@ says anything about real faces.
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import pyarrow as pa
 from PIL import Image
 
-from mien.schema import UInt8Array
+from mien.data.dataset import FACES_SCHEMA, SEVERITY_FIELD, Dataset
+from mien.data.write import write_dataset
+from mien.labels import LABEL_SPACES, SCALES
+from mien.schema import Preprocessing, UInt8Array
 
 TERMS = "toy data: faces drawn by mien, free to use; results on them mean nothing for real faces"
 
@@ -141,3 +146,54 @@ def write_toy_table(folder: str | Path, *, seed: int = 0) -> Path:
                 )
             )
     return table
+
+
+def write_toy_videos(
+    folder: str | os.PathLike[str],
+    *,
+    videos: int = 40,
+    frames: int = 12,
+    size: int = 32,
+    seed: int = 0,
+) -> Dataset:
+    """A dataset of recordings for tests: discs whose brightness and beat follow a score 0 to 63.
+
+    Two recordings a subject, two subjects of five in valid and test; ten frames a second.
+    """
+    generator = np.random.default_rng(seed)
+    rows: list[dict[str, Any]] = []
+    crops = np.empty((videos * frames, size, size, 3), np.uint8)
+    across = np.arange(size) - size / 2
+    disc = across[:, None] ** 2 + across**2 < (size / 3) ** 2
+    for video in range(videos):
+        score = round(float(generator.uniform(0, 63)))
+        for frame in range(frames):
+            beat = 1 + 0.3 * np.sin(frame * (1.5 - score / 63))
+            light = 50 + generator.normal(0, 4) + disc * (30 + 2 * score) * beat
+            crops[len(rows)] = np.clip(light, 0, 255)[..., None]
+            rows.append(
+                {
+                    **dict.fromkeys(FACES_SCHEMA.names),
+                    "id": f"{video:03d}-{frame:03d}",
+                    "source": f"toy/{video:03d}",
+                    "corpus": "toy videos",
+                    "split": {3: "valid", 4: "test"}.get(video // 2 % 5, "train"),
+                    "subject": f"subject-{video // 2:03d}",
+                    "video": f"video-{video:03d}",
+                    "frame": frame,
+                    "time": frame / 10,
+                    "alignment": "fixed",
+                    "severity": float(score),
+                }
+            )
+    table = pa.Table.from_pylist(rows, schema=pa.schema([*FACES_SCHEMA, SEVERITY_FIELD]))
+    return write_dataset(
+        folder,
+        [(table, crops)],
+        rows=len(rows),
+        label_space=LABEL_SPACES["ferplus"],
+        preprocessing=Preprocessing(size=size),
+        corpus="toy videos",
+        terms="drawn discs, nobody's",
+        scale=SCALES["rendered"],
+    )

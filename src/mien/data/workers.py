@@ -74,7 +74,7 @@ def write_parts(
             for entries, path in chunks:
                 while len(running) >= 2 * workers:
                     yield from _finished(running)
-                with _interrupts_held():
+                with _interrupts_held(), _one_thread_each():
                     running[pool.submit(_write_part, entries, path)] = len(entries)
             while running:
                 yield from _finished(running)
@@ -108,6 +108,24 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Start processes whose linear algebra has one thread; theirs would wait for each other.
+
+    NumPy reads these when it is imported, which a new process does before anything of ours.
+    """
+    ours = {name: "1" for name in _THREADS if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
 
 
 def _start(make_writer: Callable[..., PartWriter], stop: Event) -> None:

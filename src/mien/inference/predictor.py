@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.inference.model import OUTPUTS, ModelInfo, find_model, read_model
+from mien.inference.model import read_model
+from mien.models import OUTPUTS, ModelInfo, find_model
 from mien.schema import (
     Alignment,
     Box,

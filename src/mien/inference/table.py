@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.inference.model import ModelInfo
+from mien.models import ModelInfo
 from mien.schema import MienError, Prediction, Status
 
 if TYPE_CHECKING:

@@ -12,6 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from mien.models import find_model, is_model, shipped_models
+from mien.networks.exported import backbone_state, read_onnx
 from mien.schema import MienError
 
 
@@ -27,10 +29,11 @@ def create_backbone(
     name
         A model name of timm; an unknown one raises :class:`MienError` with the closest names.
     weights
-        None for random weights, ``"hub"`` for timm's pretrained ones (downloaded), or a
-        ``.safetensors`` file in timm's keys, or a run's ``model.safetensors``, of which the
-        backbone is taken. A classifier in the file is ignored; any other missing or surplus
-        tensor is an error.
+        None for random weights, ``"hub"`` for timm's pretrained ones (downloaded), the name of a
+        shipped model or an ``.onnx`` file that ``mien export`` wrote, or a ``.safetensors`` file
+        in timm's keys, or a run's ``model.safetensors``. Of a whole network the backbone is
+        taken. A classifier in the file is ignored; any other missing or surplus tensor is an
+        error.
     arguments
         Passed on to ``timm.create_model``, e.g. ``{"drop_path_rate": 0.1}``.
     """
@@ -53,14 +56,20 @@ def create_backbone(
             "correct backbone.arguments in the recipe"
         ) from None
     if weights is not None and weights != "hub":
-        _load_weights(backbone, Path(weights))
+        _load_weights(backbone, weights)
     return backbone
 
 
-def _load_weights(backbone: nn.Module, path: Path) -> None:
+def _load_weights(backbone: nn.Module, weights: str) -> None:
+    if is_model(weights):
+        model = read_onnx(find_model(weights))
+        backbone.load_state_dict(backbone_state(model, backbone, weights))
+        return
+    path = Path(weights)
     if path.suffix != ".safetensors" or not path.is_file():
         raise MienError(
-            f"expected backbone.weights to be 'hub' or an existing .safetensors file, got {path}"
+            f"expected backbone.weights to be 'hub', a shipped model ({', '.join(shipped_models())}"
+            f") or an existing .onnx or .safetensors file, got {weights}"
         )
     try:
         state = load_file(path)

@@ -25,7 +25,8 @@ class Outputs(NamedTuple):
     except a sliced one, whose slices have unit rows times the root of their width. ``logits`` is
     ``(B, classes)``. ``attention`` ``(B, D)`` weighs the embedding's dimensions and
     ``attention_map`` ``(B, H, W)`` the places of the last map, both in (0, 1). ``valence_arousal``
-    ``(B, 2)`` is as the head gives it and may leave [-1, 1]. None is what the network has not.
+    ``(B, 2)`` is as the head gives it and may leave [-1, 1]. ``severity`` ``(B,)`` is in points; a
+    network that gives it has the logits of its levels. None is what the network has not.
     """
 
     embedding: Tensor
@@ -33,6 +34,7 @@ class Outputs(NamedTuple):
     attention: Tensor | None = None
     attention_map: Tensor | None = None
     valence_arousal: Tensor | None = None
+    severity: Tensor | None = None
 
 
 class Embedding(nn.Sequential):
@@ -227,7 +229,7 @@ def build_network(
     backbone = create_backbone(
         architecture["backbone"], weights=weights, arguments=architecture.get("arguments")
     )
-    channels = _width(backbone)
+    channels = width_of(backbone)
     embedding = architecture.get("embedding")
     # A bare number is the size.
     embedding = embedding if isinstance(embedding, Mapping) else {"size": embedding}
@@ -265,7 +267,7 @@ def _affect_head(
     return GraphHead(head["adjacency"], size, **options)
 
 
-def _width(backbone: nn.Module) -> int:
+def width_of(backbone: nn.Module) -> int:
     """Channels of the map that a timm backbone returns; some widen it behind `num_features`."""
     width: Any = getattr(backbone, "head_hidden_size", None) or backbone.num_features
     return int(width)

@@ -10,29 +10,35 @@ from torch import Tensor
 
 from mien.networks.network import Outputs
 
-Need = Literal["expression", "valence_arousal"]
+Need = Literal["expression", "valence_arousal", "severity"]
 """What a row must have before a loss term can use it."""
 
 
 class Batch(NamedTuple):
     """One training batch: inputs, labels ``(B,)``, target distribution ``(B, C)``, ``(B, 2)``.
 
-    ``inputs`` are images ``(B, 3, S, S)``, or with a frozen backbone its maps ``(B, K, H, W)``.
-    A row without an expression has label -1 and a distribution of zeros, one without valence and
-    arousal has NaN. After mixup, images and distribution are blends; ``labels`` stay those of the
-    larger part.
+    ``inputs`` are images ``(B, 3, S, S)``, or with a frozen backbone its maps ``(B, K, H, W)``;
+    of clips they are ``(B, T, 3, S, S)`` or its rows ``(B, T, K)``, and ``scores`` ``(B,)`` are
+    what they teach. A row without an expression has label -1 and a distribution of zeros, one
+    without valence and arousal has NaN. After mixup, images and distribution are blends;
+    ``labels`` stay those of the larger part.
     """
 
     inputs: Tensor
     labels: Tensor
     distribution: Tensor
     valence_arousal: Tensor
+    scores: Tensor | None = None
 
     def has(self, need: Need) -> Tensor:
         """Which rows have it, ``(B,)`` bool."""
         if need == "expression":
             return self.labels >= 0
-        return ~self.valence_arousal.isnan().any(1)
+        if need == "valence_arousal":
+            return ~self.valence_arousal.isnan().any(1)
+        if self.scores is None:
+            return torch.zeros_like(self.labels, dtype=torch.bool)
+        return ~self.scores.isnan()
 
 
 def rows_with(need: Need, outputs: Outputs, batch: Batch) -> tuple[Outputs, Batch]:
@@ -42,7 +48,7 @@ def rows_with(need: Need, outputs: Outputs, batch: Batch) -> tuple[Outputs, Batc
         return outputs, batch
     return (
         Outputs._make(None if part is None else part[there] for part in outputs),
-        Batch(*(part[there] for part in batch)),
+        Batch._make(None if part is None else part[there] for part in batch),
     )
 
 

@@ -87,15 +87,18 @@ def network_input(
     *,
     seed: int,
     epoch: int,
+    alike: NDArray[np.int64] | None = None,
 ) -> Tensor:
     """The crops of some rows as ``(B, 3, S, S)``, augmented unless ``augmentation`` is None.
 
-    ``dataset`` gives crops as the network reads them (see :meth:`Dataset.read_as`).
+    ``dataset`` gives crops as the network reads them (see :meth:`Dataset.read_as`). Rows with the
+    same number in ``alike`` ``(B,)``, as the frames of a recording, are all changed alike.
     """
     # Grey crops stay single-channelled through the augmentation, which takes half the time.
     crops = dataset.crops.stored(rows)
     if augmentation is not None:
-        crops = augment(crops, rows, augmentation, seed=seed, epoch=epoch)
+        drawn = rows if alike is None else alike
+        crops = augment(crops, drawn, augmentation, seed=seed, epoch=epoch)
     if crops.shape[-1] == 1:
         wide = cv2.cvtColor(crops.reshape(-1, crops.shape[2]), cv2.COLOR_GRAY2RGB)
         crops = np.asarray(wide, np.uint8).reshape(*crops.shape[:3], 3)

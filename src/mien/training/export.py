@@ -20,11 +20,17 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from mien.networks.clips import SeverityPredictions
+from mien.networks.network import Predictions
 from mien.schema import MienError
-from mien.training.run import Run
+from mien.training.run import Run, SeverityRun
 
 _PARITY_FLOAT = 1e-4
 _PARITY_INT8 = 0.05
+_UNITS = {"severity": 10.0}
+"""Of what is not within 0 and 1, what a difference is divided by: ten points of a scale."""
+
+Exported = Predictions | SeverityPredictions
 
 
 def export(
@@ -49,31 +55,98 @@ def export(
     outputs on 16 random images within 1e-4 (0.05 with int8); otherwise :class:`MienError`.
     The file says nothing of this machine: no paths, no names of source files.
     """
-    out = Path(out)
-    if out.suffix != ".onnx" or out.is_dir():
-        raise MienError(f"expected a file name ending in .onnx, got {out}")
+    out = _onnx_file(out)
     if abstain_below is not None and not 0 <= abstain_below <= 1:
         raise MienError(f"expected a confidence in [0, 1] to abstain below, got {abstain_below}")
     run.model.mirror = mirror
-    model = _to_onnx(run)
+    size = run.preprocessing.size
+    model = _to_onnx(run.model, "input", torch.zeros(2, 3, size, size))
     if int8:
         _pack_weights(model)
-    parity = _parity(run, model, limit=_PARITY_INT8 if int8 else _PARITY_FLOAT)
+    return _write(
+        model,
+        run.info,
+        out,
+        name=name,
+        card=card,
+        int8=int8,
+        inputs=(16, 3, size, size),
+        module=run.model,
+        own={
+            "label_space": run.label_space.model_dump(mode="json"),
+            "calibration": run.info["calibration"],
+            "abstain_below": abstain_below,
+            "mirror": mirror,
+        },
+    )
+
+
+def export_severity(
+    run: SeverityRun,
+    out: str | Path,
+    *,
+    name: str | None = None,
+    card: str = "",
+    int8: bool = False,
+) -> dict[str, Any]:
+    """Write a run of severity to ``out``, as :func:`export` writes one of expressions.
+
+    Input ``clip`` ``(B, T, 3, S, S)`` float32; outputs ``severity`` ``(B,)`` in points, within the
+    scale, ``embedding`` ``(B, D)``, and ``distribution`` ``(B, levels)`` where the head has levels.
+    The metadata say how clips are cut, the conformal interval, and what the model is not for.
+    """
+    out = _onnx_file(out)
+    size, length = run.preprocessing.size, run.severity.clips.length
+    module = SeverityPredictions(run.network).eval()
+    model = _to_onnx(module, "clip", torch.zeros(2, length, 3, size, size))
+    if int8:
+        _pack_weights(model)
+    own = {key: run.info[key] for key in ("task", "scale", "clips", "conformal", "use")}
+    return _write(
+        model,
+        run.info,
+        out,
+        name=name,
+        card=card,
+        int8=int8,
+        inputs=(4, length, 3, size, size),
+        module=module,
+        own=own,
+    )
+
+
+def _onnx_file(out: str | Path) -> Path:
+    if Path(out).suffix != ".onnx" or Path(out).is_dir():
+        raise MienError(f"expected a file name ending in .onnx, got {out}")
+    return Path(out)
+
+
+def _write(
+    model: onnx.ModelProto,
+    info: dict[str, Any],
+    out: Path,
+    *,
+    name: str | None,
+    card: str,
+    int8: bool,
+    inputs: tuple[int, ...],
+    module: Exported,
+    own: dict[str, Any],
+) -> dict[str, Any]:
+    """Check the model against the network, describe it, and put it under its name."""
+    parity = _parity(module, model, inputs, limit=_PARITY_INT8 if int8 else _PARITY_FLOAT)
     document = {
         "format": 1,
         "name": name or out.stem,
-        "label_space": run.label_space.model_dump(mode="json"),
-        "preprocessing": run.preprocessing.model_dump(mode="json"),
-        "preprocessing_hash": run.preprocessing.hash,
-        "calibration": run.info["calibration"],
-        "abstain_below": abstain_below,
+        **own,
+        "preprocessing": info["preprocessing"],
+        "preprocessing_hash": info["preprocessing_hash"],
         "card": card,
-        "terms": _terms(run.info["terms"]),
-        "recipe": _shareable(run.info["recipe"]),
-        "selected_on": run.info.get("selected_on", {}),
+        "terms": _terms(info["terms"]),
+        "recipe": _shareable(info["recipe"]),
+        "selected_on": info.get("selected_on", {}),
         "created": datetime.now(UTC).date().isoformat(),
         "created_with": f"mien {metadata.version('mien')}",
-        "mirror": mirror,
         "weights": "int8 per output channel" if int8 else "float32",
         "parity": parity,
     }
@@ -106,9 +179,7 @@ def _terms(terms: dict[str, str]) -> str:
     return " ".join(parts)
 
 
-def _to_onnx(run: Run) -> onnx.ModelProto:
-    size = run.preprocessing.size
-    example = torch.zeros(2, 3, size, size)
+def _to_onnx(module: Exported, input_name: str, example: torch.Tensor) -> onnx.ModelProto:
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -116,11 +187,11 @@ def _to_onnx(run: Run) -> onnx.ModelProto:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                run.model,
+                module,
                 (example,),
                 dynamo=True,
-                input_names=["input"],
-                output_names=list(run.model.names),
+                input_names=[input_name],
+                output_names=list(module.names),
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
                 verbose=False,
             )
@@ -182,22 +253,23 @@ def _pack_weights(model: onnx.ModelProto) -> None:
 
 
 @torch.inference_mode()
-def _parity(run: Run, model: onnx.ModelProto, *, limit: float) -> dict[str, Any]:
-    size = run.preprocessing.size
-    images = np.random.default_rng(0).normal(size=(16, 3, size, size)).astype(np.float32)
-    expected = run.model(torch.from_numpy(images))
+def _parity(
+    module: Exported, model: onnx.ModelProto, shape: tuple[int, ...], *, limit: float
+) -> dict[str, Any]:
+    images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    expected = module(torch.from_numpy(images))
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     # Not the probabilities alone: a high temperature makes even wrong ones look alike.
-    got = session.run(list(run.model.names), {"input": images})
+    got = session.run(list(module.names), {model.graph.input[0].name: images})
     differences = [
-        float(np.abs(mine - theirs.numpy()).max())
-        for mine, theirs in zip(got, expected, strict=True)
+        float(np.abs(mine - theirs.numpy()).max()) / _UNITS.get(name, 1.0)
+        for name, mine, theirs in zip(module.names, got, expected, strict=True)
     ]
     if not all(difference <= limit for difference in differences):
         raise MienError(
             f"the exported model differs from the network by {max(differences):.2g} in "
-            f"{' or '.join(run.model.names)} (at most {limit:g} is allowed); nothing was written"
+            f"{' or '.join(module.names)} (at most {limit:g} is allowed); nothing was written"
         )
-    return {"largest_difference": max(differences), "images": 16, "limit": limit}
+    return {"largest_difference": max(differences), "images": len(images), "limit": limit}

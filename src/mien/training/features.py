@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from mien.data.augment import Augmentation
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets
+from mien.networks.clips import ClipNetwork
 from mien.networks.network import Network
 from mien.schema import MienError
 from mien.training.batch import Batch
@@ -92,11 +93,45 @@ def cached_features(
     at all, so that a killed run goes on with the next view. ``dataset`` reads crops as the
     network does. ``on_view`` hears of each view before it is computed: split, number, how many.
     """
+    return _cached(network, dataset, recipe, rows, folder, on_view, alike=None)
+
+
+def cached_frames(
+    network: ClipNetwork,
+    dataset: Dataset,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    on_view: Callable[[str, int, int], None] | None = None,
+) -> list[NDArray[np.float16]]:
+    """The rows ``(N, C)`` of all frames of a dataset, one array a view, the plain one first.
+
+    As :func:`cached_features` has maps; in a view, all frames of a recording are augmented alike.
+    They are those of all splits, so that folds of a dataset share them.
+    """
+    names = dataset.column("video")
+    first = np.r_[True, names[1:] != names[:-1]]
+    rows = {"train": np.arange(len(dataset))}
+    alike = np.cumsum(first) - 1
+    return _cached(network, dataset, recipe, rows, folder, on_view, alike=alike)["train"]
+
+
+def _cached(
+    network: Network | ClipNetwork,
+    dataset: Dataset,
+    recipe: Recipe,
+    rows: dict[str, NDArray[np.int64]],
+    folder: Path,
+    on_view: Callable[[str, int, int], None] | None,
+    *,
+    alike: NDArray[np.int64] | None,
+) -> dict[str, list[NDArray[np.float16]]]:
     network.backbone.eval()
     found: dict[str, list[NDArray[np.float16]]] = {}
     for split in rows:
         count = recipe.backbone.views if split == "train" else 1
-        place = folder / _key(network.backbone, dataset, recipe, rows[split])
+        frames = alike is not None
+        place = folder / _key(network.backbone, dataset, recipe, rows[split], frames=frames)
         found[split] = []
         for number in range(count):
             path = place / f"view-{number}.npy"
@@ -104,19 +139,20 @@ def cached_features(
                 if on_view:
                     on_view(split, number + 1, count)
                 augmentation = recipe.augmentation if number else None
-                _write_view(network, dataset, augmentation, number, rows[split], path)
+                _write_view(network, dataset, augmentation, number, rows[split], path, alike)
             found[split].append(np.load(path, mmap_mode="r", allow_pickle=False))
     return found
 
 
 @torch.inference_mode()
 def _write_view(
-    network: Network,
+    network: Network | ClipNetwork,
     dataset: Dataset,
     augmentation: Augmentation | None,
     number: int,
     rows: NDArray[np.int64],
     path: Path,
+    alike: NDArray[np.int64] | None,
 ) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -125,8 +161,14 @@ def _write_view(
         with temporary.open("wb") as stream:
             for start in range(0, len(rows), _AT_ONCE):
                 # Views belong to the data, not to a run's seed: every seed reads the same ones.
+                some = rows[start : start + _AT_ONCE]
                 images = network_input(
-                    dataset, rows[start : start + _AT_ONCE], augmentation, seed=0, epoch=number
+                    dataset,
+                    some,
+                    augmentation,
+                    seed=0,
+                    epoch=number,
+                    alike=None if alike is None else alike[some],
                 )
                 maps = network.forward_features(images).numpy()
                 with np.errstate(over="ignore"):
@@ -152,9 +194,17 @@ def _write_view(
         temporary.unlink(missing_ok=True)
 
 
-def _key(backbone: nn.Module, dataset: Dataset, recipe: Recipe, rows: NDArray[np.int64]) -> str:
+def _key(
+    backbone: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    rows: NDArray[np.int64],
+    *,
+    frames: bool,
+) -> str:
     settings: dict[str, Any] = {
         "format": 1,
+        **({"frames": "averaged, augmented by recording"} if frames else {}),
         "backbone": recipe.backbone.name,
         "arguments": dict(recipe.backbone.arguments),
         "weights": _digest(backbone.state_dict()),

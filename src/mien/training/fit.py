@@ -12,11 +12,11 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import RichProgressBar, WeightAveraging
 from safetensors import SafetensorError
@@ -24,24 +24,20 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mien.data.dataset import Dataset
-from mien.data.targets import Targets, make_targets
 from mien.faces.native import ignore_profiling_signal
 from mien.networks.backbones import restore_batch_norm
-from mien.networks.network import build_network
 from mien.schema import MienError
-from mien.training.batches import Crops, EpochBatches, loader, network_input
 from mien.training.collapse import watch
-from mien.training.features import FrozenFeatures, cached_features
-from mien.training.head import graph_of
+from mien.training.expression import expression_task
 from mien.training.memory import keep_freed_memory
 from mien.training.module import Module
-from mien.training.recipe import Recipe, load_recipe
-from mien.training.rows import training_rows
+from mien.training.recipe import LESS_IS_BETTER, Recipe, load_recipe
 from mien.training.run import TERMS_PREFIX
-from mien.training.validation import calibrate, join_outputs, validation_metrics
+from mien.training.severity import severity_task
+from mien.training.task import Task
+from mien.training.validation import join_outputs
 
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
-_VALIDATION_BATCH = 128
 
 
 def fit(
@@ -72,39 +68,9 @@ def fit(
         torch.set_num_threads(threads)
     keep_freed_memory()
     dataset = dataset.read_as(recipe.preprocessing_for(dataset.preprocessing))
-    preprocessing = dataset.preprocessing
-    targets = make_targets(dataset, recipe.target)
-    rows = training_rows(recipe, dataset, targets)
-    labels = targets.labels[rows["train"]]
-    graph = None
-    if recipe.head.kind == "graph":
-        affect = targets.valence_arousal[rows["train"]]
-        graph = graph_of(recipe.head, dataset.label_space, labels, affect)
-    batches = EpochBatches(recipe, rows["train"], labels)
-    torch.manual_seed(recipe.seed)
-    architecture = recipe.architecture(len(dataset.label_space), graph)
-    network = build_network(
-        architecture,
-        weights=recipe.backbone.weights,
-        node_vectors=None if graph is None else graph.vectors,
-    )
-    source: dict[str, Crops | FrozenFeatures]
-    if recipe.backbone.frozen:
-        folder = dataset.folder / "features" if features is None else Path(features)
-        found = cached_features(network, dataset, recipe, rows, folder, on_view=on_features)
-        source = {
-            split: FrozenFeatures(
-                found[split], rows[split], targets, seed=recipe.seed, training=split == "train"
-            )
-            for split in rows
-        }
-    else:
-        source = {
-            split: Crops(dataset, targets, recipe, training=split == "train") for split in rows
-        }
-    train = loader(source["train"], batches)
-    chunks = np.array_split(rows["valid"], max(1, -(-len(rows["valid"]) // _VALIDATION_BATCH)))
-    valid = loader(source["valid"], [(0, chunk) for chunk in chunks])
+    folder = dataset.folder / "features" if features is None else Path(features)
+    make = expression_task if recipe.severity is None else severity_task
+    task = make(recipe, dataset, folder, on_features)
 
     # Only now, so that a start that fails leaves no folder behind.
     checkpoint = out / CHECKPOINT
@@ -113,30 +79,26 @@ def fit(
     resume = resume and checkpoint.is_file()
     if recipe.backbone.restore_batch_norm and not resume and not recipe.backbone.frozen:
         restore_batch_norm(
-            network.backbone,
-            (
-                network_input(dataset, some, None, seed=0, epoch=0)
-                for _, some in [pair for pair, _ in zip(batches, range(8), strict=False)]
-            ),
+            task.network.backbone,
+            (batch.inputs for batch in islice(task.plain, 8)),
         )
-    counts = np.bincount(labels[labels >= 0], minlength=len(dataset.label_space)).tolist()
-    module = Module(network, recipe, steps_per_epoch=len(batches), class_counts=counts)
+    module = Module(task.network, recipe, steps_per_epoch=task.steps, class_counts=task.counts)
     recorder = _Recorder(
         out,
-        targets=targets.of(rows["valid"]),
+        task=task,
         model={
             "format": 1,
-            "architecture": architecture,
+            "architecture": task.architecture,
             "label_space": dataset.label_space.model_dump(mode="json"),
-            "preprocessing": preprocessing.model_dump(mode="json"),
-            "preprocessing_hash": preprocessing.hash,
+            "preprocessing": dataset.preprocessing.model_dump(mode="json"),
+            "preprocessing_hash": dataset.preprocessing.hash,
             "terms": {"data": dataset.terms, "start_weights": recipe.backbone.terms},
             "dataset": {
                 "corpus": dataset.info.get("corpus"),
                 "checksum": dataset.info.get("checksum"),
                 **({"parts": dataset.info["parts"]} if "parts" in dataset.info else {}),
             },
-            **({} if graph is None else {"graph": graph.described()}),
+            **task.described,
             "recipe": recipe.model_dump(mode="json"),
         },
         on_epoch=on_epoch,
@@ -169,7 +131,9 @@ def fit(
         # Lightning restores what Python knows of every signal, and this one's default kills.
         ignore_profiling_signal()
         try:
-            trainer.fit(module, train, valid, ckpt_path=str(checkpoint) if resume else None)
+            trainer.fit(
+                module, task.train, task.valid, ckpt_path=str(checkpoint) if resume else None
+            )
         except FloatingPointError as error:
             raise MienError(
                 f"the training diverged: {error}; lower optimizer.rate and train again"
@@ -223,11 +187,11 @@ class _Recorder(lightning.Callback):
         self,
         out: Path,
         *,
-        targets: Targets,
+        task: Task,
         model: dict[str, Any],
         on_epoch: Callable[[dict[str, Any]], None] | None,
     ) -> None:
-        self.out, self.targets, self.model, self.on_epoch = out, targets, model, on_epoch
+        self.out, self.task, self.model, self.on_epoch = out, task, model, on_epoch
         self.best = -math.inf
         self.started = time.monotonic()
 
@@ -255,23 +219,23 @@ class _Recorder(lightning.Callback):
         if not isinstance(module, Module):
             raise TypeError(f"expected a {Module.__name__}, got {type(module).__name__}")
         outputs = join_outputs(module.validation)
-        values = validation_metrics(self.targets, outputs)
+        values = self.task.metrics(outputs)
         losses = module.epoch_losses()
         line = {
             "epoch": trainer.current_epoch,
             "train": losses,
             "valid": values,
-            **watch(module, torch.from_numpy(self.targets.labels), losses),
+            **watch(module, self.task.labels, losses),
             "rate": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": round(time.monotonic() - self.started, 1),
         }
         with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        score = values[module.recipe.select]
+        select = module.recipe.select
+        score = -values[select] if select in LESS_IS_BETTER else values[select]
         if score > self.best:
             self.best = score
-            calibration = calibrate(self.targets, outputs)
-            self._write_model(module, trainer.current_epoch, values, calibration)
+            self._write_model(module, trainer.current_epoch, values, self.task.kept(outputs))
         if self.on_epoch:
             self.on_epoch(line)
 
@@ -280,12 +244,12 @@ class _Recorder(lightning.Callback):
         module: Module,
         epoch: int,
         values: dict[str, float],
-        calibration: dict[str, float | str],
+        kept: dict[str, Any],
     ) -> None:
         document = self.model | {
             "epoch": epoch,
             "selected_on": {"split": "valid", "metric": module.recipe.select, **values},
-            "calibration": calibration,
+            **kept,
         }
         weights = self.out / "model.safetensors"
         temporary = weights.with_name("model.safetensors.part")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mien.networks.clips import ClipNetwork
 from mien.networks.network import Network, Outputs
 from mien.training.batch import Batch, mix
 from mien.training.recipe import Recipe
@@ -26,14 +27,15 @@ class Module(lightning.LightningModule):
 
     def __init__(
         self,
-        network: Network,
+        network: Network | ClipNetwork,
         recipe: Recipe,
         *,
         steps_per_epoch: int,
         class_counts: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)
+        flat = all(parameter.ndim < 5 for parameter in network.parameters())
+        self.network = network.to(memory_format=torch.channels_last) if flat else network
         self.recipe = recipe
         self.steps_per_epoch = steps_per_epoch
         self.shape = Shape(
@@ -53,7 +55,7 @@ class Module(lightning.LightningModule):
         self.validation: list[Outputs] = []
 
     def forward(self, inputs: Tensor) -> Outputs:
-        """Images, or the maps of a frozen backbone, through the network."""
+        """Images or clips, or what a frozen backbone gave of them, through the network."""
         if self.recipe.backbone.frozen:
             return self.network.forward_head(inputs)
         outputs: Outputs = self.network(inputs)

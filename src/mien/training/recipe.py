@@ -20,9 +20,22 @@ from pydantic import (
 )
 
 from mien.data.augment import Augmentation
+from mien.data.clips import Clips
+from mien.evaluation.aggregate import Aggregate
+from mien.networks.clips import VIDEO_BACKBONES
 from mien.schema import MienError, Preprocessing
 from mien.training.head import Graph, Head
+from mien.training.severity_terms import SEVERITY_TERMS
+from mien.training.start import describe_backbone, expected_pixels
 from mien.training.terms import TERMS, Term
+
+SCORE_METRICS = ("mae", "rmse", "ccc")
+LESS_IS_BETTER = ("mae", "rmse")
+"""What a recipe of severity can be selected by, and those that are errors."""
+_HEAD_TERMS = {
+    "levels": {"label-distribution", "score-classification", "score-regression"},
+    "score": {"score-regression"},
+}
 
 
 class _Settings(BaseModel):
@@ -32,8 +45,10 @@ class _Settings(BaseModel):
 class Backbone(_Settings):
     """A timm backbone and where its start weights come from.
 
-    ``weights`` is null, ``hub`` or a ``.safetensors`` file; with weights, ``terms`` must say
-    where they come from and under which licence, because that travels with the model.
+    ``weights`` is null, ``hub``, a ``.safetensors`` file, or the name or ``.onnx`` file of an
+    exported model; with weights, ``terms`` must say where they come from and under which licence,
+    because that travels with the model. An exported model says so itself, and its architecture
+    (see :func:`mien.training.start.describe_backbone`).
     ``restore_batch_norm`` is for weights whose batch norm was folded into the convolutions.
     ``frozen`` keeps the backbone as it is: its maps of the training faces are computed once, as
     they are and in ``views`` - 1 augmented views each, and only what stands above is trained.
@@ -47,13 +62,18 @@ class Backbone(_Settings):
     frozen: bool = False
     views: int = Field(default=4, ge=1, le=64)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _models_describe_themselves(cls, said: Any) -> Any:
+        return describe_backbone(said) if isinstance(said, dict) else said
+
     @model_validator(mode="after")
     def _frozen_has_something_to_keep(self) -> Backbone:
         if self.frozen and self.weights is None:
             raise ValueError(
                 "a frozen backbone needs backbone.weights, as random features would stay random; "
-                "name a .safetensors file, such as a run's model.safetensors, or set "
-                "backbone.frozen to false"
+                "name a shipped model (mien models), an exported one or a run's model.safetensors, "
+                "or set backbone.frozen to false"
             )
         return self
 
@@ -113,8 +133,29 @@ class Attention(_Settings):
         return self
 
 
+class Severity(_Settings):
+    """Severity from clips: which head gives it, how frames become one row, how clips one score.
+
+    ``head`` ``levels`` is a softmax over the scores, divided by ``temperature``, whose expectation
+    is the severity; ``score`` a linear layer. ``temporal`` and its width ``hidden`` are for
+    backbones that read a clip frame by frame. ``aggregate`` makes the score of a recording of those
+    of its clips; ``trimmed`` is the mean without the lowest and the highest quarter.
+    """
+
+    head: Literal["levels", "score"] = "levels"
+    temperature: float = Field(default=1.0, gt=0)
+    temporal: Literal["gru", "convolution", "mean"] = "gru"
+    hidden: int = Field(default=128, ge=2)
+    clips: Clips = Clips()
+    aggregate: Aggregate = "mean"
+
+
 class Sampler(_Settings):
-    """Plain shuffled batches, or P x K: ``classes`` x ``samples`` rows a batch."""
+    """Plain shuffled batches, or P x K: ``classes`` x ``samples`` rows a batch.
+
+    Of clips, a batch holds ``batch_size`` different recordings from all over the scale, whatever
+    ``kind`` says.
+    """
 
     kind: Literal["shuffled", "class-balanced"] = "shuffled"
     batch_size: int = Field(default=64, ge=2)
@@ -145,7 +186,9 @@ class Recipe(_Settings):
 
     ``target`` names the rule that makes labels from votes (see :mod:`mien.data.targets`);
     ``select`` the validation metric by which the kept epoch is chosen (``mean_ccc``: the mean of
-    the concordances of valence and arousal). What ``preprocessing`` does not say is the dataset's.
+    the concordances of valence and arousal; ``mae``, ``rmse`` and ``ccc`` are of recordings). With
+    ``severity`` clips of recordings are read instead of faces, and ``head``, ``target`` and
+    ``attention`` say nothing. What ``preprocessing`` does not say is the dataset's.
     ``mixup`` is the Beta parameter (0: off) and ``averaging`` the decay of the exponential moving
     average of the weights (0: off).
     """
@@ -156,12 +199,15 @@ class Recipe(_Settings):
     expect: str = ""
     seed: int = Field(default=0, ge=0)
     target: Literal["majority", "ferplus", "distribution"] = "majority"
-    select: Literal["accuracy", "mean_class_accuracy", "macro_f1", "mean_ccc"] = "accuracy"
+    select: Literal[
+        "accuracy", "mean_class_accuracy", "macro_f1", "mean_ccc", "mae", "rmse", "ccc"
+    ] = "accuracy"
     preprocessing: Preprocessing | None = None
     backbone: Backbone = Backbone()
     embedding: Embedding = Embedding()
     attention: Attention = Attention()
     head: Head = Head()
+    severity: Severity | None = None
     losses: tuple[Term, ...] = Field(min_length=1)
     sampler: Sampler = Sampler()
     augmentation: Augmentation = Augmentation()
@@ -176,7 +222,58 @@ class Recipe(_Settings):
         return None if value is None else value.model_dump(mode="json", exclude_unset=True)
 
     @model_validator(mode="after")
+    def _task_fits(self) -> Recipe:
+        of_scores = {loss.term for loss in self.losses if loss.needs == "severity"}
+        others = [loss.term for loss in self.losses if loss.needs != "severity"]
+        if self.severity is None:
+            if of_scores:
+                raise ValueError(
+                    f"the term {min(of_scores)} learns scores of clips, and this recipe reads "
+                    "faces; begin with the recipe dj-ldml, or set severity.head"
+                )
+            if self.select in SCORE_METRICS:
+                raise ValueError(
+                    f"select={self.select} is measured on scores of recordings, and this recipe "
+                    "reads faces; select accuracy, say"
+                )
+            return self
+        if others:
+            raise ValueError(
+                f"the term {others[0]} learns expressions of faces, and severity learns scores of "
+                f"clips; take some of {', '.join(SEVERITY_TERMS)}"
+            )
+        if self.select not in SCORE_METRICS:
+            raise ValueError(
+                f"severity is selected by {', '.join(SCORE_METRICS)}, got select={self.select}"
+            )
+        wanted = _HEAD_TERMS[self.severity.head]
+        if not wanted & of_scores:
+            raise ValueError(
+                f"nothing would train severity.head={self.severity.head}; add a term "
+                f"{' or '.join(sorted(wanted))}"
+            )
+        if self.severity.head == "score" and of_scores & (_HEAD_TERMS["levels"] - wanted):
+            raise ValueError("severity.head=score has no levels to learn; set it to levels")
+        if self.attention.pixel or self.attention.element or self.mixup:
+            raise ValueError("severity has no attention and no mixup; leave them out")
+        if self.embedding.slices > 1 or self.embedding.pooling != "average":
+            raise ValueError(
+                "severity has one embedding of averaged maps; leave embedding.slices and "
+                "embedding.pooling out"
+            )
+        if self.backbone.restore_batch_norm and not self.backbone.frozen:
+            raise ValueError("severity cannot restore_batch_norm; set backbone.frozen to true")
+        if self.backbone.frozen and self.backbone.name in VIDEO_BACKBONES:
+            raise ValueError(
+                f"backbone {self.backbone.name} reads clips at once and has no frames to keep; "
+                "set backbone.frozen to false"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _parts_fit(self) -> Recipe:
+        if self.severity is not None:
+            return self
         metric = [loss.term for loss in self.losses if loss.term != "cross-entropy"]
         if "multi-threshold" in metric and self.embedding.slices < 2:
             raise ValueError(
@@ -216,6 +313,18 @@ class Recipe(_Settings):
             )
         return self
 
+    def clip_architecture(self, top: int) -> dict[str, Any]:
+        """What :func:`mien.networks.clips.build_clip_network` needs, for scores up to ``top``."""
+        severity = self.severity or Severity()
+        return {
+            "backbone": self.backbone.name,
+            "arguments": dict(self.backbone.arguments),
+            **severity.model_dump(include={"temporal", "hidden", "head", "temperature"}),
+            "embedding": self.embedding.model_dump(include={"size", "hidden"}),
+            "dropout": self.embedding.dropout,
+            "top": top,
+        }
+
     def architecture(self, classes: int, graph: Graph | None = None) -> dict[str, Any]:
         """What :func:`mien.networks.network.build_network` needs, as ``model.json`` keeps it.
 
@@ -244,11 +353,12 @@ class Recipe(_Settings):
         }
 
     def preprocessing_for(self, dataset: Preprocessing) -> Preprocessing:
-        """The dataset's preprocessing with what the recipe says of its own."""
+        """The dataset's preprocessing with what start weights expect and the recipe says."""
         said = (
             {} if self.preprocessing is None else self.preprocessing.model_dump(exclude_unset=True)
         )
-        return Preprocessing.model_validate(dataset.model_dump() | said)
+        expected = expected_pixels(self.backbone.weights, dataset)
+        return Preprocessing.model_validate(dataset.model_dump() | expected | said)
 
     def to_yaml(self) -> str:
         """The resolved recipe, every default written out."""
@@ -367,6 +477,8 @@ def _known_keys() -> list[str]:
         Embedding,
         Attention,
         Head,
+        Severity,
+        Clips,
         Sampler,
         Optimizer,
         Schedule,

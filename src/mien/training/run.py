@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +14,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from mien.labels import LabelSpace
+from mien.labels import LabelSpace, Scale
+from mien.networks.clips import ClipNetwork, build_clip_network
 from mien.networks.network import Predictions, build_network
 from mien.schema import MienError, Preprocessing, Readings, join_readings
 from mien.training.batches import images_for_network
+from mien.training.recipe import Severity
 
+WEIGHTS = "model.safetensors"
 TERMS_PREFIX = "terms."
 """Before the names of the loss terms' learned tensors in ``model.safetensors``."""
 
@@ -47,22 +52,30 @@ class Run(NamedTuple):
         return {**self.info["graph"], "adjacency": adjacency}
 
 
+class SeverityRun(NamedTuple):
+    """The best epoch of a run on clips: its network, how clips are cut, and ``model.json``."""
+
+    folder: Path
+    network: ClipNetwork
+    scale: Scale
+    severity: Severity
+    preprocessing: Preprocessing
+    info: dict[str, Any]
+
+
+def run_task(folder: str | Path) -> str:
+    """``"expression"`` or ``"severity"``: what a run was trained for."""
+    return str(_description(Path(folder)).get("task", "expression"))
+
+
 def load_run(folder: str | Path) -> Run:
     """The model of a run folder, in evaluation mode. No pickle is read: safetensors and JSON."""
     folder = Path(folder)
-    description, weights = folder / "model.json", folder / "model.safetensors"
-    if not description.is_file() or not weights.is_file():
-        raise MienError(
-            f"expected a run folder with model.json and model.safetensors, got {folder}; "
-            "a run has them after its first epoch"
-        )
-    try:
-        info = json.loads(description.read_text("utf-8"))
+    info = _description(folder)
+    _check_task(folder, info, "expression")
+    with _explained(folder):
         network = build_network(info["architecture"])
-        state = load_file(weights)
-        network.load_state_dict(
-            {name: tensor for name, tensor in state.items() if not name.startswith(TERMS_PREFIX)}
-        )
+        network.load_state_dict(_network_state(folder))
         model = Predictions(network, float(info["calibration"]["temperature"])).eval()
         return Run(
             folder,
@@ -71,6 +84,52 @@ def load_run(folder: str | Path) -> Run:
             Preprocessing.model_validate(info["preprocessing"]),
             info,
         )
+
+
+def load_severity_run(folder: str | Path) -> SeverityRun:
+    """As :func:`load_run`, of a run of severity."""
+    folder = Path(folder)
+    info = _description(folder)
+    _check_task(folder, info, "severity")
+    with _explained(folder):
+        network = build_clip_network(info["architecture"])
+        network.load_state_dict(_network_state(folder))
+        return SeverityRun(
+            folder,
+            network.eval(),
+            Scale.model_validate(info["scale"]),
+            Severity.model_validate(info["recipe"]["severity"]),
+            Preprocessing.model_validate(info["preprocessing"]),
+            info,
+        )
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    description = folder / "model.json"
+    if not description.is_file() or not (folder / WEIGHTS).is_file():
+        raise MienError(
+            f"expected a run folder with model.json and {WEIGHTS}, got {folder}; "
+            "a run has them after its first epoch"
+        )
+    with _explained(folder):
+        info: dict[str, Any] = json.loads(description.read_text("utf-8"))
+        return dict(info)
+
+
+def _check_task(folder: Path, info: dict[str, Any], wanted: str) -> None:
+    if (got := info.get("task", "expression")) != wanted:
+        raise MienError(f"expected a run of {wanted}, got {folder}, which is one of {got}")
+
+
+def _network_state(folder: Path) -> dict[str, torch.Tensor]:
+    state = load_file(folder / WEIGHTS)
+    return {name: tensor for name, tensor in state.items() if not name.startswith(TERMS_PREFIX)}
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         what = str(error).splitlines()[0]
         raise MienError(f"the model in {folder} is damaged or of another version: {what}") from None

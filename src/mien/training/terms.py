@@ -30,6 +30,15 @@ from mien.losses.external import pytorch_metric_learning_loss
 from mien.losses.triplet import Mining
 from mien.networks.network import Outputs
 from mien.training.batch import Batch, Need
+from mien.training.severity_terms import (
+    SEVERITY_TERMS,
+    Histogram,
+    LabelAwareHistogram,
+    LabelDistribution,
+    OrdinalHistogram,
+    ScoreClassification,
+    ScoreRegression,
+)
 from mien.training.term import Function, LossTerm, Shape
 
 
@@ -294,6 +303,7 @@ TERMS: dict[str, type[LossTerm]] = {
     "expression": Expression,
     "center": Center,
     "triplet-center": TripletCenter,
+    **SEVERITY_TERMS,
     "pml": External,
 }
 
@@ -311,6 +321,12 @@ Term = Annotated[
     | Annotated[Expression, Tag("expression")]
     | Annotated[Center, Tag("center")]
     | Annotated[TripletCenter, Tag("triplet-center")]
+    | Annotated[LabelDistribution, Tag("label-distribution")]
+    | Annotated[ScoreClassification, Tag("score-classification")]
+    | Annotated[ScoreRegression, Tag("score-regression")]
+    | Annotated[Histogram, Tag("histogram")]
+    | Annotated[LabelAwareHistogram, Tag("label-aware-histogram")]
+    | Annotated[OrdinalHistogram, Tag("ordinal-histogram")]
     | Annotated[External, Tag("pml")],
     Discriminator(
         _kind,

@@ -165,8 +165,8 @@ def _read_target(path: Path, count: int) -> FloatArray:
     data = path.read_bytes()
     if path.suffix == ".gz":
         data = gzip.decompress(data)
-    words = b" ".join(line for line in data.splitlines() if not line.startswith(b"#")).split()
-    rows = np.array(words, np.float64).reshape(-1, 4)
+    text = re.sub(rb"(?m)^#.*$", b"", data).decode("ascii")
+    rows = np.fromstring(text, np.float64, sep=" ").reshape(-1, 4)
     offsets = np.zeros((count, 3), np.float32)
     offsets[rows[:, 0].astype(np.int64)] = rows[:, 1:]
     return offsets

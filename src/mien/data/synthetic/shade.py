@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mien.data.synthetic.hair import COVER, strands
 from mien.data.synthetic.head import PARTS, load_head
-from mien.data.synthetic.rasterise import Visible
+from mien.data.synthetic.rasterise import Visible, interpolate
 from mien.data.synthetic.skin import fold_depth, sample, subject_texture, texture_places
 from mien.data.synthetic.subject import Subject
 from mien.schema import FloatArray
@@ -54,14 +54,9 @@ def shade(
     attributes = np.concatenate(
         [surface.light, surface.normals, _fixed_attributes(), surface.cover[:, None]], axis=1
     )
-    corners = triangles[visible.triangles]
-    at = np.zeros((len(corners), attributes.shape[1]), np.float32)
-    for corner in range(3):
-        share = attributes.take(corners[:, corner], axis=0)
-        share *= visible.weights[:, corner : corner + 1]
-        at += share
+    at = interpolate(attributes, triangles, visible)
     light, normals, rest = at[:, :3].copy(), at[:, 3:6], at[:, 6:9]
-    parts = head.parts[corners[:, 0]]
+    parts = head.parts[triangles[visible.triangles, 0]]
     subject = surface.subject
     albedo = np.empty_like(light)
     shine = np.zeros(len(at), np.float32)
