@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import pyarrow as pa
 import pytest
 
 import mien.evaluate
+from mien.data.clips import videos_of
 from mien.data.dataset import FACES_SCHEMA, SEVERITY_FIELD, Dataset
 from mien.data.write import write_dataset
+from mien.evaluation.recordings import Recordings
 from mien.labels import LABEL_SPACES, RESEARCH_ONLY, SCALES
-from mien.schema import MienError, Preprocessing
-from mien.severity import Estimates, Rows, SeverityModel, recordings_of
+from mien.schema import Preprocessing
+from mien.severity import SeverityModel, recordings_of
 
 # video, split, score, and what the fake model says of each of its frames (two or three).
 VIDEOS = [
@@ -54,10 +57,21 @@ def fake(folder: Path, videos: list[tuple] = VIDEOS + VALID, **changes) -> Path:
     return folder
 
 
-def says_the_level(dataset: Dataset, rows: Rows) -> Estimates:
+def says_the_level(dataset: Dataset, split: str) -> Recordings:
     """The mean level of a recording's frames, and an embedding that is an angle of it."""
-    said = np.array([dataset.crops[own].mean() for own in rows], np.float32)
-    return Estimates(said, np.stack([np.cos(said / 40), np.sin(said / 40)], 1))
+    own, videos = recordings_of(dataset, split), videos_of(dataset, split)
+    said = np.array(
+        [
+            dataset.crops[np.arange(start, start + count)].mean()
+            for start, count in zip(videos.starts, videos.counts, strict=True)
+        ]
+    )
+    return replace(
+        own,
+        predictions=said,
+        tasks=dataset.column("task")[videos.starts],
+        embeddings=np.stack([np.cos(said / 40), np.sin(said / 40)], 1),
+    )
 
 
 @pytest.fixture
@@ -71,7 +85,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         checksum = Dataset.open(tmp_path / "data").info.get("checksum")
         return SeverityModel(
             str(place),
-            "Trained on a fake.",
+            "Made up.",
+            "a fake: Made up.",
             SCALES["bdi-ii"],
             Preprocessing(size=16),
             says_the_level,
@@ -149,12 +164,6 @@ def test_what_does_not_fit_is_refused(command, run, tmp_path) -> None:
     none = fake(tmp_path / "none", VIDEOS[:1], scale=None)
     command("evaluate", run, "--data", none, "--split", "train").refused("with scores")
     assert not (run / "report").exists()
-
-
-def test_a_video_with_two_scores_is_refused(tmp_path) -> None:
-    twice = [("201_1_Freeform", "train", 10, (9,)), ("201_1_Freeform", "train", 11, (9,))]
-    with pytest.raises(MienError, match="one score in all rows of video '201_1_Freeform'"):
-        recordings_of(Dataset.open(fake(tmp_path / "data", twice)), "train")
 
 
 def test_usable_shares_and_lost_videos_come_from_the_description(run, tmp_path) -> None:

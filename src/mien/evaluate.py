@@ -154,7 +154,7 @@ def severity_evaluation(
         provenance={
             "model": model.name,
             "dataset": name_of(dataset),
-            "trained_on": model.terms,
+            "trained_on": model.trained_on,
             "terms": f"Model: {model.terms} Dataset: {dataset.terms}",
             "folder": str(dataset.folder),
             "crops": dataset.preprocessing.hash,

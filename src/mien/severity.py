@@ -1,4 +1,4 @@
-"""Where a model of severity meets a dataset: recordings out of rows of frames."""
+"""Where a run of severity meets a dataset: its recordings, and those it was made from."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from mien.data.dataset import FACES_FILE, Dataset
+from mien.data.clips import videos_of
+from mien.data.dataset import Dataset
 from mien.labels import Scale
 from mien.schema import FloatArray, MienError, Preprocessing
 
@@ -22,77 +21,51 @@ if TYPE_CHECKING:
 TRAINED, CALIBRATED = "train", "valid"
 """The splits that training learns from, and keeps its best epoch and calibrates an interval by."""
 
-Rows = Sequence[NDArray[np.int64]]
-"""The rows of each recording, frames ascending."""
-
-
-class Estimates(NamedTuple):
-    """What a model says of n recordings: ``(n,)`` scores, and ``(n, D)`` embeddings or None."""
-
-    scores: FloatArray
-    embeddings: FloatArray | None = None
-
 
 class SeverityModel(NamedTuple):
     """What evaluation needs of a run or a model of severity.
 
-    ``predict`` takes a dataset that reads crops as ``preprocessing`` has them; ``checksum`` is of
-    the dataset that the model was trained on, None where it is not recorded.
+    ``predict`` says the recordings of a split of a dataset that reads crops as ``preprocessing``
+    has them. ``terms`` are of the data ``trained_on``; ``checksum`` is of the dataset, None where
+    it is not recorded.
     """
 
     name: str
     terms: str
+    trained_on: str
     scale: Scale
     preprocessing: Preprocessing
-    predict: Callable[[Dataset, Rows], Estimates]
+    predict: Callable[[Dataset, str], Recordings]
     checksum: str | None = None
 
 
 def open_severity(run: str | Path) -> SeverityModel:
     """A run folder of severity, through torch."""
-    raise MienError(f"expected a run of severity that this version can open, got {run}")
+    from mien.training.run import load_severity_run
+    from mien.training.severity import predict_recordings
+
+    opened = load_severity_run(run)
+    terms = " ".join(text for text in opened.info["terms"].values() if text)
+    data = opened.info.get("dataset") or {}
+    return SeverityModel(
+        str(run),
+        terms,
+        ": ".join(filter(None, (data.get("corpus"), terms))),
+        opened.scale,
+        opened.preprocessing,
+        lambda dataset, split: predict_recordings(
+            opened.network, dataset, split, opened.severity, opened.scale
+        ),
+        data.get("checksum"),
+    )
 
 
-def recordings_of(dataset: Dataset, split: str) -> tuple[Recordings, Rows]:
-    """The recordings of a split in the order of their first rows, and the rows of each.
-
-    Raises :class:`MienError` for an unknown split, a row without a video, and a recording whose
-    rows differ in subject or score.
-    """
+def recordings_of(dataset: Dataset, split: str) -> Recordings:
+    """The recordings of a split, without predictions; errors as :func:`videos_of` raises them."""
     from mien.evaluation.recordings import Recordings
 
-    rows = dataset.split_indices(split)
-    videos = dataset.column("video")[rows]
-    if any(video is None for video in videos):
-        raise MienError(
-            f"expected the video of every row in split {split!r} of {dataset.folder}, got rows "
-            "without: scores are of recordings, prepare the dataset from videos"
-        )
-    names, first, owner = np.unique(videos.astype(str), return_index=True, return_inverse=True)
-    parts = [rows[owner == number] for number in range(len(names))]
-    order = np.argsort(first)
-    parts = [parts[number] for number in order]
-    starts = rows[first[order]]
-    subjects = dataset.subjects
-    people = np.full(len(dataset), "") if subjects is None else _text(subjects)
-    scores = dataset.severity
-    for own in parts:
-        if len(set(people[own])) > 1 or not _one_value(scores[own]):
-            raise MienError(
-                f"expected one subject and one score in all rows of video "
-                f"{dataset.column('video')[own[0]]!r} of {dataset.folder}, got several: prepare "
-                "it again"
-            )
-    tasks = None
-    if "task" in pq.read_schema(dataset.folder / FACES_FILE).names:
-        tasks = _text(dataset.column("task"))[starts]
-    return Recordings(
-        videos=names[order],
-        subjects=people[starts],
-        scores=scores[starts],
-        tasks=tasks,
-        usable=_usable(dataset, names[order].tolist()),
-    ), parts
+    videos = videos_of(dataset, split)
+    return Recordings(videos=videos.names, subjects=videos.subjects, scores=videos.scores)
 
 
 def severity_evaluation_of(
@@ -113,7 +86,7 @@ def severity_evaluation_of(
     scale = _check_scale(model, dataset)
     cut = dataset.read_as(model.preprocessing)
     splits = set(dataset.splits)
-    training = recordings_of(dataset, TRAINED)[0] if TRAINED in splits else None
+    training = recordings_of(dataset, TRAINED) if TRAINED in splits else None
     own = _predicted(model, cut, split)
     validation = None
     if CALIBRATED in splits:
@@ -146,11 +119,8 @@ def severity_evaluation_of(
 
 
 def _predicted(model: SeverityModel, dataset: Dataset, split: str) -> Recordings:
-    recordings, rows = recordings_of(dataset, split)
-    said = model.predict(dataset, rows)
-    # A regressor's value may leave the scale, which no score can.
-    scores = np.clip(said.scores, 0, model.scale.top)
-    return replace(recordings, predictions=scores, embeddings=said.embeddings)
+    found = model.predict(dataset, split)
+    return replace(found, usable=_usable(dataset, found.videos.tolist()))
 
 
 def _check_scale(model: SeverityModel, dataset: Dataset) -> Scale:
@@ -168,16 +138,8 @@ def _check_scale(model: SeverityModel, dataset: Dataset) -> Scale:
     return dataset.scale
 
 
-def _text(column: NDArray[np.object_]) -> NDArray[np.str_]:
-    return np.array(["" if value is None else str(value) for value in column])
-
-
-def _one_value(scores: FloatArray) -> bool:
-    return bool(np.isnan(scores).all() or (scores == scores[0]).all())
-
-
 def _usable(dataset: Dataset, videos: Sequence[str]) -> FloatArray | None:
-    """The share of usable frames of each video, from ``dataset.json``."""
+    """The share of usable frames of each video, from ``dataset.json``, or NaN."""
     known = dataset.info.get("videos")
     if not isinstance(known, dict):
         return None
