@@ -178,3 +178,31 @@ def test_usable_shares_and_lost_videos_come_from_the_description(run, tmp_path) 
     assert evaluation.recordings.usable[0] == 0.25
     assert np.isnan(evaluation.recordings.usable[1:]).all()
     assert evaluation.left_out == {"no usable frame (of all splits)": 1}
+
+
+@pytest.mark.slow
+def test_a_run_that_was_trained_is_evaluated(command, tmp_path) -> None:
+    data = fake(tmp_path / "data")
+    settings = ["backbone={name: small-3d}", "schedule={epochs: 1, warmup: 0}"]
+    settings += ["sampler.batch_size=4", "severity.clips={length: 2, stride: 1, per_video: 1}"]
+    options = [part for setting in settings for part in ("--set", setting)]
+    folder = tmp_path / "run"
+    trained = command("train", "dj-ldml", "--data", data, "--out", folder, *options)
+    assert trained.code == 0, trained.err
+    ended = command("evaluate", folder, "--data", data)
+    assert ended.code == 0, ended.err
+    report = json.loads((folder / "report" / "report.json").read_text())
+    # Baselines and people do not depend on the model: the numbers of the first test.
+    assert report["baselines"]["person"]["mae"]["value"] == pytest.approx(30 / 5)
+    assert [report["persons"][name]["n"] for name in ("seen", "unseen")] == [3, 2]
+    assert ended.out.startswith("note: Subjects are shared: 2 of the 4 subjects of split test")
+    assert set(report["by_task"]) == {"Freeform", "Northwind"}
+    assert report["trained_on"] == "fake: Drawn."
+    assert "was not trained on this dataset" not in str(report["warnings"])
+    # The interval is the one that training has put into the model.
+    stored = json.loads((folder / "model.json").read_text())["conformal"]
+    assert report["conformal"]["half_width"] == pytest.approx(stored["half_width"], abs=1e-4)
+    assert stored["half_width"] > 0
+    said = [entry["prediction"] for entry in report["recordings"]]
+    misses = [abs(p - s) for p, s in zip(said, (14, 14, 28, 40, 20), strict=True)]
+    assert report["metrics"]["mae"]["value"] == pytest.approx(np.mean(misses))
