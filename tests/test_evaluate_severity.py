@@ -180,6 +180,44 @@ def test_usable_shares_and_lost_videos_come_from_the_description(run, tmp_path) 
     assert evaluation.left_out == {"no usable frame (of all splits)": 1}
 
 
+def test_two_runs_of_severity_are_compared(command, run, tmp_path, monkeypatch) -> None:
+    fake(tmp_path / "data")
+    other, fresh = tmp_path / "other", mien.evaluate.open_severity
+    other.mkdir()
+    (other / "model.json").write_text('{"task": "severity"}')
+
+    def off_by_two(dataset: Dataset, split: str) -> Recordings:
+        said = says_the_level(dataset, split)
+        return replace(said, predictions=said.predictions + 2)
+
+    def opened(place: Path) -> SeverityModel:
+        found = fresh(place)
+        return found._replace(predict=off_by_two) if "other" in str(place) else found
+
+    monkeypatch.setattr(mien.evaluate, "open_severity", opened)
+    ended = command("compare", run, other, "--data", tmp_path / "data", "--out", tmp_path / "to")
+    assert ended.code == 0, ended.err
+    document = json.loads((tmp_path / "to" / "compare.json").read_text())
+    assert document["use"] == RESEARCH_ONLY
+    found = document["comparisons"][0]
+    # Predictions less scores are 7, -1, 1, -8, 4, and two more: misses 9, 1, 3, 6, 6 for 21.
+    assert found["differences"]["mae"]["value"] == pytest.approx((25 - 21) / 5)
+    # Squares 81 + 1 + 9 + 36 + 36 and 49 + 1 + 1 + 64 + 16.
+    assert found["differences"]["rmse"]["value"] == pytest.approx(32.6**0.5 - 26.2**0.5)
+    assert found["unseen"]["mae"]["value"] == pytest.approx((12 - 12) / 2)
+    assert found["notes"] == ["one seed: its luck is not in the interval"]
+    assert ended.out.startswith("note: Subjects are shared")
+    assert "other against run: no difference shown (MAE)" in ended.out
+    page = (tmp_path / "to" / "compare.html").read_text()
+    assert RESEARCH_ONLY in page and "subjects not in training, 2 recordings" in page
+
+
+def test_tasks_do_not_mix(command, run, tmp_path) -> None:
+    data, empty = fake(tmp_path / "data"), tmp_path / "expressions"
+    empty.mkdir()
+    command("compare", run, empty, "--data", data).refused("models of one task", "of severity")
+
+
 @pytest.mark.slow
 def test_a_run_that_was_trained_is_evaluated(command, tmp_path) -> None:
     data = fake(tmp_path / "data")

@@ -23,6 +23,7 @@ from mien.printing import (
     print_json,
     print_report,
     print_severity,
+    print_severity_comparison,
     print_view,
 )
 from mien.schema import MienError, Preprocessing
@@ -399,7 +400,10 @@ def compare(
     if as_json:
         print_json(document)
         return
-    print_comparison(document, page)
+    if document.get("task") == "severity":
+        print_severity_comparison(document, page)
+    else:
+        print_comparison(document, page)
 
 
 @app.command()

@@ -104,6 +104,27 @@ def print_severity(report: Mapping[str, Any], page: Path) -> None:
     print(f"report: {page}")
 
 
+def print_severity_comparison(document: Mapping[str, Any], page: Path) -> None:
+    """Values, paired differences and the words of a ``compare.json`` of severity."""
+    _print_notes(document["warnings"][:1])
+    print(document["use"])
+    print()
+    for entry in document["entries"]:
+        for member in entry["members"]:
+            seed = "" if member["seed"] is None else f", seed {member['seed']}"
+            title = f"{entry['letter']} {entry['label']}{seed}: {_recordings(document)}"
+            _print_metrics(title, member["metrics"])
+    labels = {entry["letter"]: entry["label"] for entry in document["entries"]}
+    for found in document["comparisons"]:
+        _print_metrics(f"{found['entry']} less {found['to']}, paired", found["differences"])
+        title = f"{found['entry']} less {found['to']}, subjects not in training"
+        _print_metrics(title, found["unseen"])
+        print(f"{labels[found['entry']]} against {labels[found['to']]}: {found['word']} (MAE)")
+        _print_notes(found["notes"])
+    _print_notes(document["warnings"][1:])
+    print(f"comparison: {page}")
+
+
 def _recordings(entry: Mapping[str, Any]) -> str:
     n, subjects = entry["n"], entry["subjects"]
     people = "subjects unknown" if subjects is None else f"{subjects:,} subjects"
