@@ -44,7 +44,11 @@ def _differences(document: Mapping[str, Any]) -> str:
     for found in document["comparisons"]:
         name = f"{labels[found['entry']]} less {labels[found['to']]}"
         words = "; ".join([found["word"], *found["notes"]])
-        said.append(severity_page.said(f"{name}: {words}"))
+        said.append(
+            severity_page.said(
+                f"In absolute error {labels[found['entry']]} against {labels[found['to']]}: {words}"
+            )
+        )
         for key, who in (("differences", "all"), ("unseen", "subjects not in training")):
             if found[key]:
                 cells = [

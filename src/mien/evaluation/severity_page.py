@@ -27,6 +27,10 @@ BASELINE_TITLES = {
         "mean of the subject\u2019s other recordings in training, without any the training mean",
     ),
 }
+_PAIRS_DRAWN = (
+    " In the rank correlation a pair of two subjects counts as often as the product of how often "
+    "they were drawn, a pair of one subject as often as it was; copies of a subject make no pairs."
+)
 PERSON_TITLES = {
     "seen": "Subject in training",
     "unseen": "Subject not in training",
@@ -79,7 +83,7 @@ def render_severity(evaluation: SeverityEvaluation, report: Mapping[str, Any]) -
         left_out=_left_out(report["left_out"]),
         terms=terms_of_use(provenance.pop("terms", "")),
         provenance=definitions(provenance),
-        intervals=how_intervals(report),
+        intervals=how_intervals(report) + _PAIRS_DRAWN,
     )
 
 
@@ -337,7 +341,5 @@ def how_intervals(report: Mapping[str, Any]) -> str:
         f"Intervals are {100 * how['level']:g}\u2009% percentile bootstrap intervals from "
         f"{how['draws']:,} draws (seed {how['seed']}). {unit} Differences are paired: a draw takes "
         "the same recordings for both. They tell how much the numbers would change with other "
-        "people of this kind, not with another training set, training run or corpus. In the rank "
-        "correlation a pair of two subjects counts as often as the product of how often they were "
-        "drawn, a pair of one subject as often as it was; copies of a subject make no pairs."
+        "people of this kind, not with another training set, training run or corpus."
     )
