@@ -90,28 +90,52 @@ def _start(
 @app.command()
 def predict(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT", help="Photos, folders, or - for a list.")
+        list[str],
+        typer.Argument(metavar="INPUT", help="Photos, folders of them, - for a list; or videos."),
     ],
-    model: Annotated[str, typer.Option(help="A shipped model's name or an ONNX file.")] = "fer",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A shipped model's name or an ONNX file (fer); of videos also one of severity."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write a table: .csv, .parquet or .jsonl.")
     ] = None,
     annotate: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the photos with boxes and bars here.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Write photos or videos with boxes, and timelines, here."),
     ] = None,
     tight: Annotated[
         bool, typer.Option("--tight", help="Images are tight face crops; look for no faces.")
     ] = False,
     detector: Detector = None,
+    rate: Annotated[
+        float, typer.Option(min=0.01, help="Of videos: frames a second to look at.")
+    ] = 5,
+    rows: Annotated[
+        str, typer.Option(help="Of videos: a row a person (summary), or frames, or clips.")
+    ] = "summary",
     as_json: Json = False,
 ) -> None:
-    """Read the expressions in photos. Every input gives at least one row."""
+    """Read the expressions in photos, and what videos show over time. Every input gives a row."""
+    from mien.inference.videos import is_video
+
+    if any(map(is_video, inputs)):
+        if not all(map(is_video, inputs)):
+            raise MienError(
+                "expected photos or videos, got both: their rows differ, predict them one by one"
+            )
+        _predict_videos(inputs, model, out, annotate, rate, rows, as_json=as_json)
+        return
     from mien.faces.detect import YuNetDetector
     from mien.inference.photos import predict_photos
     from mien.inference.predictor import Predictor
 
+    if model and len(model) > 1:
+        raise MienError(f"expected one --model for photos, got {len(model)}: leave the others out")
     chosen = YuNetDetector(detector) if detector else None
-    with Predictor.load(model, detector=chosen) as predictor:
+    with Predictor.load(model[0] if model else "fer", detector=chosen) as predictor:
         summary = predict_photos(
             predictor,
             inputs,
@@ -126,6 +150,55 @@ def predict(
         places = " and ".join(str(place) for place in (out, annotate) if place)
         print(f"{counts}; written to {places}")
     if summary["rows"].get("unreadable"):
+        raise typer.Exit(1)
+
+
+def _predict_videos(
+    inputs: list[str],
+    names: list[str] | None,
+    out: Path | None,
+    annotate: Path | None,
+    rate: float,
+    rows: str,
+    *,
+    as_json: bool,
+) -> None:
+    from typing import get_args
+
+    from mien.inference.model import read_any_model
+    from mien.inference.predictor import Predictor
+    from mien.inference.severity import SeverityPredictor
+    from mien.inference.videos import Rows, predict_videos, tell_counts
+    from mien.models import SeverityInfo, find_model
+
+    if rows not in get_args(Rows):
+        raise MienError(f"expected --rows {', '.join(get_args(Rows))}, got {rows!r}")
+    predictor: Predictor | None = None
+    severity: SeverityPredictor | None = None
+    for name in names or ["fer"]:
+        info, session = read_any_model(find_model(name))
+        if isinstance(info, SeverityInfo):
+            if severity is not None:
+                raise MienError("expected one --model of severity, got two: leave one out")
+            severity = SeverityPredictor(info, session)
+        else:
+            if predictor is not None:
+                raise MienError("expected one --model of expressions, got two: leave one out")
+            predictor = Predictor(info, session)
+    counts = predict_videos(
+        inputs,
+        predictor=predictor,
+        severity=severity,
+        rate=rate,
+        rows=rows,  # type: ignore[arg-type]
+        out=out,
+        annotate=annotate,
+        show=None if out or as_json else sys.stdout,
+        show_json=sys.stdout if as_json else None,
+    )
+    if (out or annotate) and not as_json:
+        print(tell_counts(counts, [place for place in (out, annotate) if place]))
+    if counts["unreadable"]:
         raise typer.Exit(1)
 
 
@@ -152,6 +225,18 @@ def prepare(
         float,
         typer.Option(metavar="SHARE", min=0, max=0.9, help="Make a split valid of train, 0.1."),
     ] = 0,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Of recordings: frames a second that are kept (0: all).")
+    ] = 5,
+    task: Annotated[
+        str | None, typer.Option(help="Of recordings: read this task only (freeform, northwind).")
+    ] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="Of a table of recordings: bdi-ii, phq-8 or the top score.")
+    ] = None,
+    disjoint: Annotated[
+        bool, typer.Option("--subject-disjoint", help="Make splits that share no subject.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the splits that are made.")] = 0,
     workers: Workers = None,
     as_json: Json = False,
@@ -173,6 +258,10 @@ def prepare(
         seed=seed,
         valid_from_train=valid_from_train,
         landmarks=landmarks,
+        rate=rate or None,
+        task=task.lower() if task else None,
+        scale=scale,
+        disjoint=disjoint,
         workers=workers,
         detector=partial(YuNetDetector, detector) if detector else MediaPipeDetector,
     )
@@ -180,7 +269,9 @@ def prepare(
         print_json(result.dataset.info)
         return
     print_dataset(result.dataset.info, left_out_table(result.dataset), looked_for=landmarks)
-    print(f"{len(result.dataset)} faces in {out}")
+    recordings = len(result.dataset.info.get("videos", {}))
+    what = f"frames of {recordings} recordings" if recordings else "faces"
+    print(f"{len(result.dataset)} {what} in {out}")
 
 
 def _preprocessing(corpus: str | None, like: str | None, **asked: Any) -> Preprocessing:
@@ -431,17 +522,26 @@ def export(
     """Write a run as one ONNX file, and check it."""
     text = _read_text(card) if card else ""
     from mien.training.export import export as export_run
-    from mien.training.run import load_run
+    from mien.training.export import export_severity
+    from mien.training.run import load_run, load_severity_run, run_task
 
-    document = export_run(
-        load_run(run),
-        out,
-        name=name,
-        card=text,
-        int8=int8,
-        mirror=mirror,
-        abstain_below=abstain_below,
-    )
+    if run_task(run) == "severity":
+        if mirror or abstain_below is not None:
+            raise MienError(
+                "expected a run of expressions for --mirror and --abstain-below, got one of "
+                "severity; leave them out"
+            )
+        document = export_severity(load_severity_run(run), out, name=name, card=text, int8=int8)
+    else:
+        document = export_run(
+            load_run(run),
+            out,
+            name=name,
+            card=text,
+            int8=int8,
+            mirror=mirror,
+            abstain_below=abstain_below,
+        )
     if as_json:
         print_json(document)
     else:

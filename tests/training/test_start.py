@@ -187,6 +187,8 @@ def test_files_that_are_no_model_of_mien_are_refused(toy_model: Path, tmp_path: 
         with pytest.raises(MienError, match=message) as caught:
             load_recipe("softmax", [*SMALL, f"backbone.weights={tmp_path / name}.onnx"])
         assert "\n" not in str(caught.value)
+    said = [f"backbone.weights={tmp_path / 'no-terms.onnx'}", "backbone.terms=our own"]
+    assert load_recipe("softmax", [*SMALL, *said]).backbone.terms == "our own"
 
 
 def test_pixels_are_scaled_as_the_weights_expect(toy_model: Path, tmp_path: Path) -> None:

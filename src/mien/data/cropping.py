@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mien.data.corpora.items import Item, LeftOut
+from mien.data.corpora.items import Item, LeftOut, VideoItem
 from mien.data.dataset import FACES_SCHEMA
 from mien.data.workers import Stopped
 from mien.faces.align import cut_face
@@ -21,7 +21,7 @@ from mien.faces.images import load_image
 from mien.faces.tight import find_tight_face
 from mien.schema import Face, MienError, Preprocessing, UInt8Array
 
-Entry = Item | LeftOut
+Entry = Item | VideoItem | LeftOut
 DetectorMaker = Callable[[], Detector]
 """Makes a detector in each worker; pickled by reference, as ``partial(YuNetDetector, file)`` is."""
 
@@ -70,6 +70,8 @@ class Cropper:
             if isinstance(entry, LeftOut):
                 left_out.append((entry.id, entry.source, entry.reason))
                 continue
+            if isinstance(entry, VideoItem):
+                raise TypeError("expected images, got a recording")
             try:
                 image = load_image(entry.image)
             except MienError as error:
@@ -126,13 +128,17 @@ class Cropper:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What a part file holds: rows, their crops ``(n, S, S, C)``, and what was left out."""
+    """What a part file holds: rows, their crops ``(n, S, S, C)``, and what was left out.
+
+    ``videos`` counts the frames of each recording.
+    """
 
     faces: pa.Table
     crops: UInt8Array
     left_out: list[tuple[str, str, str]]
     several_faces: int
     searched: int
+    videos: dict[str, dict[str, Any]]
 
 
 def read_part(path: Path, size: int) -> Part:
@@ -155,6 +161,7 @@ def read_part(path: Path, size: int) -> Part:
         left_out=[(row[0], row[1], row[2]) for row in about["left_out"]],
         several_faces=about["several_faces"],
         searched=about["searched"],
+        videos=about.get("videos", {}),
     )
 
 

@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -16,12 +16,13 @@ from typing import Any
 
 from mien import __version__
 from mien.data.corpora import corpus_of
-from mien.data.corpora.items import Item, LeftOut, Options, Reading
+from mien.data.corpora.items import LeftOut, Options, Reading
 from mien.data.cropping import Cropper, DetectorMaker, Entry, read_part
 from mien.data.dataset import CROPS_FILE, FACES_FILE, INFO_FILE, LEFT_OUT_FILE, Dataset
 from mien.data.partial import PARTS, PLAN_FILE, claimed
 from mien.data.progress import Progress, shown_progress
-from mien.data.workers import Chunk, available_cores, write_parts
+from mien.data.recordings import VideoCropper
+from mien.data.workers import Chunk, PartWriter, available_cores, write_parts
 from mien.data.write import Block, group_reason, refuse_existing, write_files
 from mien.faces.detect import MediaPipeDetector
 from mien.schema import MienError, Preprocessing
@@ -53,6 +54,10 @@ def prepare(
     seed: int = 0,
     valid_from_train: float = 0.0,
     landmarks: bool = False,
+    rate: float | None = 5.0,
+    task: str | None = None,
+    scale: str | None = None,
+    disjoint: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
     detector: DetectorMaker = MediaPipeDetector,
@@ -61,11 +66,11 @@ def prepare(
 
     Work is kept in ``OUT.partial`` in parts of up to 256 images; after an interruption the same
     call goes on there. The folder ``out`` appears when it is complete, with the same bytes
-    whatever the number of ``workers`` (default: one a core) and of interruptions. ``tight``,
-    ``classes``, ``seed``, ``valid_from_train`` and ``landmarks`` are those of
-    :class:`~mien.data.corpora.items.Options`. Of several faces in an image the largest is taken.
-    Crops are whole whatever the partial image of ``preprocessing``, which is composed of them when
-    they are read. Without ``progress`` a bar is drawn on stderr where that is a terminal.
+    whatever the number of ``workers`` (default: one a core) and of interruptions. ``tight`` to
+    ``disjoint`` are those of :class:`~mien.data.corpora.items.Options`; a recording gives its
+    frames, by MediaPipe whatever the ``detector``. Of several faces in an image the largest is
+    taken. Crops are whole whatever the partial image of ``preprocessing``, which is composed of
+    them when they are read. Without ``progress`` a bar is drawn on stderr where that is a terminal.
 
     Raises :class:`MienError` for an unknown corpus, a source that is not laid out as expected or
     holds no face, an ``out`` that exists, a partial folder of other settings and a full disk.
@@ -77,7 +82,7 @@ def prepare(
         raise MienError(f"expected at least one worker, got {workers}: leave the option out")
     preprocessing = preprocessing.model_copy(update={"partial_image": "full"})
     named = tuple(classes) if classes else None
-    options = Options(tight, named, seed, valid_from_train, landmarks)
+    options = Options(tight, named, seed, valid_from_train, landmarks, rate, task, scale, disjoint)
     folder = out.with_name(f"{out.name}.partial")
     needed = 0
     try:
@@ -85,7 +90,8 @@ def prepare(
         channels = 1 if preprocessing.colour == "grey" else 3
         crop_bytes = preprocessing.size**2 * channels
         needed = 2 * reading.total * crop_bytes
-        chunk = max(1, min(_CHUNK, _CHUNK_BYTES // crop_bytes))
+        # A recording is a part of its own: many frames.
+        chunk = 1 if reader.videos else max(1, min(_CHUNK, _CHUNK_BYTES // crop_bytes))
         plan = {
             "corpus": corpus,
             "source": reading.fingerprint,
@@ -98,9 +104,13 @@ def prepare(
         }
         with claimed(folder, plan):
             if not (folder / INFO_FILE).exists():
-                make_cropper = partial(
+                make_cropper: Callable[..., PartWriter] = partial(
                     Cropper, corpus, preprocessing, detector, reading.fields, landmarks=landmarks
                 )
+                if reader.videos:
+                    make_cropper = partial(
+                        VideoCropper, corpus, preprocessing, reading.fields, rate
+                    )
                 paths = _make_parts(
                     reading, folder, chunk, make_cropper, preprocessing, workers, progress
                 )
@@ -111,6 +121,7 @@ def prepare(
                     str(plan["detector"]),
                     landmarks=landmarks,
                     notes=reading.notes,
+                    scale=reading.scale,
                     label_space=reading.label_space,
                     preprocessing=preprocessing,
                     corpus=corpus,
@@ -136,7 +147,7 @@ def _make_parts(
     reading: Reading,
     folder: Path,
     size: int,
-    make_cropper: partial[Cropper],
+    make_cropper: Callable[..., PartWriter],
     preprocessing: Preprocessing,
     workers: int | None,
     progress: Progress | None,
@@ -185,7 +196,7 @@ def _chunks(reading: Reading, size: int, paths: list[Path], present: set[Path]) 
 def _distinct(entries: Iterator[Entry]) -> Iterator[Entry]:
     seen: set[str] = set()
     for entry in entries:
-        if isinstance(entry, Item) and entry.id in seen:
+        if not isinstance(entry, LeftOut) and entry.id in seen:
             yield LeftOut(entry.id, entry.source, "duplicate id")
             continue
         seen.add(entry.id)
@@ -216,6 +227,7 @@ def _assemble(
 ) -> None:
     """Write the dataset's files from the parts; they are kept until all files are complete."""
     left_out: list[tuple[str, str, str]] = []
+    videos: dict[str, dict[str, Any]] = {}
     rows = several_faces = searched = 0
     for path in paths:
         part = read_part(path, preprocessing.size)
@@ -223,6 +235,7 @@ def _assemble(
         left_out += part.left_out
         several_faces += part.several_faces
         searched += part.searched
+        videos |= part.videos
     if rows == 0:
         shutil.rmtree(folder)
         reasons = Counter(group_reason(reason) for _, _, reason in left_out).most_common(3)
@@ -249,6 +262,7 @@ def _assemble(
             left_out=left_out,
             several_faces=several_faces,
             notes=notes,
+            videos=videos,
             **description,
         )
     except OSError:

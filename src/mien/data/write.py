@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -84,13 +84,15 @@ def write_files(
     notes: Sequence[str] = (),
     several_faces: int = 0,
     scale: Scale | None = None,
+    videos: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write the files of a dataset into ``folder``, ``dataset.json`` last.
 
     ``blocks`` must hold ``rows`` rows in all; they are written one at a time, so memory does not
     grow with the corpus. ``left_out`` are id, source and reason; ``scale`` is that of a column
-    ``severity``. The bytes depend on the arguments alone. Raises ``ValueError`` where rows, crops
-    and ``rows`` disagree, and for a partial image: datasets keep whole crops.
+    ``severity``, ``videos`` counts the frames of recordings. The bytes depend on the arguments
+    alone. Raises ``ValueError`` where rows, crops and ``rows`` disagree, and for a partial image:
+    datasets keep whole crops.
     """
     if preprocessing.partial_image != "full":
         raise ValueError(f"expected whole crops, got {preprocessing.partial_image!r}")
@@ -146,6 +148,7 @@ def write_files(
         "preprocessing": preprocessing.model_dump(mode="json"),
         "preprocessing_hash": preprocessing.hash,
         **({} if scale is None else {"scale": scale.model_dump(mode="json")}),
+        **({"videos": dict(videos)} if videos else {}),
     }
     dataset = Dataset(
         folder=folder,

@@ -127,10 +127,20 @@ class Predictor:
         Crops are as the model's preprocessing says, partial images included.
         """
         if tight:
-            return [self._cropped(image, self._tight_face(image), tight=True)]
+            return [self.crop_face(image, self._tight_face(image), tight=True)]
         with self._detecting:
             faces = self._ready_detector()(image)
-        return [self._cropped(image, face) for face in faces]
+        return [self.crop_face(image, face) for face in faces]
+
+    def crop_face(self, image: UInt8Array, face: Face, *, tight: bool = False) -> CroppedFace:
+        """The crop of a face that was found in an upright ``(H, W, 3)`` RGB image."""
+        from mien.faces.align import cut_face
+        from mien.faces.partial_image import compose_partial_image
+
+        recipe = self.info.preprocessing
+        cut = cut_face(image, face, recipe, tight=tight)
+        crop = compose_partial_image(cut.crop, recipe, _in_pixels(cut.landmarks, recipe))
+        return CroppedFace(face, crop, cut.alignment, cut.landmarks, cut.matrix)
 
     def predict_faces(self, found: Sequence[CroppedFace], *, source: str = "") -> list[Prediction]:
         """One prediction a face, in the order given and numbered from 0."""
@@ -198,15 +208,6 @@ class Predictor:
         with self._detecting:
             found = find_tight_face(image, self._ready_detector())
         return face if found is None else replace(face, landmarks=found.landmarks)
-
-    def _cropped(self, image: UInt8Array, face: Face, *, tight: bool = False) -> CroppedFace:
-        from mien.faces.align import cut_face
-        from mien.faces.partial_image import compose_partial_image
-
-        recipe = self.info.preprocessing
-        cut = cut_face(image, face, recipe, tight=tight)
-        crop = compose_partial_image(cut.crop, recipe, _in_pixels(cut.landmarks, recipe))
-        return CroppedFace(face, crop, cut.alignment, cut.landmarks, cut.matrix)
 
     def _ready_detector(self) -> Detector:
         if self._detector is None:

@@ -75,15 +75,15 @@ def write_table(
             yield table_row(prediction, info, embeddings=embeddings)
 
     rows = counted()
-    with _replacing(path) as partial:
-        with _explaining(path):
+    with replacing(path) as partial:
+        with explaining(path):
             write, close = writers[suffix](partial, info, embeddings)
         try:
             while batch := list(islice(rows, _ROWS_AT_ONCE)):
-                with _explaining(path):
+                with explaining(path):
                     write(batch)
         finally:
-            with _explaining(path):
+            with explaining(path):
                 close()
     return counts
 
@@ -192,16 +192,16 @@ def _parquet_writer(partial: Path, info: ModelInfo, embeddings: bool) -> _Writer
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """A temporary sibling that takes the name of ``path`` on success and is removed otherwise."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with _explaining(path):
+    with explaining(path):
         if path.is_dir():
             raise IsADirectoryError(None, "a folder of this name")
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
-        with _explaining(path):
+        with explaining(path):
             os.replace(partial, path)
     finally:
         with suppress(OSError):
@@ -209,7 +209,8 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _explaining(path: Path) -> Iterator[None]:
+def explaining(path: Path) -> Iterator[None]:
+    """Turn an error of writing ``path`` into a MienError that says what to do."""
     try:
         yield
     except OSError as error:

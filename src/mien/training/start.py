@@ -45,7 +45,9 @@ def describe_backbone(said: Mapping[str, Any]) -> dict[str, Any]:
     merged = {**arguments, **given}
     if _of_the_function(merged) != _of_the_function(arguments):
         _refuse(weights, "arguments", arguments, given)
-    terms = f"the model {info.name}, with these terms: {info.terms}" if info.terms else ""
+    terms = said.get("terms") or ""
+    if info.terms:
+        terms = f"the model {info.name}, with these terms: {info.terms}"
     if said.get("terms") and said["terms"] != terms:
         raise MienError(
             f"expected the terms of {weights} to travel with its weights, got a recipe with others "

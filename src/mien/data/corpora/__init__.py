@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from mien.data.corpora import diffusionfer, ferplus, folder
+from mien.data.corpora import diffusionfer, ferplus, folder, severity
 from mien.data.corpora.items import Corpus
 from mien.schema import MienError
 
 CORPORA: dict[str, Corpus] = {
-    corpus.name: corpus for corpus in (ferplus.CORPUS, diffusionfer.CORPUS, folder.CORPUS)
+    corpus.name: corpus
+    for corpus in (ferplus.CORPUS, diffusionfer.CORPUS, folder.CORPUS, *severity.CORPORA)
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from mien.labels import LabelSpace
+from mien.labels import LabelSpace, Scale
 from mien.schema import UInt8Array
 
 
@@ -23,7 +23,9 @@ class Options:
     ``tight``: the images are tight face crops, no face is searched for. ``classes`` names the
     numeric labels, in order from 0, or each as ``"1=surprise"``. ``seed`` and
     ``valid_from_train`` (a fraction in [0, 1)) belong to the splits that a corpus lacks.
-    ``landmarks``: landmarks are looked for in tight crops too.
+    ``landmarks``: landmarks are looked for in tight crops too. Of recordings, ``rate`` frames a
+    second are kept (None: all), ``task`` names the only one that is read, ``scale`` is that of a
+    table's scores, and ``disjoint`` makes splits in which no subject is twice.
     """
 
     tight: bool = False
@@ -31,10 +33,16 @@ class Options:
     seed: int = 0
     valid_from_train: float = 0.0
     landmarks: bool = False
+    rate: float | None = 5.0
+    task: str | None = None
+    scale: str | None = None
+    disjoint: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.valid_from_train < 1:
             raise ValueError(f"expected a fraction in [0, 1), got {self.valid_from_train}")
+        if self.rate is not None and not self.rate > 0:
+            raise ValueError(f"expected a rate above 0, got {self.rate}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +67,23 @@ class Item:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class VideoItem:
+    """One recording whose frames may become rows; ``severity`` is its score, ``task`` what is done.
+
+    ``session`` is the subject's sitting: recordings of one have one score.
+    """
+
+    id: str
+    source: str
+    path: Path
+    split: str
+    subject: str | None = None
+    severity: float | None = None
+    task: str | None = None
+    session: str | None = None
+
+
 @dataclass(frozen=True)
 class LeftOut:
     """A row that cannot be used; what stands before a colon in ``reason`` is counted together."""
@@ -77,19 +102,21 @@ class Reading:
     """
 
     label_space: LabelSpace
-    items: Callable[[], Iterator[Item | LeftOut]]
+    items: Callable[[], Iterator[Item | VideoItem | LeftOut]]
     fingerprint: str
     total: int
     vote_names: tuple[str, ...] = ()
     fields: tuple[pa.Field, ...] = ()
     notes: tuple[str, ...] = ()
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)
 class Corpus:
     """A corpus that can be prepared; ``layout`` says what its reader expects to find.
 
-    ``colour`` is how its crops are best kept: grey where all of its images are grey.
+    ``colour`` is how its crops are best kept: grey where all of its images are grey. A corpus of
+    ``videos`` gives recordings instead of images.
     """
 
     name: str
@@ -99,6 +126,7 @@ class Corpus:
     read: Callable[[Path, Options], Reading]
     label_space: LabelSpace | None = None
     colour: Literal["rgb", "grey"] = "rgb"
+    videos: bool = False
 
 
 def stamp(path: Path) -> str:
@@ -134,6 +162,8 @@ def split_name(text: str) -> str | None:
 
 _SPLITS = {
     **dict.fromkeys(("train", "training", "trainset"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "valset", "publictest"), "valid"),
+    **dict.fromkeys(
+        ("val", "valid", "validation", "dev", "development", "valset", "publictest"), "valid"
+    ),
     **dict.fromkeys(("test", "testing", "testset", "privatetest"), "test"),
 }
