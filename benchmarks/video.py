@@ -87,8 +87,9 @@ def main() -> None:
     lines = [
         "# A long video",
         "",
-        f"Made by `python benchmarks/video.py --minutes {given.minutes:g}` on {platform.machine()}, "
-        f"{platform.system()}, {os.cpu_count()} cores, load {load:.1f} in the last 15 minutes.",
+        f"Made by `python benchmarks/video.py --minutes {given.minutes:g}` on "
+        f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores, load {load:.1f} in "
+        "the last 15 minutes.",
         "",
         f"{given.minutes:g} minutes, 25 frames a second, {SIZE[0]} x {SIZE[1]} pixels, {size:.0f} "
         f"MB: {reading.frames:,} frames were looked at, {RATE:g} a second; "
