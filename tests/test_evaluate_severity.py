@@ -244,3 +244,55 @@ def test_a_run_that_was_trained_is_evaluated(command, tmp_path) -> None:
     said = [entry["prediction"] for entry in report["recordings"]]
     misses = [abs(p - s) for p, s in zip(said, (14, 14, 28, 40, 20), strict=True)]
     assert report["metrics"]["mae"]["value"] == pytest.approx(np.mean(misses))
+
+
+def film(path: Path, shift: int) -> None:
+    """Five frames of a photographed face, moved a little so that recordings differ."""
+    av = pytest.importorskip("av")
+    data = pytest.importorskip("skimage.data")
+    picture = np.ascontiguousarray(data.astronaut()[: 256 - shift, 96 : 352 - shift])
+    picture = np.pad(picture, ((0, shift), (0, shift), (0, 0)), mode="edge")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 256
+        stream.pix_fmt, stream.bit_rate = "yuv420p", 2_000_000
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.mark.slow
+def test_a_fake_of_avec2014_from_videos_to_the_report(command, tmp_path) -> None:
+    tree = tmp_path / "AVEC2014"
+    folders = {"train": "Training", "valid": "Development", "test": "Testing"}
+    developed = [("206_1_Freeform", "valid", 12, ()), ("207_1_Freeform", "valid", 33, ())]
+    for number, (video, split, score, _) in enumerate(VIDEOS + developed):
+        subject, session, task = video.split("_")
+        film(tree / folders[split] / task / f"{video}_video.mp4", 4 * number)
+        label = tree / "DepressionLabels" / f"{subject}_{session}_Depression.csv"
+        label.parent.mkdir(exist_ok=True)
+        label.write_text(f"{score}\n")
+    data, folder = tmp_path / "data", tmp_path / "run"
+    options = ["--size", "32", "--workers", "1"]
+    made = command("prepare", "avec2014", tree, "--out", data, *options)
+    assert made.code == 0, made.err
+    settings = ["backbone={name: small-3d}", "schedule={epochs: 1, warmup: 0}"]
+    settings += ["sampler.batch_size=4", "severity.clips={length: 2, stride: 1, per_video: 1}"]
+    changes = [part for setting in settings for part in ("--set", setting)]
+    trained = command("train", "dj-ldml", "--data", data, "--out", folder, *changes)
+    assert trained.code == 0, trained.err
+    ended = command("evaluate", folder, "--data", data)
+    assert ended.code == 0, ended.err
+    report = json.loads((folder / "report" / "report.json").read_text())
+    # Training 10, 10, 30, 50: the person misses by 4, 4, 2, 15, 5 and the mean 25 as in the first
+    # test; 201's two tasks are one session.
+    assert report["n"] == 5
+    assert report["baselines"]["person"]["mae"]["value"] == pytest.approx(30 / 5)
+    assert report["baselines"]["mean"]["mae"]["value"] == pytest.approx(45 / 5)
+    assert [report["persons"][name]["n"] for name in ("seen", "unseen")] == [3, 2]
+    assert report["warnings"][0].startswith("Subjects are shared: 2 of the 4 subjects")
+    assert report["sessions"]["n"] == 4
+    assert set(report["by_task"]) == {"freeform", "northwind"}
+    assert sum(entry["n"] for entry in report["by_usable"]) == 5
+    assert report["conformal"]["reason"].startswith("2 subjects of valid cannot give an interval")

@@ -120,7 +120,14 @@ def severity_evaluation_of(
 
 def _predicted(model: SeverityModel, dataset: Dataset, split: str) -> Recordings:
     found = model.predict(dataset, split)
-    return replace(found, usable=_usable(dataset, found.videos.tolist()))
+    sessions = None
+    if "session" in dataset.faces.column_names:
+        # A recording without one is a session of its own.
+        named = dataset.column("session")[videos_of(dataset, split).starts]
+        sessions = np.array(
+            [name or video for name, video in zip(named, found.videos, strict=True)], str
+        )
+    return replace(found, usable=_usable(dataset, found.videos.tolist()), sessions=sessions)
 
 
 def _check_scale(model: SeverityModel, dataset: Dataset) -> Scale:
