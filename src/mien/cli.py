@@ -422,11 +422,10 @@ def export(
 ) -> None:
     """Write a run as one ONNX file, and check it."""
     text = _read_text(card) if card else ""
-    from mien.training.export import export as export_run
-    from mien.training.run import load_run
+    from mien.training.export import export_run
 
     document = export_run(
-        load_run(run),
+        run,
         out,
         name=name,
         card=text,
