@@ -16,9 +16,10 @@ from mien.data.augment import Augmentation
 from mien.data.dataset import Dataset
 from mien.data.joined import open_joined
 from mien.data.toy import write_toy_videos
-from mien.networks.clips import ClipNetwork, build_clip_network
+from mien.networks.clips import ClipNetwork, SeverityPredictions, build_clip_network
 from mien.networks.network import Outputs
 from mien.schema import MienError
+from mien.training import export as exporting
 from mien.training.batch import Batch
 from mien.training.batches import network_input
 from mien.training.export import export_run
@@ -328,6 +329,29 @@ def test_export_chooses_by_what_the_run_was_trained_for(
         with pytest.raises(MienError, match="which is one of severity"):
             export_run(run, tmp_path / "model.onnx", **wrong)
     assert not (tmp_path / "model.onnx").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"backbone": "small-3d"},
+        {"backbone": "c3d", "arguments": {"widths": (4, 4, 8, 8, 8)}},
+        {"backbone": "r3d_18"},
+        {"backbone": "r2plus1d_18"},
+        {"temporal": "gru"},
+        {"temporal": "convolution"},
+        {"temporal": "mean", "head": "score"},
+    ],
+    ids=lambda changes: " ".join(map(str, changes.values())),
+)
+def test_every_network_is_exported_with_parity(changes: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    recipe = load_recipe("ldl", SMALL)
+    network = build_clip_network(recipe_architecture(recipe) | changes)
+    module = SeverityPredictions(network).eval()
+    model = exporting._to_onnx(module, "clip", torch.zeros(2, 4, 3, 32, 32))
+    assert exporting._parity(module, model, (5, 4, 3, 32, 32), limit=1e-4)["images"] == 5
 
 
 @pytest.mark.slow
