@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_videos import cut_short, faceless, moving_face, write_video
 
 from mien.faces.video import Video
 from mien.schema import MienError, UInt8Array
+from toy_videos import cut_short, faceless, moving_face, write_video
 
 pytest.importorskip("av", reason="videos are read with PyAV")
 
