@@ -22,6 +22,8 @@ from mien.printing import (
     print_epoch,
     print_json,
     print_report,
+    print_severity,
+    print_severity_comparison,
     print_view,
 )
 from mien.schema import MienError, Preprocessing
@@ -461,7 +463,10 @@ def evaluate(
     if as_json:
         print_json(report)
         return
-    print_report(report, page)
+    if report.get("task") == "severity":
+        print_severity(report, page)
+    else:
+        print_report(report, page)
 
 
 @app.command()
@@ -486,7 +491,10 @@ def compare(
     if as_json:
         print_json(document)
         return
-    print_comparison(document, page)
+    if document.get("task") == "severity":
+        print_severity_comparison(document, page)
+    else:
+        print_comparison(document, page)
 
 
 @app.command()

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien import __version__
 from mien.data.dataset import Dataset
-from mien.evaluate import check_rule, evaluation_of, name_of, open_model
+from mien.evaluate import check_rule, evaluation_of, name_of, open_model, severity_evaluation
 from mien.schema import MienError
+from mien.severity import task_of
 
 if TYPE_CHECKING:
     from mien.evaluation.arrays import Evaluation
@@ -53,7 +54,13 @@ def compare_models(
     check_rule(rule)
     places = [str(model) for model in models]
     _check_distinct(places)
+    tasks = {place: task_of(place) for place in places}
+    if len(set(tasks.values())) > 1:
+        listed = ", ".join(f"{place} of {task}" for place, task in tasks.items())
+        raise MienError(f"expected models of one task, got {listed}: compare them apart")
     dataset = Dataset.open(data)
+    if "severity" in tasks.values():
+        return _compare_severity(places, dataset, data, out, split=split)
     dataset.split_indices(split)
     groups, warnings = _entries([_source(place) for place in places])
     entries: list[Entry] = []
@@ -101,6 +108,45 @@ def _said_once(warned: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
         if warning not in shared
     ]
     return [*shared, *own]
+
+
+def _compare_severity(
+    places: Sequence[str], dataset: Dataset, data: str | Path, out: str | Path, *, split: str
+) -> tuple[dict[str, Any], Path]:
+    from mien.evaluation.severity_comparison import (
+        Rated,
+        Side,
+        compare_severity,
+        write_severity_comparison,
+    )
+
+    groups, warnings = _entries([_source(place) for place in places])
+    sides, terms = [], []
+    for label, sources in groups:
+        members = []
+        for source in sources:
+            evaluation = severity_evaluation(source.place, dataset, split=split)
+            # What is kept of a model has no embedding.
+            own = replace(evaluation.recordings, embeddings=None)
+            evaluation = replace(evaluation, recordings=own, validation=None)
+            members.append(Rated(source.place, source.seed, evaluation))
+            warnings += [f"{source.place}: {warning}" for warning in evaluation.warnings]
+            terms.append(f"{label}: trained on {evaluation.provenance['trained_on']}")
+        sides.append(Side(label, members))
+    command = ["mien", "compare", *places, "--data", str(data), "--split", split]
+    document = compare_severity(
+        sides,
+        provenance={
+            "dataset": name_of(dataset),
+            "terms": "\n".join([*dict.fromkeys(terms), f"Dataset: {dataset.terms}"]),
+            "folder": str(data),
+            "crops": dataset.preprocessing.hash,
+            "command": shlex.join(command),
+            "version": f"mien {__version__}",
+        },
+        warnings=warnings,
+    )
+    return document, write_severity_comparison(document, out)
 
 
 def _evaluated(

@@ -25,9 +25,11 @@ from mien.schema import (
     UInt8Array,
     join_readings,
 )
+from mien.severity import open_severity, severity_evaluation_of, task_of
 
 if TYPE_CHECKING:
     from mien.evaluation.arrays import Evaluation
+    from mien.evaluation.recordings import SeverityEvaluation
 
 _CHUNK = 512
 
@@ -82,11 +84,21 @@ def evaluate_model(
     are in the report as well. ``reference`` names another split, whose labelled faces are embedded
     too and against which the embedding is read by its neighbours. Memory does not grow with the
     crops. Raises :class:`MienError` when the dataset's classes or crops do not fit the model's.
+
+    A run of severity is evaluated by recordings (:mod:`mien.evaluation.severity`); it knows
+    neither rules nor references.
     """
     # Here, so that a model can be opened without what metrics and plots need.
     from mien.evaluation.report import Reference, evaluate, write_report
 
     check_rule(rule)
+    if task_of(run_or_model) == "severity":
+        if rule != "majority" or reference is not None:
+            raise MienError(
+                f"expected no --rule and no --reference for a model of severity, which has no "
+                f"classes, got {reference or rule!r}: leave it out"
+            )
+        return _evaluate_severity(run_or_model, data, out, split=split)
     if reference == split:
         raise MienError(
             f"expected another split than the one evaluated as --reference, got {split!r} for "
@@ -114,6 +126,42 @@ def evaluate_model(
         against = Reference(readings.embeddings, labels, reference)
     report = evaluate(evaluation, other_targets=others or None, reference=against)
     return report, write_report(evaluation, report, out)
+
+
+def _evaluate_severity(
+    run_or_model: str | Path, data: str | Path, out: str | Path, *, split: str
+) -> tuple[dict[str, Any], Path]:
+    from mien.evaluation.severity import evaluate_severity, write_severity_report
+
+    evaluation = severity_evaluation(run_or_model, Dataset.open(data), split=split)
+    command = ["mien", "evaluate", str(run_or_model), "--data", str(data), "--split", split]
+    evaluation = replace(
+        evaluation, provenance={**evaluation.provenance, "command": shlex.join(command)}
+    )
+    report = evaluate_severity(evaluation)
+    return report, write_severity_report(evaluation, report, out)
+
+
+def severity_evaluation(
+    run_or_model: str | Path, dataset: Dataset, *, split: str
+) -> SeverityEvaluation:
+    """What a run or model of severity says of the recordings of a split."""
+    model = open_severity(run_or_model)
+    return severity_evaluation_of(
+        model,
+        dataset,
+        split=split,
+        provenance={
+            "model": model.name,
+            "dataset": name_of(dataset),
+            "trained_on": model.trained_on,
+            "terms": f"Model: {model.terms} Dataset: {dataset.terms}",
+            "folder": str(dataset.folder),
+            "crops": dataset.preprocessing.hash,
+            "version": f"mien {__version__}",
+        },
+        warnings=_corpus_warnings(dataset),
+    )
 
 
 def evaluation_of(

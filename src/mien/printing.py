@@ -67,6 +67,70 @@ def print_report(report: Mapping[str, Any], page: Path) -> None:
     print(f"report: {page}")
 
 
+def print_severity(report: Mapping[str, Any], page: Path) -> None:
+    """The measures of a severity ``report.json``, its baselines in words, and the page's place."""
+    split, scale = report["split"], report["scale"]
+    _print_notes(report["warnings"][:1])
+    print(report["use"])
+    print()
+    title = f"{split}, {_recordings(report)}, {scale['name']} 0 to {scale['top']}"
+    _print_metrics(title, report["metrics"])
+    for name, entry in report["baselines"].items():
+        found = {"mae": entry["mae"], "rmse": entry["rmse"]}
+        found |= {f"model less this: {key}": d for key, d in entry["differences"].items()}
+        _print_metrics(f"baseline: {name}", found)
+    for name, entry in report["persons"].items():
+        if entry["n"] or name != "unknown":
+            who = {"seen": "subjects in training", "unseen": "subjects not in training"}
+            title = f"{who.get(name, 'subjects not known')}, {_recordings(entry)}"
+            _print_metrics(title, {key: entry[key] for key in report["metrics"]})
+    tasks = report["by_task"] | ({"fused": report["sessions"]} if report["sessions"] else {})
+    for name, entry in tasks.items():
+        found = {key: entry[key] for key in report["metrics"]}
+        _print_metrics(f"task {name}, {_recordings(entry)}", found)
+    conformal = report["conformal"]
+    if conformal["half_width"] is not None:
+        print(f"interval of {100 * conformal['coverage']:g} %: +- {conformal['half_width']:.2f}")
+        measured = {"covered here": conformal["measured"]["all"]}
+        measured["of subjects not in training"] = conformal["measured"]["unseen"]
+        _print_metrics("calibrated on " + conformal["split"], measured)
+    else:
+        print(f"no interval: {conformal['reason']}")
+    order = {name.replace("_", " "): entry for name, entry in report["order"].items()}
+    _print_metrics("rank correlation of similarity and nearness in score", order)
+    for sentence in report["verdicts"]:
+        print(sentence)
+    _print_notes([*report["warnings"][1:], *conformal["warnings"]])
+    print(f"report: {page}")
+
+
+def print_severity_comparison(document: Mapping[str, Any], page: Path) -> None:
+    """Values, paired differences and the words of a ``compare.json`` of severity."""
+    _print_notes(document["warnings"][:1])
+    print(document["use"])
+    print()
+    for entry in document["entries"]:
+        for member in entry["members"]:
+            seed = "" if member["seed"] is None else f", seed {member['seed']}"
+            title = f"{entry['letter']} {entry['label']}{seed}: {_recordings(document)}"
+            _print_metrics(title, member["metrics"])
+    labels = {entry["letter"]: entry["label"] for entry in document["entries"]}
+    for found in document["comparisons"]:
+        _print_metrics(f"{found['entry']} less {found['to']}, paired", found["differences"])
+        title = f"{found['entry']} less {found['to']}, subjects not in training"
+        _print_metrics(title, found["unseen"])
+        print(f"{labels[found['entry']]} against {labels[found['to']]}: {found['word']} (MAE)")
+        _print_notes(found["notes"])
+    _print_notes(document["warnings"][1:])
+    print(f"comparison: {page}")
+
+
+def _recordings(entry: Mapping[str, Any]) -> str:
+    n, subjects = entry["n"], entry["subjects"]
+    people = "subjects unknown" if subjects is None else f"{subjects:,} subjects"
+    return f"{n:,} recordings, {people}"
+
+
 def print_comparison(document: Mapping[str, Any], page: Path) -> None:
     """Values, paired differences and the word of a ``compare.json``, and where the page is."""
     split = document["split"]

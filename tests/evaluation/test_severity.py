@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -398,3 +399,14 @@ def test_the_whole_set_counts_never_a_mean_of_parts() -> None:
     # Means 6 and 6, variances 26 and 17, covariance 21: 42 / 43.
     assert whole == pytest.approx(42 / 43)
     assert abs(whole - np.mean(halves)) > 0.2
+
+
+def test_the_documentation_names_what_a_report_has() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
+    section = page.split("## Depression severity\n")[1].split("\n## ")[0]
+    named = re.findall(r"`(\w+)[`.]", " ".join(re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)))
+    report = evaluate_severity(made(), draws=20)
+    common = {"task", "split", "scale", "n", "subjects", "clusters", "clustered_by", "intervals"}
+    common |= {"left_out", "provenance", "warnings", "training", "confusion_shares"}
+    assert set(named) - {"differences"} == set(report) - common
+    assert "differences" in report["baselines"]["mean"]

@@ -159,9 +159,9 @@ def _training(training: Recordings) -> dict[str, Any]:
 
 
 def _by_task(kept: Recordings, guesses: Guesses, *, seed: int, draws: int) -> dict[str, Any]:
-    if kept.tasks is None:
+    tasks = np.array([], str) if kept.tasks is None else kept.tasks.astype(str)
+    if not (tasks != "").any():
         return {}
-    tasks = kept.tasks.astype(str)
     return {
         name or "unknown": measure(guesses.take(tasks == name), seed=seed, draws=draws)
         for name in sorted(set(tasks.tolist()))

@@ -27,6 +27,10 @@ BASELINE_TITLES = {
         "mean of the subject\u2019s other recordings in training, without any the training mean",
     ),
 }
+_PAIRS_DRAWN = (
+    " In the rank correlation a pair of two subjects counts as often as the product of how often "
+    "they were drawn, a pair of one subject as often as it was; copies of a subject make no pairs."
+)
 PERSON_TITLES = {
     "seen": "Subject in training",
     "unseen": "Subject not in training",
@@ -46,7 +50,7 @@ def render_severity(evaluation: SeverityEvaluation, report: Mapping[str, Any]) -
         f"scale <b>{escape(scale['name'])}</b>, 0 to {scale['top']}",
     ]
     trained_on = provenance.pop("trained_on", "") or "what the model was trained on is not recorded"
-    lines, people = severity_plots.subject_lines(listed)
+    lines, several = severity_plots.subject_lines(listed)
     half = report["conformal"]["half_width"]
     return fill(
         "severity.html",
@@ -56,7 +60,7 @@ def render_severity(evaluation: SeverityEvaluation, report: Mapping[str, Any]) -
         facts=" <i>\u00b7</i> ".join(facts),
         trained=f"Trained on: {escape(trained_on)}",
         headline=_headline(report["metrics"]),
-        verdicts="".join(_said(text) for text in report["verdicts"]),
+        verdicts="".join(said(text) for text in report["verdicts"]),
         baselines=_baselines(report),
         persons_lead=_persons_lead(report),
         persons=_columns(
@@ -70,7 +74,7 @@ def render_severity(evaluation: SeverityEvaluation, report: Mapping[str, Any]) -
         legend=severity_plots.legend(listed),
         scatter_caption=_scatter_caption(half, report["conformal"]["coverage"]),
         residuals=severity_plots.residuals(listed, scale),
-        lines=_lines(lines, people),
+        lines=_lines(lines, several),
         conformal=_conformal(report["conformal"]),
         bands=_bands(report),
         tasks=_tasks(report),
@@ -79,35 +83,39 @@ def render_severity(evaluation: SeverityEvaluation, report: Mapping[str, Any]) -
         left_out=_left_out(report["left_out"]),
         terms=terms_of_use(provenance.pop("terms", "")),
         provenance=definitions(provenance),
-        intervals=_how_intervals(report),
+        intervals=how_intervals(report) + _PAIRS_DRAWN,
     )
 
 
-def _said(text: str) -> str:
+def said(text: str) -> str:
+    """A sentence as a paragraph, its minus signs set as such."""
     signed = tables.sentence(text).replace(" -", " \u2212")
     return f'<p class="said">{escape(signed)}</p>'
 
 
-def _form(measure: str) -> str:
+def form(measure: str) -> str:
+    """How :mod:`mien.evaluation.tables` writes a measure: errors are in points of the scale."""
     return tables.POINTS if measure in ("mae", "rmse") else measure
 
 
 def _headline(metrics: Mapping[str, Any]) -> str:
     cells = []
     for name in MEASURES:
-        entry, form = metrics[name], _form(name)
-        below = tables.interval(entry, form) or escape(entry.get("reason", "no interval"))
-        value = tables.number(entry["value"], form)
+        entry, written = metrics[name], form(name)
+        below = tables.interval(entry, written) or escape(entry.get("reason", "no interval"))
+        value = tables.number(entry["value"], written)
         cells.append(f"<div><dt>{TITLES[name][0]}</dt><dd>{value}<small>{below}</small></dd></div>")
     return f'<dl class="headline">{"".join(cells)}</dl>'
 
 
-def _row(title: str, meaning: str, cells: Iterable[str]) -> str:
+def row(title: str, meaning: str, cells: Iterable[str]) -> str:
+    """A row of a table with what it means below its title."""
     small = f"<small>{escape(meaning)}</small>" if meaning else ""
     return f'<tr><th scope="row">{escape(title)}{small}</th>{"".join(cells)}</tr>'
 
 
-def _table(head: Sequence[str], rows: Iterable[str], notes: Iterable[str]) -> str:
+def table(head: Sequence[str], rows: Iterable[str], notes: Iterable[str]) -> str:
+    """A table of values with its footnotes."""
     columns = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
     return (
         f'<div class="wide"><table class="values rules"><thead><tr><td></td>{columns}</tr>'
@@ -119,54 +127,56 @@ def _baselines(report: Mapping[str, Any]) -> str:
     """The values of the model and of each baseline, and below each the difference."""
     notes: list[str] = []
     metrics = report["metrics"]
-    cells = [tables.value_cell(metrics[name], notes, _form(name)) for name in COMPARED]
-    rows = [_row("The model", "", cells)]
+    cells = [tables.value_cell(metrics[name], notes, form(name)) for name in COMPARED]
+    rows = [row("The model", "", cells)]
     for name, entry in report["baselines"].items():
         title, meaning = BASELINE_TITLES[name]
         if name == "person":
             meaning += f" ({report['n'] - entry['known']} of {report['n']} here)"
-        cells = [tables.value_cell(entry[key], notes, _form(key)) for key in COMPARED]
-        rows.append(_row(title, meaning, cells))
-        cells = [_difference(entry["differences"][key], _form(key)) for key in COMPARED]
-        rows.append(_row("\u2003the model less that", "", cells))
-    return _table([TITLES[name][0] for name in COMPARED], rows, notes)
+        cells = [tables.value_cell(entry[key], notes, form(key)) for key in COMPARED]
+        rows.append(row(title, meaning, cells))
+        cells = [difference(entry["differences"][key], key) for key in COMPARED]
+        rows.append(row("\u2003the model less that", "", cells))
+    return table([TITLES[name][0] for name in COMPARED], rows, notes)
 
 
-def _difference(found: Mapping[str, Any], form: str) -> str:
+def difference(found: Mapping[str, Any], measure: str) -> str:
     """A paired difference, its interval and what it says."""
     if found["value"] is None:
         return "<td>\u2013</td>"
-    span = tables.signed_interval(found, form) or "no interval"
-    return f"<td>{tables.signed(found['value'], form)}<small>{span}<br>{found['word']}</small></td>"
+    span = tables.signed_interval(found, form(measure)) or "no interval"
+    value = tables.signed(found["value"], form(measure))
+    return f"<td>{value}<small>{span}<br>{found['word']}</small></td>"
 
 
 def _columns(columns: Mapping[str, Mapping[str, Any]]) -> str:
     """Measures in rows, one column for each group of recordings."""
     notes: list[str] = []
     counts = [
-        f"<td>{entry['n']:,}<small>{_people(entry['subjects'])}</small></td>"
+        f"<td>{entry['n']:,}<small>{people(entry['subjects'])}</small></td>"
         for entry in columns.values()
     ]
     rows = [f'<tr class="count"><th scope="row">Recordings</th>{"".join(counts)}</tr>']
     for name in MEASURES:
-        cells = [tables.value_cell(entry[name], notes, _form(name)) for entry in columns.values()]
-        rows.append(_row(*TITLES[name], cells))
+        cells = [tables.value_cell(entry[name], notes, form(name)) for entry in columns.values()]
+        rows.append(row(*TITLES[name], cells))
     for name in ("mean", "person"):
         found = [entry["baselines"].get(name) for entry in columns.values()]
         cells = [
             tables.value_cell(own["mae"], notes, tables.POINTS) if own else "<td>\u2013</td>"
             for own in found
         ]
-        rows.append(_row(f"MAE of: {BASELINE_TITLES[name][0].lower()}", "", cells))
+        rows.append(row(f"MAE of: {BASELINE_TITLES[name][0].lower()}", "", cells))
         cells = [
-            _difference(own["differences"]["mae"], tables.POINTS) if own else "<td>\u2013</td>"
+            difference(own["differences"]["mae"], "mae") if own else "<td>\u2013</td>"
             for own in found
         ]
-        rows.append(_row("\u2003MAE of the model less that", "", cells))
-    return _table(list(columns), rows, notes)
+        rows.append(row("\u2003MAE of the model less that", "", cells))
+    return table(list(columns), rows, notes)
 
 
-def _people(count: int | None) -> str:
+def people(count: int | None) -> str:
+    """How many subjects there are, in words."""
     return "subjects unknown" if count is None else f"{count:,} subject{tables.plural(count)}"
 
 
@@ -189,11 +199,11 @@ def _scatter_caption(half: float | None, coverage: float) -> str:
     return text
 
 
-def _lines(figure: str, people: int) -> str:
+def _lines(figure: str, count: int) -> str:
     if not figure:
         return '<p class="absent">No subject has several recordings here.</p>'
     return (
-        f"<figure>{figure}<figcaption>The {people:,} subject{tables.plural(people)} with several "
+        f"<figure>{figure}<figcaption>The {count:,} subject{tables.plural(count)} with several "
         "recordings: true scores (open) and predictions (filled). Filled marks that stay "
         "together while the open ones part show a model that knows the person."
         "</figcaption></figure>"
@@ -210,23 +220,23 @@ def _conformal(conformal: Mapping[str, Any]) -> str:
         key: title for key, title in PERSON_TITLES.items() if conformal["n"][key] or key == "unseen"
     }
     cells = [tables.value_cell(conformal["measured"][key], notes) for key in measured]
-    caveats = "".join(_said(text) for text in conformal["warnings"])
+    caveats = "".join(said(text) for text in conformal["warnings"])
     count = conformal["subjects"]
     return (
         f'<p class="lead">A prediction \u00b1 <b>{conformal["half_width"]:.2f}</b> points is meant '
         f"to hold the true score of {nominal} of new people\u2019s recordings. Calibrated on split "
         f"{escape(conformal['split'])} by subject ({count:,}).</p>{caveats}"
-        + _table(list(measured.values()), [_row("Measured coverage, %", "", cells)], notes)
+        + table(list(measured.values()), [row("Measured coverage, %", "", cells)], notes)
     )
 
 
 def _grouped_rows(groups: Iterable[tuple[str, Mapping[str, Any]]], notes: list[str]) -> list[str]:
     return [
-        _row(
+        row(
             title,
             "",
             [
-                f"<td>{entry['n']:,}<small>{_people(entry['subjects'])}</small></td>",
+                f"<td>{entry['n']:,}<small>{people(entry['subjects'])}</small></td>",
                 tables.value_cell(entry["mae"], notes, tables.POINTS),
                 tables.value_cell(entry["bias"], notes, tables.POINTS),
             ],
@@ -249,7 +259,7 @@ def _bands(report: Mapping[str, Any]) -> str:
     names = [own["name"] for own in report["by_band"]]
     return (
         "<section>\n<h2>Bands of the scale</h2>\n"
-        f"{_table(_GROUP_HEAD, rows, notes)}<h3>Which band is read as which</h3>"
+        f"{table(_GROUP_HEAD, rows, notes)}<h3>Which band is read as which</h3>"
         '<p class="lead">Each row is a true band: the percentage of its recordings whose '
         "prediction, to the nearest whole score, lies in each band.</p>"
         f"{tables.confusion_table(report, names)}\n</section>\n"
@@ -279,7 +289,7 @@ def _usable(groups: Sequence[Mapping[str, Any]]) -> str:
     return (
         "<section>\n<h2>By usable frames</h2>\n"
         '<p class="lead">Recordings by the share of their frames in which a face could be used.'
-        f"</p>\n{_table(_GROUP_HEAD, rows, notes)}\n</section>\n"
+        f"</p>\n{table(_GROUP_HEAD, rows, notes)}\n</section>\n"
     )
 
 
@@ -293,11 +303,11 @@ def _order(order: Mapping[str, Any]) -> str:
         "embeddings with minus the gap of their scores; 1 is an embedding in which the likest "
         "scores are the likest vectors. Pairs of one person raise it without any severity being "
         "read, so the first column counts.</p>"
-        + _table(
+        + table(
             list(titles.values()),
             [
                 f'<tr class="count"><th scope="row">Pairs</th>{"".join(pairs)}</tr>',
-                _row("Rank correlation", "", cells),
+                row("Rank correlation", "", cells),
             ],
             notes,
         )
@@ -317,7 +327,8 @@ def _left_out(reasons: Mapping[str, int]) -> str:
     )
 
 
-def _how_intervals(report: Mapping[str, Any]) -> str:
+def how_intervals(report: Mapping[str, Any]) -> str:
+    """What an interval over recordings is, in words."""
     how = report["intervals"]
     unit = (
         f"Each draw takes {report['clusters']:,} subjects with replacement, and each brings all "
@@ -330,7 +341,5 @@ def _how_intervals(report: Mapping[str, Any]) -> str:
         f"Intervals are {100 * how['level']:g}\u2009% percentile bootstrap intervals from "
         f"{how['draws']:,} draws (seed {how['seed']}). {unit} Differences are paired: a draw takes "
         "the same recordings for both. They tell how much the numbers would change with other "
-        "people of this kind, not with another training set, training run or corpus. In the rank "
-        "correlation a pair of two subjects counts as often as the product of how often they were "
-        "drawn, a pair of one subject as often as it was; copies of a subject make no pairs."
+        "people of this kind, not with another training set, training run or corpus."
     )

@@ -50,8 +50,8 @@ def predict_videos(
 ) -> dict[str, Any]:
     """Read videos; write a table of ``rows``, annotated videos with timelines, or onto the screen.
 
-    Every video gives at least one row. Memory does not grow with a video's length but by a few
-    numbers a frame for the timeline. Returns ``{"videos": n, "unreadable": n, "rows": n}``; a
+    Every video gives at least one row. Of a frame that was looked at, only the numbers of its row
+    and of the timeline are kept. Returns ``{"videos": n, "unreadable": n, "rows": n}``; a
     video of which only a part could be read counts as unreadable too.
     """
     counts = {"videos": 0, "unreadable": 0, "rows": 0}
@@ -61,10 +61,12 @@ def predict_videos(
         if out is not None:
             write = stack.enter_context(_table(Path(out), rows, predictor, severity))
         shown: list[dict[str, Any]] = []
+        names: set[str] = set()
         for source in inputs:
-            found: list[Prediction] = []
+            found: list[dict[str, Any]] = []
+            target = None if annotate is None else Path(annotate) / _name(source, names)
             reading = _read(
-                source, predictor, severity, rate, detector, annotate, found, keep=rows == "frames"
+                source, predictor, severity, rate, detector, target, found, keep=rows == "frames"
             )
             counts["videos"] += 1
             counts["unreadable"] += reading.status is Status.UNREADABLE or bool(reading.damage)
@@ -82,27 +84,35 @@ def predict_videos(
     return counts
 
 
+def _name(source: str, taken: set[str]) -> str:
+    """A name for the annotated video that no other one of the call has."""
+    stem, number = Path(source).stem, 2
+    name = f"{stem}.mp4"
+    while name in taken:
+        name, number = f"{stem}-{number}.mp4", number + 1
+    taken.add(name)
+    return name
+
+
 def _read(
     source: str,
     predictor: Predictor | None,
     severity: SeverityPredictor | None,
     rate: float,
     detector: MediaPipeFramesDetector,
-    annotate: str | os.PathLike[str] | None,
-    found: list[Prediction],
+    target: Path | None,
+    found: list[dict[str, Any]],
     *,
     keep: bool,
 ) -> VideoReading:
     moments: dict[int, list[Moment]] = {}
-    folder = None if annotate is None else Path(annotate)
     with ExitStack() as stack:
         video = None
-        if folder is not None:
-            target = folder / f"{Path(source).stem}.mp4"
+        if target is not None:
             if target.exists() and Path(source).exists() and target.samefile(source):
                 raise MienError(
-                    f"expected a folder of their own for annotated videos, got {str(folder)!r}, "
-                    "which holds the video itself; choose another one"
+                    f"expected a folder of their own for annotated videos, got "
+                    f"{str(target.parent)!r}, which holds the video itself; choose another one"
                 )
             if Path(source).is_file():
                 video = stack.enter_context(AnnotatedVideo(target))
@@ -111,13 +121,13 @@ def _read(
             if video is not None:
                 video.add(frame, predictions)
             for one in predictions:
-                if folder is not None and one.face is not None:
+                if target is not None and one.face is not None:
                     moments.setdefault(one.index, []).append(
                         Moment(frame.time, one.probabilities, one.valence, one.arousal)
                     )
-                if keep:
-                    # Of a frame only the numbers are kept.
-                    found.append(one)
+                if keep and predictor is not None:
+                    # Of a frame only the numbers are kept, not its crop.
+                    found.append(table_row(one, predictor.info))
 
         detector.restart()
         reading = predict_video(
@@ -128,23 +138,24 @@ def _read(
             detector=detector,
             on_frame=see,
         )
-    if folder is not None:
-        plot_timeline(
-            reading, moments, folder / f"{Path(source).stem}.timeline.png", severity=severity
-        )
+    if target is not None:
+        plot_timeline(reading, moments, target.with_suffix(".timeline.png"), severity=severity)
     return reading
 
 
 def _rows(
     reading: VideoReading,
     rows: Rows,
-    found: list[Prediction],
+    found: list[dict[str, Any]],
     predictor: Predictor | None,
     severity: SeverityPredictor | None,
 ) -> Iterator[dict[str, Any]]:
     if rows == "frames" and predictor is not None:
-        empty = Prediction(reading.status, source=reading.source, reason=reading.reason or "-")
-        yield from (table_row(one, predictor.info) for one in found or [empty])
+        yield from found
+        if not found or reading.damage:
+            # What could not be read is a row as well.
+            missing = Prediction(Status.UNREADABLE, source=reading.source, reason=reading.reason)
+            yield table_row(missing, predictor.info)
         return
     models = [one.info.name for one in (predictor, severity) if one is not None]
     about = {
@@ -293,12 +304,14 @@ class _table:
                 writer = csv.DictWriter(file, list(self._rows[0]) if self._rows else ["source"])
                 writer.writeheader()
                 for row in self._rows:
-                    writer.writerow(
-                        {
-                            key: json.dumps(value) if isinstance(value, dict) else value
-                            for key, value in row.items()
-                        }
-                    )
+                    writer.writerow({key: _cell(key, value) for key, value in row.items()})
+
+
+def _cell(key: str, value: Any) -> Any:
+    """A value for CSV, as tables of photos have it."""
+    if key == "box" and value:
+        return " ".join(f"{side:.1f}" for side in value.values())
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, dict) else value
 
 
 def tell_counts(counts: dict[str, Any], places: Iterable[object]) -> str:
