@@ -521,27 +521,17 @@ def export(
 ) -> None:
     """Write a run as one ONNX file, and check it."""
     text = _read_text(card) if card else ""
-    from mien.training.export import export as export_run
-    from mien.training.export import export_severity
-    from mien.training.run import load_run, load_severity_run, run_task
+    from mien.training.export import export_run
 
-    if run_task(run) == "severity":
-        if mirror or abstain_below is not None:
-            raise MienError(
-                "expected a run of expressions for --mirror and --abstain-below, got one of "
-                "severity; leave them out"
-            )
-        document = export_severity(load_severity_run(run), out, name=name, card=text, int8=int8)
-    else:
-        document = export_run(
-            load_run(run),
-            out,
-            name=name,
-            card=text,
-            int8=int8,
-            mirror=mirror,
-            abstain_below=abstain_below,
-        )
+    document = export_run(
+        run,
+        out,
+        name=name,
+        card=text,
+        int8=int8,
+        mirror=mirror,
+        abstain_below=abstain_below,
+    )
     if as_json:
         print_json(document)
     else:

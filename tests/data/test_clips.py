@@ -11,6 +11,7 @@ from mien.data.clips import (
     stratified_batches,
     videos_of,
 )
+from mien.data.dataset import Dataset
 from mien.data.prepare import prepare
 from mien.data.toy import write_toy_folder, write_toy_videos
 from mien.schema import MienError, Preprocessing
@@ -41,6 +42,24 @@ def test_faces_are_no_recordings(tmp_path):
     )
     with pytest.raises(MienError, match="rows without a video"):
         videos_of(made.dataset, "train")
+
+
+def test_frames_out_of_order_are_refused(dataset):
+    opened = Dataset.open(dataset.folder)
+    frames = opened.column("frame").astype(float)
+    read = Dataset.column
+
+    def column(self, name):
+        return frames if name == "frame" else read(self, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Dataset, "column", column)
+        videos_of(opened, "train")
+        frames[:] = np.nan  # frames without numbers are in the order of their rows
+        videos_of(opened, "train")
+        frames[3:5] = 8, 7
+        with pytest.raises(MienError, match="in the order of its frames"):
+            videos_of(opened, "train")
 
 
 def test_a_clip_strides_and_is_filled_up_by_its_last_frame():
@@ -80,6 +99,27 @@ def test_a_batch_has_different_recordings_from_all_over_the_scale():
     assert all(np.array_equal(a, b) for a, b in zip(batches, again, strict=True))
     other = stratified_batches(scores, 8, seed=1, epoch=3, passes=3)
     assert not all(np.array_equal(a, b) for a, b in zip(batches, other, strict=True))
+
+
+@pytest.mark.parametrize(("count", "size"), [(33, 32), (40, 32), (50, 32), (100, 32), (180, 32)])
+def test_no_batch_is_left_over(count, size):
+    """A small last batch would hold low scores only, and one of a single recording no pair."""
+    scores = np.linspace(0, 63, count)
+    for epoch in range(5):
+        batches = stratified_batches(scores, size, seed=0, epoch=epoch)
+        sizes = [len(batch) for batch in batches]
+        assert max(sizes) <= size and max(sizes) - min(sizes) <= 1
+        assert sorted(np.concatenate(batches)) == list(range(count))
+        for batch in batches:
+            assert scores[batch].min() < 10 and scores[batch].max() > 53
+            gaps = np.diff(np.sort(scores[batch]))
+            assert gaps.max() <= 63 * 2 * len(batches) / (count - 1) + 1e-9
+
+
+def test_recordings_of_one_score_are_shared_out_at_random():
+    batches = stratified_batches(np.zeros(20), 5, seed=0, epoch=0, passes=2)
+    assert not np.array_equal(batches[0], batches[4])
+    assert sorted(np.concatenate(batches[:4])) == list(range(20))
 
 
 def test_few_recordings_make_one_batch():

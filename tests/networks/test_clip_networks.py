@@ -72,3 +72,10 @@ def test_frames_one_by_one_are_what_clips_are():
 def test_start_weights_are_not_for_3d_backbones():
     with pytest.raises(MienError, match=r"no backbone\.weights for small-3d"):
         build_clip_network(BASE | {"backbone": "small-3d"}, weights="fer")
+
+
+def test_arguments_that_a_backbone_does_not_take_are_named():
+    with pytest.raises(MienError, match=r"of c3d to be widths.*'depth': 3"):
+        network(backbone="c3d", arguments={"depth": 3})
+    with pytest.raises(MienError, match=r"no backbone\.arguments for r3d_18"):
+        network(backbone="r3d_18", arguments={"depth": 3})

@@ -5,7 +5,6 @@ Everything is a function of (seed, epoch): same numbers, same clips.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +74,8 @@ def videos_of(dataset: Dataset, split: str) -> Videos:
     """The recordings of a split.
 
     Raises :class:`MienError` for a split without any, for a dataset that is no video corpus, and
-    where the rows of a recording are scattered or disagree on their subject, split or score.
+    where the rows of a recording are scattered, out of the order of their frames, or disagree on
+    their subject, split or score.
     """
     rows = dataset.split_indices(split)
     names = np.array([name or "" for name in dataset.column("video")], str)[rows]
@@ -96,10 +96,13 @@ def videos_of(dataset: Dataset, split: str) -> Videos:
         np.array_equal(values, np.repeat(values[first], counts), equal_nan=values.dtype.kind == "f")
         for values in (subjects, scores)
     )
-    if len(set(names[first])) != len(first) or not whole or not same:
+    # A frame without a number is NaN, which is not out of order.
+    steps = np.diff(np.asarray(dataset.column("frame")[rows], np.float64))
+    ordered = not (steps[names[1:] == names[:-1]] <= 0).any()
+    if len(set(names[first])) != len(first) or not whole or not same or not ordered:
         raise MienError(
-            f"expected the rows of each recording of {dataset.folder} together, with one split, "
-            "subject and score, got others: prepare it again"
+            f"expected the rows of each recording of {dataset.folder} together, in the order of "
+            "its frames, with one split, subject and score, got others: prepare it again"
         )
     return Videos(names[first], subjects[first], scores[first], starts, counts.astype(np.int64))
 
@@ -131,27 +134,28 @@ def stratified_batches(
 ) -> list[IntArray]:
     """Batches of numbers of recordings, each of different ones from all over the scale.
 
-    The recordings, ordered by score, are cut into ``batch_size`` strata, and a batch takes one of
-    each, so that it holds pairs of near and of far scores. Every recording comes ``passes`` times;
-    fewer recordings than ``batch_size`` make one batch a pass.
+    A pass has the fewest batches of at most ``batch_size`` that hold every recording once. The
+    recordings, ordered by score, are cut into strata of as many as there are batches, and each
+    batch takes one of each stratum, so that it holds pairs of near and of far scores. The batches
+    of a pass differ by one recording at most: a small last one would hold some scores only.
+
+    >>> batches = stratified_batches(np.arange(10.0), 4, seed=0, epoch=0)
+    >>> sorted(len(batch) for batch in batches)
+    [3, 3, 4]
     """
     generator = np.random.default_rng((seed, epoch))
+    turns = max(1, -(-len(scores) // batch_size))
     batches: list[IntArray] = []
     for _ in range(passes):
         order = generator.permutation(len(scores))
         order = order[np.argsort(scores[order], kind="stable")]  # equal scores in random order
-        strata = [generator.permutation(part) for part in _parts(order, batch_size)]
-        for turn in range(max(map(len, strata))):
-            batch = [part[turn] for part in strata if turn < len(part)]
-            batches.append(np.sort(np.array(batch, np.int64)))
-    # The last batch of a pass may lack some strata; one recording alone has no pair to teach.
-    return [batch for batch in batches if len(batch) > 1] or batches
+        strata = np.split(order, range(turns, len(order), turns))
+        takers = [generator.permutation(turns)[: len(stratum)] for stratum in strata]
+        owner, member = np.concatenate(takers), np.concatenate(strata)
+        batches += [np.sort(member[owner == turn]).astype(np.int64) for turn in range(turns)]
+    return batches
 
 
 def random_offsets(counts: IntArray, clips: Clips, generator: np.random.Generator) -> IntArray:
     """Where a clip of each recording begins: anywhere that it fits."""
     return generator.integers(0, np.maximum(1, counts - clips.span + 1)).astype(np.int64)
-
-
-def _parts(order: IntArray, count: int) -> Sequence[IntArray]:
-    return [part for part in np.array_split(order, min(count, len(order))) if len(part)]

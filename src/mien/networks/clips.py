@@ -249,7 +249,13 @@ def _temporal(kind: Temporal, channels: int, hidden: int) -> tuple[nn.Module, in
 
 def _video_backbone(name: str, arguments: Mapping[str, Any]) -> tuple[nn.Module, int]:
     if name == "c3d":
-        c3d = _C3D(**arguments)
+        try:
+            c3d = _C3D(**arguments)
+        except TypeError:
+            raise MienError(
+                "expected backbone.arguments of c3d to be widths, five numbers of channels, got "
+                f"{dict(arguments)}; correct them in the recipe"
+            ) from None
         return c3d, c3d.width
     if arguments:
         raise MienError(f"expected no backbone.arguments for {name}, got {dict(arguments)}")

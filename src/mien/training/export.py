@@ -23,7 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from mien.networks.clips import SeverityPredictions
 from mien.networks.network import Predictions
 from mien.schema import MienError
-from mien.training.run import Run, SeverityRun
+from mien.training.run import Run, SeverityRun, load_run, load_severity_run, run_task
 
 _PARITY_FLOAT = 1e-4
 _PARITY_INT8 = 0.05
@@ -113,6 +113,38 @@ def export_severity(
         module=module,
         own=own,
     )
+
+
+def export_run(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    name: str | None = None,
+    card: str = "",
+    int8: bool = False,
+    mirror: bool = False,
+    abstain_below: float | None = None,
+) -> dict[str, Any]:
+    """:func:`export` or :func:`export_severity`, whichever the run in ``folder`` was trained for.
+
+    A model of severity takes neither ``mirror`` nor ``abstain_below``: :class:`MienError`.
+    """
+    if run_task(folder) != "severity":
+        return export(
+            load_run(folder),
+            out,
+            name=name,
+            card=card,
+            int8=int8,
+            mirror=mirror,
+            abstain_below=abstain_below,
+        )
+    if mirror or abstain_below is not None:
+        raise MienError(
+            f"expected a run of expressions with --{'mirror' if mirror else 'abstain-below'}, got "
+            f"{folder}, which is one of severity; leave it out"
+        )
+    return export_severity(load_severity_run(folder), out, name=name, card=card, int8=int8)
 
 
 def _onnx_file(out: str | Path) -> Path:

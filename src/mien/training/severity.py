@@ -153,13 +153,19 @@ def severity_task(
     not fit its scale.
     """
     scale, severity = dataset.scale, recipe.severity or Severity()
+    if "parts" in dataset.info:
+        raise MienError(
+            f"expected one dataset for the recipe {recipe.name}, got several joined: their "
+            "recordings and people may share names; prepare them as one corpus"
+        )
     if scale is None:
         raise MienError(
             f"expected a dataset with scores for the recipe {recipe.name}, got {dataset.folder} "
             "without; prepare a video corpus, or make one with mien synth --videos"
         )
     _check_scale(recipe, scale)
-    videos = {split: _scored(dataset, split) for split in ("train", "valid")}
+    found = {split: videos_of(dataset, split) for split in ("train", "valid")}
+    videos = {split: _scored(dataset, split, own) for split, own in found.items()}
     torch.manual_seed(recipe.seed)
     architecture = recipe.clip_architecture(scale.top)
     network = build_clip_network(architecture, weights=recipe.backbone.weights)
@@ -183,17 +189,18 @@ def severity_task(
         return _recordings(videos["valid"], outputs, owners, scale, severity)
 
     def metrics(outputs: Outputs) -> dict[str, float]:
-        found = judged(outputs)
-        said, truth = np.asarray(found.predictions, float), np.asarray(found.scores, float)
+        answers = judged(outputs)
+        said, truth = np.asarray(answers.predictions, float), np.asarray(answers.scores, float)
+        if not np.isfinite(said).all():
+            raise FloatingPointError("the severity of a recording of valid became NaN")
         of_both = moments(said, truth)
-        values = {
-            "mae": mean_absolute_error(said, truth),
-            "rmse": root_mean_squared_error(said, truth),
-            "pcc": correlation(of_both),
-            "ccc": concordance(of_both),
+        return {
+            "mae": float(mean_absolute_error(said, truth)),
+            "rmse": float(root_mean_squared_error(said, truth)),
+            # A constant has no correlation; in the log it counts as none.
+            "pcc": float(np.nan_to_num(correlation(of_both))),
+            "ccc": float(np.nan_to_num(concordance(of_both))),
         }
-        # A constant has no correlation; in the log it counts as none.
-        return {name: float(np.nan_to_num(value)) for name, value in values.items()}
 
     def kept(outputs: Outputs) -> dict[str, Any]:
         return {"conformal": calibrate(judged(outputs))}
@@ -217,6 +224,10 @@ def severity_task(
                 "rate": frame_rate(dataset),
                 "aggregate": severity.aggregate,
             },
+            "recordings": {
+                split: {"used": len(own), "without_score": len(found[split]) - len(own)}
+                for split, own in videos.items()
+            },
             "use": f"{RESEARCH_ONLY} Trained on: {dataset.terms}",
         },
     )
@@ -230,13 +241,12 @@ def frame_rate(dataset: Dataset) -> float | None:
     return round(float(1 / np.median(steps)), 3) if steps.size else None
 
 
-def _scored(dataset: Dataset, split: str) -> Videos:
-    videos = videos_of(dataset, split)
+def _scored(dataset: Dataset, split: str, videos: Videos) -> Videos:
     scored = videos.of(~np.isnan(videos.scores))
     if len(scored) < 2:
         raise MienError(
-            f"expected recordings with a score in the split {split} of {dataset.folder}, got "
-            f"{len(scored)}; prepare it again with a split that has some"
+            f"expected two or more recordings with a score in the split {split} of "
+            f"{dataset.folder}, got {len(scored)} of {len(videos)}; prepare it again with more"
         )
     return scored
 
