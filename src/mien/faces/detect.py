@@ -35,7 +35,7 @@ _TILE_SIDE = 512
 _TILES_PER_SIDE = 8
 _TILE_OVERLAP = 0.25
 
-_TASK_FILE = "MediaPipe's face_landmarker.task"
+TASK_FILE = "MediaPipe's face_landmarker.task"
 _YUNET_FILE = "YuNet's ONNX file"
 
 
@@ -87,7 +87,7 @@ class MediaPipeDetector:
             )
         self._max_faces = max_faces
         path = Path(model) if model is not None else face_landmarker_file()
-        finder, bundle = _read_bundle(path)
+        finder, bundle = read_bundle(path)
         ignore_profiling_signal()
         with explained_libraries(), quiet_stderr():
             import mediapipe
@@ -121,16 +121,16 @@ class MediaPipeDetector:
             except BaseException as error:
                 # A task that is left to the garbage collector can wait for ever for the thread
                 # that it wants to close itself on.
-                _close_all(*made)
+                close_all(*made)
                 if isinstance(error, (RuntimeError, ValueError, FileNotFoundError)):
-                    raise _no_model(path, _TASK_FILE) from error
+                    raise no_model(path, TASK_FILE) from error
                 raise
             self._finder, self._landmarker = made
             # Once in a process it remarks on the place of a tensor in memory; let it be now.
             for side in range(100, 1000, 100):
                 self._finder.detect(self._picture(np.zeros((side, side, 3), np.uint8)))
         self._met_a_face = False
-        self._close = weakref.finalize(self, _close_all, self._finder, self._landmarker)
+        self._close = weakref.finalize(self, close_all, self._finder, self._landmarker)
 
     def __call__(self, image: UInt8Array) -> list[Face]:
         """The faces of an ``(H, W, 3)`` uint8 RGB image, largest first; landmarks are (478, 2)."""
@@ -228,7 +228,7 @@ class YuNetDetector:
     def __init__(self, model: str | Path, *, min_score: float = 0.7) -> None:
         path = Path(model)
         if not path.is_file():
-            raise _no_model(path, _YUNET_FILE)
+            raise no_model(path, _YUNET_FILE)
         with quiet_stderr():
             try:
                 self._net: Any = cv2.FaceDetectorYN.create(
@@ -236,7 +236,7 @@ class YuNetDetector:
                 )
                 self._net.detect(np.zeros((320, 320, 3), np.uint8))
             except cv2.error as error:
-                raise _no_model(path, _YUNET_FILE) from error
+                raise no_model(path, _YUNET_FILE) from error
 
     def __call__(self, image: UInt8Array) -> list[Face]:
         """The faces of an ``(H, W, 3)`` uint8 RGB image, largest first; landmarks are (5, 2)."""
@@ -268,7 +268,8 @@ class YuNetDetector:
         self.close()
 
 
-def _close_all(*tasks: Any) -> None:
+def close_all(*tasks: Any) -> None:
+    """Close MediaPipe's tasks, without a word on stderr."""
     with quiet_stderr():
         for task in tasks:
             try:
@@ -292,16 +293,17 @@ def pose_of(matrix: NDArray[np.float64]) -> Pose:
     return Pose(*(float(angle) for angle in np.degrees([yaw, pitch, roll])))
 
 
-def _read_bundle(path: Path) -> tuple[bytes, bytes]:
+def read_bundle(path: Path) -> tuple[bytes, bytes]:
     """The face finder inside a ``.task`` file, and the file itself."""
     try:
         with zipfile.ZipFile(path) as bundle:
             return bundle.read("face_detector.tflite"), path.read_bytes()
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise _no_model(path, _TASK_FILE) from error
+        raise no_model(path, TASK_FILE) from error
 
 
-def _no_model(path: Path, wanted: str) -> MienError:
+def no_model(path: Path, wanted: str) -> MienError:
+    """The error of a model file that is missing or none; ``wanted`` names what was expected."""
     what = "a file that is none" if path.is_file() else "no file at that place"
     return MienError(f"expected {wanted}, got {what}: check {str(path)!r}")
 

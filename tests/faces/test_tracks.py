@@ -1,0 +1,203 @@
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mien.faces.tracks import (
+    GAP_SECONDS,
+    NO_FACE,
+    MediaPipeFramesDetector,
+    Tracked,
+    Tracker,
+    track_faces,
+)
+from mien.faces.video import Frame, Video
+from mien.schema import Box, Face, MienError, UInt8Array
+from toy_videos import faceless, moving_face, write_video
+
+FIVE = np.array([(30, 40), (70, 40), (50, 60), (35, 80), (65, 80)], np.float32)
+GREY = np.full((240, 320, 3), 90, np.uint8)
+
+
+def face_at(left: float, top: float = 60.0, side: float = 60.0) -> Face:
+    points = FIVE * side / 100 + np.array([left, top], np.float32)
+    return Face(Box(left, top, side, side), 1.0, points)
+
+
+def person(seed: int, shade: int = 90) -> UInt8Array:
+    """A picture of rough blocks, so that what lies in a face's box looks like nobody else's."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (24, 32, 3), np.uint8)
+    mixed = blocks.astype(float) * 0.3 + shade * 0.7
+    picture = cv2.resize(mixed.astype(np.uint8), (320, 240), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(picture, np.uint8)
+
+
+def numbers(
+    steps: Sequence[tuple[float, Sequence[float]]], picture: UInt8Array = GREY
+) -> list[list[int]]:
+    """The tracks of faces whose left edges are given for each time."""
+    tracker = Tracker()
+    return [tracker.assign(picture, [face_at(x) for x in lefts], time) for time, lefts in steps]
+
+
+def test_each_person_keeps_a_number() -> None:
+    steps = [(0.2 * i, [20 + 8 * i, 200 - 6 * i]) for i in range(8)]
+    assert numbers(steps) == [[0, 1]] * 8
+    swapped = [(time, lefts[:: -1 if i % 2 else 1]) for i, (time, lefts) in enumerate(steps)]
+    assert numbers(swapped) == [[0, 1], [1, 0]] * 4
+
+
+def test_the_nearest_pair_is_taken_first() -> None:
+    # The face at 50 is near to both tracks, and the one at 82 to the second alone.
+    assert numbers([(0.0, [20, 60]), (0.2, [50, 82])]) == [[0, 1], [1, 2]]
+
+
+def test_a_gap_is_bridged_up_to_a_second_and_not_beyond() -> None:
+    def seen_again(after: float) -> list[list[int]]:
+        gaps = [(0.1 * i, []) for i in range(1, int(10 * after))]
+        return numbers([(0.0, [50]), *gaps, (after, [55])])
+
+    assert seen_again(GAP_SECONDS - 0.05)[-1] == [0]
+    assert seen_again(GAP_SECONDS + 0.05)[-1] == [1]
+
+
+def test_few_frames_a_second_make_no_new_persons() -> None:
+    assert numbers([(3.0 * i, [50 + i]) for i in range(5)]) == [[0]] * 5
+    assert numbers([(0.0, [50]), (3.0, []), (6.0, [50])]) == [[0], [], [1]]
+
+
+def test_a_jump_or_another_size_is_another_person() -> None:
+    assert numbers([(0.0, [20]), (0.2, [200])]) == [[0], [1]]
+    tracker = Tracker()
+    assert tracker.assign(GREY, [face_at(50, side=60)], 0.0) == [0]
+    assert tracker.assign(GREY, [face_at(50, side=90)], 0.2) == [0]
+    assert tracker.assign(GREY, [face_at(50, side=180)], 0.4) == [1]
+
+
+def test_without_landmarks_the_boxes_decide() -> None:
+    tracker = Tracker()
+    boxes = [[Box(20, 20, 60, 60)], [Box(40, 20, 60, 60)], [Box(95, 20, 60, 60)]]
+    found = [
+        tracker.assign(GREY, [Face(box, 1.0) for box in row], 0.2 * i)
+        for i, row in enumerate(boxes)
+    ]
+    assert found == [[0], [0], [1]]
+
+
+def test_a_cut_to_another_person_at_the_same_place() -> None:
+    tracker = Tracker()
+    one, two = person(1, shade=60), person(2, shade=200)
+    found = [tracker.assign(picture, [face_at(100)], i / 5) for i, picture in enumerate((one,) * 3)]
+    found += [tracker.assign(two, [face_at(100)], 0.6 + i / 5) for i in range(3)]
+    assert found == [[0]] * 3 + [[1]] * 3
+
+
+def test_another_face_in_the_same_scene_is_another_person() -> None:
+    tracker = Tracker()
+    scene, guest = person(1), person(1)
+    guest[60:120, 100:160] = person(5)[60:120, 100:160]
+    assert np.abs(scene.astype(float) - guest).mean() < 5
+    assert tracker.assign(scene, [face_at(100)], 0.0) == [0]
+    assert tracker.assign(guest, [face_at(100)], 0.2) == [1]
+
+
+def test_a_dark_frame_ends_nobody() -> None:
+    tracker, scene = Tracker(), person(1, shade=200)
+    assert tracker.assign(scene, [face_at(100)], 0.0) == [0]
+    assert tracker.assign(np.zeros_like(scene), [], 0.2) == []
+    assert tracker.assign(scene, [face_at(102)], 0.4) == [0]
+    brighter = np.clip(scene.astype(int) + 50, 0, 255).astype(np.uint8)
+    assert tracker.assign(brighter, [face_at(102)], 0.6) == [0]
+
+
+class Script:
+    """A detector that says what it is told, frame by frame."""
+
+    def __init__(self, *found: list[Face]) -> None:
+        self.found = list(found)
+
+    def at(self, image: UInt8Array, time: float) -> list[Face]:
+        return self.found.pop(0)
+
+
+def test_every_frame_is_told_of_one_by_one() -> None:
+    taken: list[int] = []
+
+    def frames() -> Iterator[Frame]:
+        for index in range(3):
+            taken.append(index)
+            yield Frame(index, index / 5, GREY)
+
+    script = Script([face_at(200), face_at(20)], [], [face_at(24), face_at(204)])
+    stream = track_faces(frames(), script)
+    first = next(stream)
+    assert taken == [0] and isinstance(first, Tracked) and first.reason == ""
+    assert [(number, face.box.left) for number, face in first.faces] == [(0, 200), (1, 20)]
+    second, third = stream
+    assert second.faces == [] and second.reason == NO_FACE and second.frame.index == 1
+    assert [(number, face.box.left) for number, face in third.faces] == [(0, 204), (1, 24)]
+
+
+@pytest.fixture(scope="module")
+def frames_detector() -> Iterator[MediaPipeFramesDetector]:
+    with MediaPipeFramesDetector() as detector:
+        yield detector
+
+
+def test_a_face_in_a_video(frames_detector: MediaPipeFramesDetector, tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="videos are read with PyAV")
+    pictures = moving_face(6, (320, 240))
+    pictures = [*pictures[:4], *faceless(2, (320, 240)), *pictures[4:]]
+    path = write_video(tmp_path / "a.mp4", pictures)
+    with Video(path) as video:
+        found = list(track_faces(video.frames(), frames_detector))
+    assert [[number for number, _ in one.faces] for one in found] == [[0]] * 4 + [[]] * 2 + [
+        [0]
+    ] * 2
+    assert [one.reason for one in found[3:6]] == ["", NO_FACE, NO_FACE]
+    [(_, face)] = found[0].faces
+    assert face.landmarks is not None and face.landmarks.shape == (478, 2)
+    assert 40 < face.box.width < 160 and face.pose is not None and face.blendshapes
+
+
+def test_two_people_side_by_side(frames_detector: MediaPipeFramesDetector) -> None:
+    both = [
+        np.concatenate([left, right], axis=1)
+        for left, right in zip(
+            moving_face(5, (240, 240)), moving_face(5, (240, 240), mirrored=True), strict=True
+        )
+    ]
+    frames_detector.restart()
+    found = list(track_faces((Frame(i, i / 5, p) for i, p in enumerate(both)), frames_detector))
+    # The second face may be found a frame later than the first.
+    assert {number for one in found for number, _ in one.faces} == {0, 1}
+    for one in found[1:]:
+        assert len(one.faces) == 2
+    sides = {n: {f.box.left > 240 for m, f in one.faces if m == n} for one in found for n in (0, 1)}
+    assert sides[0] | sides[1] == {True, False}
+
+
+def test_what_was_seen_before_a_restart_is_forgotten(
+    frames_detector: MediaPipeFramesDetector,
+) -> None:
+    pictures = moving_face(4, (320, 240))
+
+    def run() -> list[np.ndarray]:
+        frames_detector.restart()
+        return [frames_detector.at(p, i / 5)[0].landmarks for i, p in enumerate(pictures)]
+
+    first = run()
+    frames_detector.at(faceless(1, (320, 240))[0], 9.0)
+    frames_detector.at(faceless(1, (200, 100))[0], 9.0)  # the same time, another size
+    for one, two in zip(first, run(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_wrong_use(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="max_faces of at least 1"):
+        MediaPipeFramesDetector(max_faces=0)
+    (tmp_path / "none.task").write_bytes(b"")
+    with pytest.raises(MienError, match=r"expected MediaPipe's face_landmarker.task"):
+        MediaPipeFramesDetector(model=tmp_path / "none.task")
