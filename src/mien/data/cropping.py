@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,7 @@ class Cropper:
         self._landmarks = landmarks
         self._detector: Detector | None = None
         self._extra = [field.name for field in fields]
-        channels = 1 if preprocessing.colour == "grey" else 3
-        pixels = pa.binary(preprocessing.size**2 * channels)
-        self._schema = pa.schema([*FACES_SCHEMA, *fields, pa.field("crop", pixels, nullable=False)])
+        self._schema = part_schema(preprocessing, fields)
 
     def close(self) -> None:
         """Release the detector."""
@@ -95,7 +93,7 @@ class Cropper:
                 left_out.append((entry.id, entry.source, f"face not aligned: {error}"))
         table = pa.Table.from_pylist(rows, schema=self._schema)
         about = {"left_out": left_out, "several_faces": several, "searched": searched}
-        write_part_file(table.replace_schema_metadata({"part": json.dumps(about)}), path)
+        write_part_file(path, self._schema, table.to_batches(), about)
 
     def _ready_detector(self) -> Detector:
         self._detector = self._detector or self._make_detector()
@@ -126,23 +124,41 @@ class Cropper:
         }
 
 
+def part_schema(preprocessing: Preprocessing, fields: Sequence[pa.Field]) -> pa.Schema:
+    """The columns of a part file: those of every dataset, ``fields`` and the crop's bytes."""
+    channels = 1 if preprocessing.colour == "grey" else 3
+    pixels = pa.binary(preprocessing.size**2 * channels)
+    return pa.schema([*FACES_SCHEMA, *fields, pa.field("crop", pixels, nullable=False)])
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What a part file holds: rows, their crops ``(n, S, S, C)``, and what was left out.
+    """What a part file holds: rows with crops of ``size`` pixels, and what was left out.
 
-    ``videos`` counts the frames of each recording.
+    ``videos`` counts the frames of each recording. The table is memory-mapped.
     """
 
-    faces: pa.Table
-    crops: UInt8Array
+    table: pa.Table
+    size: int
     left_out: list[tuple[str, str, str]]
     several_faces: int
     searched: int
     videos: dict[str, dict[str, Any]]
 
+    def blocks(self) -> Iterator[tuple[pa.Table, UInt8Array]]:
+        """Rows without their crops, and the crops ``(n, S, S, C)``, batch by batch."""
+        for batch in self.table.to_batches():
+            faces = pa.Table.from_batches([batch]).drop_columns(["crop"])
+            crops = batch.column("crop")
+            width = crops.type.byte_width
+            pixels = np.frombuffer(crops.buffers()[1] or b"", np.uint8)
+            pixels = pixels[crops.offset * width :][: len(crops) * width]
+            shape = (len(crops), self.size, self.size, width // self.size**2)
+            yield faces.replace_schema_metadata(None), pixels.reshape(shape)
+
 
 def read_part(path: Path, size: int) -> Part:
-    """Read a part file of crops of ``size`` pixels, its crops memory-mapped.
+    """Read a part file of crops of ``size`` pixels.
 
     Raises ``ValueError`` for a file that is none, such as one that a power cut left behind.
     """
@@ -152,12 +168,9 @@ def read_part(path: Path, size: int) -> Part:
         about = json.loads(table.schema.metadata[b"part"])
     except (OSError, pa.ArrowException, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no part file: {error}") from None
-    width = table.schema.field("crop").type.byte_width
-    crops = table["crop"].combine_chunks()
-    pixels = np.frombuffer(crops.buffers()[1] or b"", dtype=np.uint8)[: len(table) * width]
     return Part(
-        faces=table.drop_columns(["crop"]).replace_schema_metadata(None),
-        crops=pixels.reshape(len(table), size, size, width // size**2),
+        table=table,
+        size=size,
         left_out=[(row[0], row[1], row[2]) for row in about["left_out"]],
         several_faces=about["several_faces"],
         searched=about["searched"],
@@ -165,13 +178,20 @@ def read_part(path: Path, size: int) -> Part:
     )
 
 
-def write_part_file(table: pa.Table, path: Path) -> None:
-    """Write a part as :func:`read_part` reads it; it appears under its name when complete."""
+def write_part_file(
+    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], about: Mapping[str, Any]
+) -> None:
+    """Write a part as :func:`read_part` reads it; it appears under its name when complete.
+
+    ``about`` says what was left out and counts the rest.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    schema = schema.with_metadata({"part": json.dumps(about)})
     try:
         with temporary.open("wb") as stream:
-            with pa.ipc.new_file(stream, table.schema) as writer:
-                writer.write_table(table)
+            with pa.ipc.new_file(stream, schema) as writer:
+                for batch in batches:
+                    writer.write_batch(batch.replace_schema_metadata(schema.metadata))
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)

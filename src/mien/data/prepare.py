@@ -16,7 +16,7 @@ from typing import Any
 
 from mien import __version__
 from mien.data.corpora import corpus_of
-from mien.data.corpora.items import LeftOut, Options, Reading
+from mien.data.corpora.items import Corpus, LeftOut, Options, Reading
 from mien.data.cropping import Cropper, DetectorMaker, Entry, read_part
 from mien.data.dataset import CROPS_FILE, FACES_FILE, INFO_FILE, LEFT_OUT_FILE, Dataset
 from mien.data.partial import PARTS, PLAN_FILE, claimed
@@ -25,6 +25,7 @@ from mien.data.recordings import VideoCropper
 from mien.data.workers import Chunk, PartWriter, available_cores, write_parts
 from mien.data.write import Block, group_reason, refuse_existing, write_files
 from mien.faces.detect import MediaPipeDetector
+from mien.faces.tracks import MediaPipeFramesDetector
 from mien.schema import MienError, Preprocessing
 
 _CHUNK = 256
@@ -67,13 +68,15 @@ def prepare(
     Work is kept in ``OUT.partial`` in parts of up to 256 images; after an interruption the same
     call goes on there. The folder ``out`` appears when it is complete, with the same bytes
     whatever the number of ``workers`` (default: one a core) and of interruptions. ``tight`` to
-    ``disjoint`` are those of :class:`~mien.data.corpora.items.Options`; a recording gives its
-    frames, by MediaPipe whatever the ``detector``. Of several faces in an image the largest is
-    taken. Crops are whole whatever the partial image of ``preprocessing``, which is composed of
-    them when they are read. Without ``progress`` a bar is drawn on stderr where that is a terminal.
+    ``disjoint`` are those of :class:`~mien.data.corpora.items.Options`. Of several faces in an
+    image the largest is taken, of several persons in a recording the one seen for longest; in
+    recordings MediaPipe looks for them. Crops are whole whatever the partial image of
+    ``preprocessing``, which is composed of them when they are read. Without ``progress`` a bar is
+    drawn on stderr where that is a terminal.
 
-    Raises :class:`MienError` for an unknown corpus, a source that is not laid out as expected or
-    holds no face, an ``out`` that exists, a partial folder of other settings and a full disk.
+    Raises :class:`MienError` for an unknown corpus, settings that it has no use for, a source that
+    is not laid out as expected or holds no face, an ``out`` that exists, a partial folder of other
+    settings and a full disk.
     """
     reader = corpus_of(corpus)
     source, out = Path(source), Path(out)
@@ -82,6 +85,21 @@ def prepare(
         raise MienError(f"expected at least one worker, got {workers}: leave the option out")
     preprocessing = preprocessing.model_copy(update={"partial_image": "full"})
     named = tuple(classes) if classes else None
+    _refuse_unused(
+        reader,
+        images=[
+            *(["tight"] if tight else []),
+            *(["classes"] if classes else []),
+            *(["valid-from-train"] if valid_from_train else []),
+            *(["landmarks"] if landmarks else []),
+            *(["detector"] if detector is not MediaPipeDetector else []),
+        ],
+        recordings=[
+            *(["task"] if task else []),
+            *(["scale"] if scale else []),
+            *(["subject-disjoint"] if disjoint else []),
+        ],
+    )
     options = Options(tight, named, seed, valid_from_train, landmarks, rate, task, scale, disjoint)
     folder = out.with_name(f"{out.name}.partial")
     needed = 0
@@ -89,7 +107,8 @@ def prepare(
         reading = reader.read(source, options)
         channels = 1 if preprocessing.colour == "grey" else 3
         crop_bytes = preprocessing.size**2 * channels
-        needed = 2 * reading.total * crop_bytes
+        # How many frames recordings hold is known when they were read.
+        needed = 0 if reader.videos else 2 * reading.total * crop_bytes
         # A recording is a part of its own: many frames.
         chunk = 1 if reader.videos else max(1, min(_CHUNK, _CHUNK_BYTES // crop_bytes))
         plan = {
@@ -97,7 +116,7 @@ def prepare(
             "source": reading.fingerprint,
             "preprocessing": preprocessing.hash,
             "options": repr(options),
-            "detector": _name_of(detector),
+            "detector": _name_of(MediaPipeFramesDetector if reader.videos else detector),
             "entries": reading.total,
             "chunk": chunk,
             "version": __version__,
@@ -141,6 +160,17 @@ def left_out_table(dataset: Dataset) -> list[tuple[str, int]]:
     """Reasons for which rows were left out of a dataset, with their counts, highest first."""
     left_out = dataset.info.get("left_out", {})
     return sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _refuse_unused(reader: Corpus, *, images: list[str], recordings: list[str]) -> None:
+    """Raise :class:`MienError` for settings given that belong to the other kind of corpus."""
+    unused = images if reader.videos else recordings
+    if unused:
+        kind = "recordings" if reader.videos else "images"
+        raise MienError(
+            f"expected no --{' and --'.join(unused)} for {reader.name}, which holds {kind}, got "
+            f"{'it' if len(unused) == 1 else 'them'}: leave out what belongs to other corpora"
+        )
 
 
 def _make_parts(
@@ -231,7 +261,7 @@ def _assemble(
     rows = several_faces = searched = 0
     for path in paths:
         part = read_part(path, preprocessing.size)
-        rows += part.faces.num_rows
+        rows += part.table.num_rows
         left_out += part.left_out
         several_faces += part.several_faces
         searched += part.searched
@@ -246,8 +276,7 @@ def _assemble(
 
     def blocks() -> Iterator[Block]:
         for path in paths:
-            part = read_part(path, preprocessing.size)
-            yield part.faces, part.crops
+            yield from read_part(path, preprocessing.size).blocks()
 
     if searched:
         notes = (*notes, f"faces found by {detector}")
@@ -272,7 +301,7 @@ def _assemble(
         raise
 
 
-def _name_of(detector: DetectorMaker) -> str:
+def _name_of(detector: Callable[..., object]) -> str:
     """The detector and its settings, for the plan and the notes."""
     if isinstance(detector, partial):
         settings = [*map(repr, detector.args)]
@@ -285,8 +314,9 @@ def _explained(error: OSError, source: Path, folder: Path, needed: int) -> MienE
     if error.errno in _FULL:
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(folder).free
+            room = f"for about {needed / 1e6:,.0f} MB in all" if needed else "for all crops twice"
             return MienError(
-                f"expected room for about {needed / 1e6:,.0f} MB in all at {folder}, got a full "
+                f"expected room {room} at {folder}, got a full "
                 f"disk ({free / 1e6:,.0f} MB free): make room and run the same command again, it "
                 f"goes on where it was"
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -161,7 +160,7 @@ class Renderer:
                 rows.append(self._row(shot))
         table = pa.Table.from_pylist(rows, schema=self._schema)
         about = {"left_out": [], "several_faces": 0, "searched": 0}
-        write_part_file(table.replace_schema_metadata({"part": json.dumps(about)}), path)
+        write_part_file(path, self._schema, table.to_batches(), about)
 
     def _row(self, shot: Shot) -> dict[str, Any]:
         made = render_face(
@@ -282,5 +281,4 @@ def _is_part(path: Path, size: int) -> bool:
 
 def _blocks(paths: Sequence[Path], size: int) -> Iterator[Block]:
     for path in paths:
-        part = read_part(path, size)
-        yield part.faces, part.crops
+        yield from read_part(path, size).blocks()
