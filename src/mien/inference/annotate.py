@@ -231,10 +231,11 @@ def _draw_frame(
 
 
 def _draw_number(picture: Image.Image, box: Box, number: int, unit: float) -> None:
-    """The number of a person, in the upper left corner of the box."""
+    """The number of a person on the upper left of the box, or within it where there is no room."""
     small, text = 0.8 * unit, f"person {number}"
     width = text_length(text, small) + 0.8 * unit
-    tag = Box(box.left + 0.3 * unit, box.top + 0.3 * unit, width, 1.3 * unit)
+    top = box.top - 1.5 * unit
+    tag = Box(box.left, top if top >= 0 else box.top + 0.3 * unit, width, 1.3 * unit)
     rounded(picture, tag, 0.4 * unit, _PANEL, 0.7)
     write(picture, tag.left + 0.4 * unit, tag.top + 0.65 * unit, text, small)
 

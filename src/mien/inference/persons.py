@@ -71,8 +71,6 @@ class Track:
         if not _usable(prediction):
             return
         self._seconds += seconds
-        if not prediction.probabilities:
-            return
         values = list(prediction.probabilities.values())
         if prediction.valence is not None and prediction.arousal is not None:
             values += [prediction.valence, prediction.arousal]

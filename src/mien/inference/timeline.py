@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 MOST_PERSONS = 3
 _BLUE, _ORANGE, _PINK = "#0072B2", "#D55E00", "#B8336A"
-_INK, _GREY, _GAP = "#333333", "0.4", "0.92"
+_INK, _GREY, _GAP = "#333333", "0.4", "0.87"
 
 
 def plot_timeline(reading: VideoReading, out: str | os.PathLike[str]) -> bool:
     """Write a PNG of what the persons of a video show over time; at most three of them.
 
     Of each: expressions as areas that fill 1, valence and arousal as lines, severity by clip
-    with the interval of the whole and the statement of use. Time without a usable face is grey.
+    with the interval of the whole and the statement of use. Time without a usable face is
+    hatched.
     False, and no file, where nothing is to draw. Raises :class:`~mien.schema.MienError` where
     matplotlib is missing or the file cannot be written.
     """
@@ -54,7 +55,7 @@ def plot_timeline(reading: VideoReading, out: str | os.PathLike[str]) -> bool:
     titled = None
     for place, (track, draw, _) in zip(places[:, 0], panels, strict=True):
         draw(place, reading, track)
-        _show_gaps(place, reading, track)
+        _show_gaps(place, reading, track, labelled=track is not titled)
         place.set_xlim(0, max(reading.seconds, 0.1))
         place.spines[["top", "right"]].set_visible(False)
         place.tick_params(labelsize=8)
@@ -101,15 +102,15 @@ def _panels(track: TrackSummary) -> list[tuple[_Draw, float]]:
     return found
 
 
-def _show_gaps(axes: Any, reading: VideoReading, track: TrackSummary) -> None:
-    """Grey where the face was not there or not usable."""
-    if not track.shares:
-        return
-    at = 0.0
+def _show_gaps(axes: Any, reading: VideoReading, track: TrackSummary, *, labelled: bool) -> None:
+    """Hatch the time in which the face was not there or not usable."""
+    at, label = 0.0, "no usable face" if labelled else ""
     for segment in [*track.curve.segments(), None]:
         start = reading.seconds if segment is None else float(segment.edges[0])
         if start - at > 1e-6:
-            axes.axvspan(at, start, color=_GAP, linewidth=0, zorder=0)
+            look = {"facecolor": "1", "edgecolor": _GAP, "hatch": "///", "linewidth": 0}
+            axes.axvspan(at, start, zorder=0, label=label, **look)
+            label = ""
         if segment is not None:
             at = float(segment.edges[-1])
 
@@ -140,23 +141,17 @@ def _affect(axes: Any, reading: VideoReading, track: TrackSummary) -> None:
 
 
 def _severity(axes: Any, reading: VideoReading, track: TrackSummary) -> None:
-    score = track.severity
+    score, ends = track.severity, (track.start, max(track.end, track.start + 1e-3))
     if score is not None:
         if score.low is not None and score.high is not None:
             share = (
                 "" if reading.severity is None else f"{reading.severity.conformal.coverage:.0%} "
             )
-            axes.axhspan(
-                *(score.low, score.high),
-                color=_PINK,
-                alpha=0.13,
-                linewidth=0,
-                zorder=1,
-                label=f"{share}interval,\n{score.low:.1f} to {score.high:.1f}",
-            )
-        axes.axhline(
-            score.value, color=_PINK, linewidth=1.2, zorder=2, label=f"whole: {score.value:.1f}"
-        )
+            label = f"{share}interval,\n{score.low:.1f} to {score.high:.1f}"
+            bounds = score.low, score.high
+            axes.fill_between(ends, *bounds, color=_PINK, alpha=0.15, linewidth=0, label=label)
+        label = f"whole: {score.value:.1f}"
+        axes.plot(ends, [score.value] * 2, color=_PINK, linewidth=1.2, zorder=2, label=label)
     for number, clip in enumerate(track.clips):
         axes.plot(
             [clip.start, max(clip.end, clip.start + 1e-3)],

@@ -257,9 +257,11 @@ class _JsonArray:
 
 def tell_counts(counts: dict[str, int], places: Iterable[object]) -> str:
     """What was read and where it is, in one line."""
-    photos = f" and {counts['photos']} photos" if counts["photos"] else ""
-    bad = f", {counts['unreadable']} of them not whole" if counts["unreadable"] else ""
-    return (
-        f"{counts['rows']} rows of {counts['videos']} videos{photos}{bad}; written to "
-        f"{' and '.join(map(str, places))}"
-    )
+    parts = [
+        f"{counts[what]} {what[:-1] if counts[what] == 1 else what}"
+        for what in ("videos", "photos")
+        if counts[what]
+    ]
+    bad = f", {counts['unreadable']} not read whole" if counts["unreadable"] else ""
+    where = " and ".join(map(str, places))
+    return f"rows: {counts['rows']}, of {' and '.join(parts)}{bad}; written to {where}"
