@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from mien.inference.drawn_video import drawn_video
-from mien.inference.video_rows import CLIP_COLUMNS, SEVERITY_COLUMNS, SUMMARY_COLUMNS
 from PIL import Image
 
 from mien.faces.video import Frame, Video, is_video
+from mien.inference.drawn_video import drawn_video
 from mien.inference.predictor import Predictor
 from mien.inference.severity import SeverityPredictor
 from mien.inference.stream import names_videos
 from mien.inference.table import COLUMNS
 from mien.inference.timeline import plot_timeline
 from mien.inference.video import predict_video
+from mien.inference.video_rows import CLIP_COLUMNS, SEVERITY_COLUMNS, SUMMARY_COLUMNS
 from mien.inference.videos import predict_videos
 from mien.schema import Box, Face, MienError, Prediction, Status, UInt8Array
 from toy_videos import cut_short, faceless, moving_face, write_video
@@ -167,7 +167,7 @@ def test_a_photo_has_no_severity_and_says_so(
 
 def test_bad_videos_are_rows_with_reasons(tmp_path: Path, predictor: Predictor) -> None:
     good = write_video(tmp_path / "good.mp4", [picture(0)] * 4)
-    grey = write_video(tmp_path / "grey.avi", faceless(6), codec="rawvideo", pixels="gray")
+    grey = write_video(tmp_path / "grey.avi", [picture(0)] * 4, codec="rawvideo", pixels="gray")
     webm = write_video(tmp_path / "web.webm", [picture(0)] * 4, codec="libvpx")
     half = cut_short(write_video(tmp_path / "half.avi", [picture(i % 5) for i in range(60)]))
     empty = write_video(tmp_path / "empty.avi", [])
@@ -245,6 +245,37 @@ def test_another_size_of_frames_is_fitted(tmp_path: Path) -> None:
     assert second.pixels[:, :200].max() < 40 and second.pixels[:, 250:550].min() > 160
 
 
+def test_a_video_that_changes_its_size(tmp_path: Path, predictor: Predictor) -> None:
+    parts = [
+        write_video(
+            tmp_path / f"{width}.mpg", [picture(0, 120, width)] * 8, codec="mpeg1video", rate=25
+        )
+        for width in (160, 240)
+    ]
+    both = tmp_path / "both.mpg"
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with Video(both) as video:
+        widths = [frame.pixels.shape[1] for frame in video.frames()]
+    assert set(widths) == {160, 240}
+    out = tmp_path / "rows.jsonl"
+    predict_videos(
+        [str(both)],
+        predictor=predictor,
+        rate=25,
+        rows="frames",
+        out=out,
+        annotate=tmp_path / "drawn",
+        detector=OneFace(),
+    )
+    rows = read(out)
+    assert {row["status"] for row in rows} == {"ok"}
+    assert len({row["box"]["left"] for row in rows}) == 2
+    with Video(tmp_path / "drawn" / "both.mp4") as video:
+        frames = list(video.frames())
+    assert len(frames) == len(widths)
+    assert {frame.pixels.shape for frame in frames} == {(720, 960, 3)}
+
+
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, MienError("full")])
 def test_what_is_stopped_leaves_nothing_half_written(
     tmp_path: Path, film: Path, model_file: Path, stop: BaseException
@@ -304,7 +335,8 @@ def test_a_timeline_shows_what_there_is(
     for models in ({"predictor": predictor}, {"predictor": predictor, "severity": severity}):
         reading = predict_video(film, detector=Frames(), **models)  # type: ignore[arg-type]
         assert plot_timeline(reading, tmp_path / "t.png")
-        heights.append(Image.open(tmp_path / "t.png").height)
+        with Image.open(tmp_path / "t.png") as plot:
+            heights.append(plot.height)
     assert heights[1] > heights[0] + 200
     nobody = write_video(tmp_path / "n.mp4", [np.zeros((120, 160, 3), np.uint8)] * 4)
     reading = predict_video(nobody, predictor=predictor, detector=Frames())
