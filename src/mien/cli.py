@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -91,7 +92,7 @@ def _start(
 def predict(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT", help="Photos, folders of them, - for a list; or videos."),
+        typer.Argument(metavar="INPUT", help="Photos, videos, folders of them, or - for a list."),
     ],
     model: Annotated[
         list[str] | None,
@@ -114,36 +115,58 @@ def predict(
         float, typer.Option(min=0.01, help="Of videos: frames a second to look at.")
     ] = 5,
     rows: Annotated[
-        str, typer.Option(help="Of videos: a row a person (summary), or frames, or clips.")
-    ] = "summary",
+        str | None,
+        typer.Option(help="Of videos: a row a person (summary, the default), or frames, or clips."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Read the expressions in photos, and what videos show over time. Every input gives a row."""
-    from mien.inference.videos import is_video
-
-    if any(map(is_video, inputs)):
-        if not all(map(is_video, inputs)):
-            raise MienError(
-                "expected photos or videos, got both: their rows differ, predict them one by one"
-            )
-        _predict_videos(inputs, model, out, annotate, rate, rows, as_json=as_json)
-        return
     from mien.faces.detect import YuNetDetector
-    from mien.inference.photos import predict_photos
     from mien.inference.predictor import Predictor
+    from mien.inference.severity import SeverityPredictor
+    from mien.inference.stream import names_videos
 
-    if model and len(model) > 1:
-        raise MienError(f"expected one --model for photos, got {len(model)}: leave the others out")
     chosen = YuNetDetector(detector) if detector else None
-    with Predictor.load(model[0] if model else "fer", detector=chosen) as predictor:
+    expressions, severity = _open_models(model or ["fer"])
+    predictor = None if expressions is None else Predictor(*expressions, detector=chosen)
+    show, show_json = None if out or as_json else sys.stdout, sys.stdout if as_json else None
+    if rows or severity is not None or names_videos(inputs):
+        from mien.inference.videos import predict_videos, tell_counts
+
+        with predictor or nullcontext():
+            found = predict_videos(
+                inputs,
+                predictor=predictor,
+                severity=None if severity is None else SeverityPredictor(*severity),
+                rate=rate,
+                rows=rows or "summary",
+                out=out,
+                annotate=annotate,
+                tight=tight,
+                detector=chosen,
+                show=show,
+                show_json=show_json,
+            )
+        if (out or annotate) and not as_json:
+            print(tell_counts(found, [place for place in (out, annotate) if place]))
+            if severity is not None and out:
+                print(severity[0].use)
+        if found["unreadable"]:
+            raise typer.Exit(1)
+        return
+    from mien.inference.photos import predict_photos
+
+    if predictor is None:
+        raise TypeError("expected a model")
+    with predictor:
         summary = predict_photos(
             predictor,
             inputs,
             out=out,
             annotate=annotate,
             tight=tight,
-            show=None if out or as_json else sys.stdout,
-            show_json=sys.stdout if as_json else None,
+            show=show,
+            show_json=show_json,
         )
     if (out or annotate) and not as_json:
         counts = ", ".join(f"{n} {status}" for status, n in summary["rows"].items())
@@ -153,53 +176,19 @@ def predict(
         raise typer.Exit(1)
 
 
-def _predict_videos(
-    inputs: list[str],
-    names: list[str] | None,
-    out: Path | None,
-    annotate: Path | None,
-    rate: float,
-    rows: str,
-    *,
-    as_json: bool,
-) -> None:
-    from typing import get_args
-
+def _open_models(names: list[str]) -> tuple[Any, Any]:
+    """Description and session of the model of expressions and of that of severity, or None."""
     from mien.inference.model import read_any_model
-    from mien.inference.predictor import Predictor
-    from mien.inference.severity import SeverityPredictor
-    from mien.inference.videos import Rows, predict_videos, tell_counts
     from mien.models import SeverityInfo, find_model
 
-    if rows not in get_args(Rows):
-        raise MienError(f"expected --rows {', '.join(get_args(Rows))}, got {rows!r}")
-    predictor: Predictor | None = None
-    severity: SeverityPredictor | None = None
-    for name in names or ["fer"]:
-        info, session = read_any_model(find_model(name))
-        if isinstance(info, SeverityInfo):
-            if severity is not None:
-                raise MienError("expected one --model of severity, got two: leave one out")
-            severity = SeverityPredictor(info, session)
-        else:
-            if predictor is not None:
-                raise MienError("expected one --model of expressions, got two: leave one out")
-            predictor = Predictor(info, session)
-    counts = predict_videos(
-        inputs,
-        predictor=predictor,
-        severity=severity,
-        rate=rate,
-        rows=rows,  # type: ignore[arg-type]
-        out=out,
-        annotate=annotate,
-        show=None if out or as_json else sys.stdout,
-        show_json=sys.stdout if as_json else None,
-    )
-    if (out or annotate) and not as_json:
-        print(tell_counts(counts, [place for place in (out, annotate) if place]))
-    if counts["unreadable"]:
-        raise typer.Exit(1)
+    found: dict[str, Any] = {"expressions": None, "severity": None}
+    for name in names:
+        opened = read_any_model(find_model(name))
+        task = "severity" if isinstance(opened[0], SeverityInfo) else "expressions"
+        if found[task] is not None:
+            raise MienError(f"expected one --model of {task}, got two: leave one out")
+        found[task] = opened
+    return found["expressions"], found["severity"]
 
 
 @app.command()

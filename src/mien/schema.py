@@ -188,8 +188,9 @@ class Prediction:
     ``unreadable`` there is no face and ``reason`` says why; with ``abstained`` the probabilities
     are there and ``reason`` says why they should not be used. ``box`` and ``landmarks`` are in
     pixels of the upright image; ``frame`` counts from 0 and ``time`` is in seconds, both None
-    for a photo. ``valence`` and ``arousal`` are None where the model gives none, else in [-1, 1]
-    but for models that leave it. ``attention`` ``(h, w)`` float32 in [0, 1] lies over the crop.
+    for a photo; ``track`` is the number of the person in a video. ``valence`` and ``arousal`` are
+    None where the model gives none, else in [-1, 1] but for models that leave it. ``attention``
+    ``(h, w)`` float32 in [0, 1] lies over the crop.
     """
 
     status: Status
@@ -209,6 +210,7 @@ class Prediction:
     arousal: float | None = None
     attention: FloatArray | None = None
     patches: tuple[Patch, ...] = ()
+    track: int | None = None
 
     def __post_init__(self) -> None:
         if self.status is not Status.OK and not self.reason:

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from toy_videos import moving_face, write_video
+
+from .severity_models import write_severity_model
+
 
 def _run(code: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -43,6 +47,26 @@ annotate_file(astronaut(), rows, {str(tmp_path / "t.png")!r})
 """
     assert not _modules(code) & FORBIDDEN
     assert (tmp_path / "t.parquet").exists() and (tmp_path / "t.png").exists()
+
+
+def test_a_whole_video_needs_no_torch(model_file: Path, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "v.mp4", moving_face(4))
+    severity = write_severity_model(tmp_path / "s.onnx")
+    code = f"""
+from mien import load
+from mien.inference.severity import SeverityPredictor
+from mien.inference.videos import predict_videos
+models = dict(
+    predictor=load({str(model_file)!r}), severity=SeverityPredictor.load({str(severity)!r})
+)
+import sys
+assert "matplotlib" not in sys.modules and "av" not in sys.modules
+predict_videos([{str(video)!r}], annotate={str(tmp_path / "drawn")!r}, **models)
+predict_videos([{str(video)!r}], out={str(tmp_path / "t.parquet")!r}, **models)
+"""
+    # The mean over clips is the evaluation's, which is light as long as nothing else is asked.
+    assert not _modules(code) & (FORBIDDEN - {"mien.evaluation"} | {"sklearn", "scipy"})
+    assert (tmp_path / "t.parquet").exists() and (tmp_path / "drawn" / "v.mp4").exists()
 
 
 def test_import_takes_less_than_half_a_second() -> None:

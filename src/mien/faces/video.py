@@ -27,6 +27,29 @@ _JOINED_SECONDS = 1.0
 _NO_VIDEO = {"tty"}
 
 
+# What files begin with: Matroska and WebM, MPEG, Windows Media, Flash, Ogg.
+_BEGINNINGS = (
+    *(b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3"),
+    *(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"FLV\x01", b"OggS"),
+)
+_PHOTO_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+
+
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a video by its name or, under another name, by how it begins."""
+    if os.path.splitext(os.fspath(path))[1].lower() in VIDEO_SUFFIXES:
+        return not os.path.isdir(path)
+    try:
+        with open(path, "rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    if head[4:8] == b"ftyp":
+        # Photos of telephones are in the same container.
+        return head[8:12] not in _PHOTO_BRANDS
+    return head.startswith(_BEGINNINGS) or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """A decoded frame: its number in the file, its time in seconds, ``(H, W, 3)`` upright RGB."""
@@ -50,7 +73,7 @@ class Video:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        av = _av()
+        av = load_av()
         if not self.path.is_file():
             raise MienError(f"expected a video, got no file at {str(self.path)!r}")
         try:
@@ -87,7 +110,7 @@ class Video:
         if self._begun:
             raise ValueError("expected a video that was not read yet: open it again")
         self._begun = True
-        av = _av()
+        av = load_av()
         origin: float | None = None
         time, gap, slot, smeared = 0.0, self._step, -1, 0
         try:
@@ -136,7 +159,7 @@ class Video:
         while True:
             try:
                 packet = next(packets, None)
-            except _av().error.FFmpegError:
+            except load_av().error.FFmpegError:
                 # What the decoder still holds came before the damage.
                 yield from self._stream.decode(None)
                 raise
@@ -193,7 +216,8 @@ def _words(error: BaseException) -> str:
     return str(text).rstrip(".").lower()
 
 
-def _av() -> Any:
+def load_av() -> Any:
+    """The module av, which tells nothing on stderr; an error that says how to install it."""
     try:
         import av
     except ModuleNotFoundError:

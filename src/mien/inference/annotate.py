@@ -74,10 +74,11 @@ def annotate(image: ImageSource, predictions: Sequence[Prediction]) -> UInt8Arra
     Every face gets a frame in its expression's colour and a card beside it with name, confidence
     and bars, and a small circumplex where the model gives valence and arousal; crowded pictures
     get smaller cards. Abstained faces are grey and dashed with the reason. A face with an attention
-    map has it laid over, as :func:`~mien.inference.attention.draw_attention` says. Pictures under
-    640 pixels are enlarged by a whole factor; a lone face that leaves no room gets its card in a
-    margin that is added on the right. ``image`` is what the predictor was given; it is not
-    changed.
+    map has it laid over, as :func:`~mien.inference.attention.draw_attention` says. A person of a
+    video has the number of the track on the frame, and no card without probabilities. Pictures
+    under 640 pixels are enlarged by a whole factor; a lone face of a photo that leaves no room
+    gets its card in a margin that is added on the right. ``image`` is what the predictor was
+    given; it is not changed.
     """
     pixels = load_image(image)
     factor = _enlargement(pixels)
@@ -102,14 +103,18 @@ def annotate(image: ImageSource, predictions: Sequence[Prediction]) -> UInt8Arra
             unit *= scale
             break
     else:
-        if len(seen) == 1:
+        # The frames of a video keep their size.
+        if len(seen) == 1 and seen[0].track is None:
             cards = [_card(seen[0], min(8, len(seen[0].probabilities)))]
             picture, places = _with_margin(picture, cards[0], unit)
         else:
             unit *= scale
     for one, box, card, place in zip(seen, boxes, cards, places, strict=True):
         _draw_frame(picture, box, card.colour, unit, dashed=one.status is Status.ABSTAINED)
-        _draw_card(picture, place, card, unit)
+        if one.track is not None:
+            _draw_number(picture, box, one.track, unit)
+        if one.track is None or one.probabilities:
+            _draw_card(picture, place, card, unit)
     return np.asarray(picture)
 
 
@@ -223,6 +228,16 @@ def _draw_frame(
     # A soft dark line underneath keeps the frame visible on any background.
     rounded(picture, box, 0.7 * unit, (0, 0, 0), 0.45, stroke=2.2 * line, soft=2 * line)
     rounded(picture, box, 0.7 * unit, colour, 1.0, stroke=line, dash=dash)
+
+
+def _draw_number(picture: Image.Image, box: Box, number: int, unit: float) -> None:
+    """The number of a person on the upper left of the box, or within it where there is no room."""
+    small, text = 0.8 * unit, f"person {number}"
+    width = text_length(text, small) + 0.8 * unit
+    top = box.top - 1.5 * unit
+    tag = Box(box.left, top if top >= 0 else box.top + 0.3 * unit, width, 1.3 * unit)
+    rounded(picture, tag, 0.4 * unit, _PANEL, 0.7)
+    write(picture, tag.left + 0.4 * unit, tag.top + 0.65 * unit, text, small)
 
 
 def _draw_card(picture: Image.Image, place: Box, card: _Card, unit: float) -> None:

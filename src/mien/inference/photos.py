@@ -49,10 +49,10 @@ def predict_photos(
     inputs = list(inputs)
     folder = None if annotate is None else Path(annotate)
     if folder is not None:
-        _refuse_folder_of_photos(folder, inputs)
+        refuse_folder_of_inputs(folder, inputs)
     predictions: Iterable[Prediction] = predict_files(predictor, inputs, tight=tight)
     if folder is not None:
-        predictions = _annotating(predictions, folder)
+        predictions = annotating(predictions, folder, set())
     if show is not None:
         predictions = _showing(predictions, show)
     if show_json is not None:
@@ -70,8 +70,8 @@ def predict_photos(
     }
 
 
-def _refuse_folder_of_photos(folder: Path, inputs: Iterable[str]) -> None:
-    """Annotated pictures must not replace photos, nor be the photos of the next run."""
+def refuse_folder_of_inputs(folder: Path, inputs: Iterable[str]) -> None:
+    """Annotated pictures must not replace what is read, nor be what the next run reads."""
     target = folder.resolve()
     for given in inputs:
         source = Path(given).resolve()
@@ -83,12 +83,14 @@ def _refuse_folder_of_photos(folder: Path, inputs: Iterable[str]) -> None:
 def _holds_photos(folder: Path) -> MienError:
     return MienError(
         f"expected a folder of their own for annotated pictures, got {str(folder)!r}, which is "
-        "searched for photos; choose one outside, or a new one"
+        "searched for photos or videos; choose one outside, or a new one"
     )
 
 
-def _annotating(predictions: Iterable[Prediction], folder: Path) -> Iterator[Prediction]:
-    taken: set[str] = set()
+def annotating(
+    predictions: Iterable[Prediction], folder: Path, taken: set[str]
+) -> Iterator[Prediction]:
+    """Draw each photo into ``folder`` on its way, under a name that is not ``taken``."""
     target = folder.resolve()
     for faces in _by_photo(predictions):
         source = faces[0].source
@@ -97,7 +99,7 @@ def _annotating(predictions: Iterable[Prediction], folder: Path) -> Iterator[Pre
                 raise _holds_photos(folder)
             # A photo that is taken away in between only loses its picture, not its rows.
             try:
-                annotate_file(source, faces, folder / _picture_name(source, taken))
+                annotate_file(source, faces, folder / free_name(source, _suffix(source), taken))
             except MienError:
                 if Path(source).exists():
                     raise
@@ -116,9 +118,14 @@ def _by_photo(predictions: Iterable[Prediction]) -> Iterator[list[Prediction]]:
         yield faces
 
 
-def _picture_name(source: str, taken: set[str]) -> str:
+def _suffix(source: str) -> str:
+    suffix = Path(source).suffix.lower()
+    return suffix if suffix in {".jpg", ".jpeg", ".webp"} else ".png"
+
+
+def free_name(source: str, suffix: str, taken: set[str]) -> str:
+    """A file's name with another suffix, and names of the folders above where it is ``taken``."""
     path = Path(source)
-    suffix = path.suffix.lower() if path.suffix.lower() in {".jpg", ".jpeg", ".webp"} else ".png"
     stem, parents = path.stem, [part for part in path.parts[:-1] if part not in ("/", "..", ".")]
     while f"{stem}{suffix}" in taken and parents:
         stem = f"{parents.pop()}__{stem}"
@@ -131,20 +138,28 @@ def _picture_name(source: str, taken: set[str]) -> str:
 
 def _showing(predictions: Iterable[Prediction], show: TextIO) -> Iterator[Prediction]:
     for prediction in predictions:
-        if prediction.expression is not None and prediction.confidence is not None:
-            text = f"{prediction.expression} {percent(prediction.confidence)}"
-            if prediction.valence is not None and prediction.arousal is not None:
-                text += f", valence {signed(prediction.valence)}"
-                text += f", arousal {signed(prediction.arousal)}"
-            if prediction.status is Status.ABSTAINED:
-                text = f"abstained ({prediction.reason}); would say {text}"
-        else:
-            text = f"{prediction.status.value}: {prediction.reason}"
-        which = f"  face {prediction.index}" if prediction.face else ""
-        line = f"{prediction.source}{which}  {text}"
-        # A file name need not be valid text.
-        print(line.encode("utf-8", "backslashreplace").decode(), file=show)
+        print_line(line_of(prediction), show)
         yield prediction
+
+
+def line_of(prediction: Prediction) -> str:
+    """A face of a photo, or why there is none, for a reader."""
+    if prediction.expression is not None and prediction.confidence is not None:
+        text = f"{prediction.expression} {percent(prediction.confidence)}"
+        if prediction.valence is not None and prediction.arousal is not None:
+            text += f", valence {signed(prediction.valence)}"
+            text += f", arousal {signed(prediction.arousal)}"
+        if prediction.status is Status.ABSTAINED:
+            text = f"abstained ({prediction.reason}); would say {text}"
+    else:
+        text = f"{prediction.status.value}: {prediction.reason}"
+    which = f"  face {prediction.index}" if prediction.face else ""
+    return f"{prediction.source}{which}  {text}"
+
+
+def print_line(text: str, show: TextIO) -> None:
+    """Print a line with a file's name, which need not be valid text."""
+    print(text.encode("utf-8", "backslashreplace").decode(), file=show)
 
 
 def _showing_json(

@@ -26,6 +26,15 @@ class Score(NamedTuple):
     band: str
 
 
+class ClipScore(NamedTuple):
+    """The severity of one clip of a track, from ``start`` to ``end`` in seconds."""
+
+    track: int
+    start: float
+    end: float
+    severity: float
+
+
 class SeverityPredictor:
     """A model of severity; ``info`` says its scale, its clips, and what it must not be used for."""
 
@@ -75,3 +84,57 @@ class SeverityPredictor:
         if half is None:
             return Score(value, None, None, band)
         return Score(value, max(0.0, value - half), min(float(top), value + half), band)
+
+
+class ClipReader:
+    """The clips of one track, one after the other, at the rate that the model was trained on.
+
+    Only the crops of the open clip are held.
+    """
+
+    def __init__(self, model: SeverityPredictor, track: int) -> None:
+        self._model, self._track = model, track
+        self.preprocessing = model.info.preprocessing
+        self._held: list[tuple[float, UInt8Array]] = []
+        self._last: UInt8Array | None = None
+        self._slot: int | None = None
+        self.scores: list[ClipScore] = []
+        self.left_over = 0
+
+    def wants(self, time: float) -> bool:
+        """Whether the clip needs a frame at ``time``, or has one of that moment already."""
+        return self._slot is None or self._slot_of(time) > self._slot
+
+    def add(self, time: float, crop: UInt8Array, *, went_on: bool) -> None:
+        """Take a crop that is wanted; ``went_on``: the track had one in the look before.
+
+        Where the video has fewer frames a second than the model needs, the former is repeated.
+        Frames without the face are passed over instead, as they are in training.
+        """
+        slot = self._slot_of(time)
+        rate = self._model.frames_a_second
+        if went_on and rate and self._slot is not None and self._last is not None:
+            for missed in range(self._slot + 1, slot):
+                self._append(missed / rate, self._last)
+        self._slot, self._last = slot, crop
+        self._append(time, crop)
+
+    def close(self) -> None:
+        """Let go of the open clip; ``left_over`` keeps how many frames it had."""
+        self.left_over = max(self.left_over, len(self._held))
+        self._held, self._last = [], None
+
+    def _slot_of(self, time: float) -> int:
+        rate = self._model.frames_a_second
+        if rate is None:
+            return 0 if self._slot is None else self._slot + 1
+        # As a video's frames are chosen, counted from its beginning.
+        return int(time * rate + 1e-6)
+
+    def _append(self, time: float, crop: UInt8Array) -> None:
+        self._held.append((time, crop))
+        if len(self._held) == self._model.info.clips.length:
+            clip = np.stack([held for _, held in self._held])[None]
+            value = float(self._model.predict_clips(clip)[0])
+            self.scores.append(ClipScore(self._track, self._held[0][0], time, value))
+            self._held = []

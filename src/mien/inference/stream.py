@@ -8,15 +8,22 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
+from mien.faces.video import VIDEO_SUFFIXES, is_video
 from mien.inference.predictor import Predictor
 from mien.schema import MienError, Prediction, Status
 
-VIDEO_SUFFIXES = frozenset(
-    {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
-)
 _AT_ONCE = 2  # more gain nothing, because the detector takes one photo at a time
 _AHEAD = 4  # finished photos that may wait; each holds its crops, not its pixels
+
+
+class Found(NamedTuple):
+    """A file to read, or one that cannot be, with the ``fault``."""
+
+    source: str
+    fault: str = ""
+    video: bool = False
 
 
 def predict_files(
@@ -37,21 +44,58 @@ def predict_files(
     ``tight`` is as in :meth:`Predictor.__call__`. Two photos are worked on at a time, so that
     reading one overlaps with finding faces in another; the order is kept.
     """
+    return predict_found(predictor, find_files(inputs, listing), tight=tight)
 
-    def found(source: str, fault: str) -> list[Prediction]:
-        return _predict(predictor, source, fault, tight)
+
+def predict_found(
+    predictor: Predictor, files: Iterable[Found], *, tight: bool = False
+) -> Iterator[Prediction]:
+    """The predictions of photos that were found, as :func:`predict_files` has them."""
+
+    def found(file: Found) -> list[Prediction]:
+        return _predict(predictor, file.source, file.fault, tight)
 
     pending: deque[Future[list[Prediction]]] = deque()
     pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mien-predict")
     try:
-        for source, fault in _photos(inputs, listing):
-            pending.append(pool.submit(found, source, fault))
+        for file in files:
+            pending.append(pool.submit(found, file))
             if len(pending) > _AHEAD:
                 yield from pending.popleft().result()
         while pending:
             yield from pending.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def find_files(
+    inputs: Iterable[str | os.PathLike[str]],
+    listing: Iterable[str] | None = None,
+    *,
+    videos: bool = False,
+) -> Iterator[Found]:
+    """The files behind inputs, as for :func:`predict_files`; ``videos``: of those too."""
+    for given in inputs:
+        if given == "-":
+            empty = True
+            for line in _stdin_lines() if listing is None else listing:
+                if path := line.rstrip("\r\n"):
+                    empty = False
+                    yield from _expand(path, videos)
+            if empty:
+                yield Found("-", "expected a list of paths on standard input, got nothing")
+        else:
+            yield from _expand(os.fsdecode(given), videos)
+
+
+def names_videos(inputs: Iterable[str]) -> bool:
+    """Whether one of the inputs is a video, or a folder that has videos and no photo."""
+    for given in inputs:
+        if given == "-":
+            continue
+        if _only_videos(given) if os.path.isdir(given) else is_video(given):
+            return True
+    return False
 
 
 def _predict(predictor: Predictor, source: str, fault: str, tight: bool) -> list[Prediction]:
@@ -69,38 +113,34 @@ def _predict(predictor: Predictor, source: str, fault: str, tight: bool) -> list
     ]
 
 
-def _photos(
-    inputs: Iterable[str | os.PathLike[str]], listing: Iterable[str] | None
-) -> Iterator[tuple[str, str]]:
-    """Each photo's path with an empty fault, or a path with the reason why it cannot be read."""
-    for given in inputs:
-        if given == "-":
-            empty = True
-            for line in _stdin_lines() if listing is None else listing:
-                if path := line.rstrip("\r\n"):
-                    empty = False
-                    yield from _expand(path)
-            if empty:
-                yield "-", "expected a list of paths on standard input, got nothing"
-        else:
-            yield from _expand(os.fsdecode(given))
-
-
 def _stdin_lines() -> Iterator[str]:
     # Bytes, because a file name need not be valid text.
     return map(os.fsdecode, sys.stdin.buffer)
 
 
-def _expand(path: str) -> Iterator[tuple[str, str]]:
+def _expand(path: str, videos: bool) -> Iterator[Found]:
     if os.path.isdir(path):
-        yield from _folder(path)
-    elif Path(path).suffix.lower() in VIDEO_SUFFIXES and os.path.isfile(path):
-        yield path, "expected a photo, got a video; this version of mien reads photos only"
+        yield from _folder(path, videos=videos)
+    elif not is_video(path):
+        yield Found(path)
+    elif videos:
+        yield Found(path, video=True)
+    elif os.path.isfile(path):
+        yield Found(path, "expected a photo, got a video; say what its rows are, as --rows summary")
     else:
-        yield path, ""
+        yield Found(path)
 
 
-def _folder(folder: str) -> Iterator[tuple[str, str]]:
+def _only_videos(folder: str) -> bool:
+    found = False
+    for one in _folder(folder, videos=True):
+        if not one.video and not one.fault:
+            return False
+        found |= one.video
+    return found
+
+
+def _folder(folder: str, *, videos: bool) -> Iterator[Found]:
     from mien.faces.images import IMAGE_SUFFIXES
 
     closed: list[OSError] = []
@@ -110,16 +150,19 @@ def _folder(folder: str) -> Iterator[tuple[str, str]]:
         for name in sorted(names):
             if name.startswith("."):
                 continue
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES:
+            suffix = Path(name).suffix.lower()
+            film = suffix in VIDEO_SUFFIXES
+            if suffix in IMAGE_SUFFIXES or (film and videos):
                 found = True
-                yield os.path.join(parent, name), ""
+                yield Found(os.path.join(parent, name), video=film)
             else:
                 others += 1
     for error in closed:
-        yield (
+        yield Found(
             os.fsdecode(error.filename),
             f"expected a folder of photos, got one that cannot be listed ({error.strerror})",
         )
     if not found and not closed:
         passed_over = f" ({others} other {'file' if others == 1 else 'files'})" if others else ""
-        yield folder, f"expected a folder of photos, got no images in it{passed_over}"
+        wanted, got = ("photos or videos", "neither") if videos else ("photos", "no images")
+        yield Found(folder, f"expected a folder of {wanted}, got {got} in it{passed_over}")

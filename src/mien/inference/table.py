@@ -25,7 +25,7 @@ COLUMNS = (
     *("probabilities", "alignment", "yaw", "pitch", "roll", "model"),
 )
 """The columns of every table, in order. :data:`AFFECT_COLUMNS` follow where the model gives them,
-then ``embedding`` where it was asked for."""
+then ``track`` in those with frames of videos and ``embedding`` where it was asked for."""
 AFFECT_COLUMNS = ("valence", "arousal")
 
 Row = dict[str, Any]
@@ -60,12 +60,7 @@ def write_table(
     ``probabilities`` is JSON. Raises :class:`~mien.schema.MienError` for another suffix and for a
     file that cannot be written.
     """
-    path = Path(path)
-    writers = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}
-    suffix = path.suffix.lower()
-    if suffix not in writers:
-        raise MienError(f"expected a table named {', '.join(writers)}, got {str(path)!r}")
-    if embeddings and suffix == ".csv":
+    if embeddings and Path(path).suffix.lower() == ".csv":
         raise MienError("expected .parquet or .jsonl for embeddings, got .csv; choose one of those")
     counts: Counter[Status] = Counter()
 
@@ -75,20 +70,42 @@ def write_table(
             yield table_row(prediction, info, embeddings=embeddings)
 
     rows = counted()
-    with replacing(path) as partial:
-        with explaining(path):
-            write, close = writers[suffix](partial, info, embeddings)
-        try:
-            while batch := list(islice(rows, _ROWS_AT_ONCE)):
-                with explaining(path):
-                    write(batch)
-        finally:
-            with explaining(path):
-                close()
+    with open_table(path, lambda: table_schema(info, embeddings=embeddings)) as write:
+        while batch := list(islice(rows, _ROWS_AT_ONCE)):
+            write(batch)
     return counts
 
 
-def table_schema(info: ModelInfo, *, embeddings: bool = False) -> pa.Schema:
+@contextmanager
+def open_table(
+    path: str | os.PathLike[str], schema: Callable[[], pa.Schema]
+) -> Iterator[Callable[[list[Row]], None]]:
+    """A table that takes lists of rows, and appears under its name at the end or not at all.
+
+    ``schema`` gives the columns, in order, and what Parquet files carry in their metadata. Raises
+    as :func:`write_table` does.
+    """
+    path = Path(path)
+    writers = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}
+    suffix = path.suffix.lower()
+    if suffix not in writers:
+        raise MienError(f"expected a table named {', '.join(writers)}, got {str(path)!r}")
+    with replacing(path) as partial:
+        with explaining(path):
+            write, close = writers[suffix](partial, schema())
+
+        def explained(rows: list[Row]) -> None:
+            with explaining(path):
+                write(rows)
+
+        try:
+            yield explained
+        finally:
+            with explaining(path):
+                close()
+
+
+def table_schema(info: ModelInfo, *, embeddings: bool = False, tracks: bool = False) -> pa.Schema:
     """The Arrow schema of a model's tables; its metadata ``mien`` is JSON with model and terms."""
     import pyarrow as pa
 
@@ -101,7 +118,9 @@ def table_schema(info: ModelInfo, *, embeddings: bool = False) -> pa.Schema:
         **{"frame": pa.int64(), "time": pa.float64(), "face": integer},
         **{"box": box, "probabilities": probabilities},
     }
-    types |= dict.fromkeys(_affect_columns(info), number)
+    types |= dict.fromkeys(affect_columns(info), number)
+    if tracks:
+        types["track"] = integer
     if embeddings:
         types["embedding"] = pa.list_(number)
     about = {
@@ -113,67 +132,71 @@ def table_schema(info: ModelInfo, *, embeddings: bool = False) -> pa.Schema:
     return pa.schema(list(types.items()), metadata={"mien": json.dumps(about)})
 
 
-def table_row(prediction: Prediction, info: ModelInfo, *, embeddings: bool = False) -> Row:
+def table_row(
+    prediction: Prediction, info: ModelInfo, *, embeddings: bool = False, tracks: bool = False
+) -> Row:
     """A prediction as a row: the table's columns to plain, JSON-ready values."""
     face = prediction.face
     pose = face.pose if face else None
     row: Row = {
-        "source": _text(prediction.source),
+        "source": text_of(prediction.source),
         "frame": prediction.frame,
         "time": prediction.time,
         "face": prediction.index if face else None,
         "box": None
         if face is None
-        else {
-            side: _single(getattr(face.box, side)) for side in ("left", "top", "width", "height")
-        },
+        else {side: single(getattr(face.box, side)) for side in ("left", "top", "width", "height")},
         "status": prediction.status.value,
-        "reason": _text(prediction.reason) or None,
+        "reason": text_of(prediction.reason) or None,
         "expression": prediction.expression,
-        "confidence": _single(prediction.confidence),
-        "probabilities": {name: _single(p) for name, p in prediction.probabilities.items()} or None,
+        "confidence": single(prediction.confidence),
+        "probabilities": {name: single(p) for name, p in prediction.probabilities.items()} or None,
         "alignment": prediction.alignment.value if prediction.alignment else None,
-        **{axis: _single(getattr(pose, axis, None)) for axis in ("yaw", "pitch", "roll")},
+        **{axis: single(getattr(pose, axis, None)) for axis in ("yaw", "pitch", "roll")},
         "model": info.name,
-        **{name: _single(getattr(prediction, name)) for name in _affect_columns(info)},
+        **{name: single(getattr(prediction, name)) for name in affect_columns(info)},
     }
+    if tracks:
+        row["track"] = prediction.track
     if embeddings:
         vector = prediction.embedding
-        row["embedding"] = None if vector is None else [_single(x) for x in vector]
+        row["embedding"] = None if vector is None else [single(x) for x in vector]
     return row
 
 
-def _affect_columns(info: ModelInfo) -> tuple[str, ...]:
+def affect_columns(info: ModelInfo) -> tuple[str, ...]:
+    """:data:`AFFECT_COLUMNS` of a model that gives them, else none."""
     return AFFECT_COLUMNS if "valence_arousal" in info.outputs else ()
 
 
-def _text(text: str) -> str:
+def text_of(text: str) -> str:
     """A file name that is not valid text, with its odd bytes spelled out."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _single(number: float | None) -> float | None:
+def single(number: float | None) -> float | None:
     """The shortest decimal that is the same float32: 0.83, not 0.8299999833106995."""
     return None if number is None else float(str(np.float32(number)))
 
 
-def _csv_writer(partial: Path, info: ModelInfo, embeddings: bool) -> _Writer:
+def _csv_writer(partial: Path, schema: pa.Schema) -> _Writer:
     file = partial.open("w", encoding="utf-8", newline="")
-    writer = csv.DictWriter(file, (*COLUMNS, *_affect_columns(info)))
+    writer = csv.DictWriter(file, schema.names)
     writer.writeheader()
 
     def write(rows: list[Row]) -> None:
         for row in rows:
-            if row["box"]:
-                row["box"] = " ".join(f"{value:.1f}" for value in row["box"].values())
-            if row["probabilities"]:
-                row["probabilities"] = _json(row["probabilities"])
-        writer.writerows(rows)
+            cells = dict(row)
+            if row.get("box"):
+                cells["box"] = " ".join(f"{value:.1f}" for value in row["box"].values())
+            if row.get("probabilities"):
+                cells["probabilities"] = _json(row["probabilities"])
+            writer.writerow(cells)
 
     return write, file.close
 
 
-def _jsonl_writer(partial: Path, info: ModelInfo, embeddings: bool) -> _Writer:
+def _jsonl_writer(partial: Path, schema: pa.Schema) -> _Writer:
     file = partial.open("w", encoding="utf-8", newline="\n")
     return lambda rows: file.writelines(_json(row) + "\n" for row in rows), file.close
 
@@ -182,11 +205,10 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _parquet_writer(partial: Path, info: ModelInfo, embeddings: bool) -> _Writer:
+def _parquet_writer(partial: Path, schema: pa.Schema) -> _Writer:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = table_schema(info, embeddings=embeddings)
     writer = pq.ParquetWriter(partial, schema, compression="zstd")
     return lambda rows: writer.write_batch(pa.RecordBatch.from_pylist(rows, schema)), writer.close
 

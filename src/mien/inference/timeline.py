@@ -1,230 +1,168 @@
-"""What a video shows over time: as a plot, and as the video with its predictions drawn in."""
+"""What a video shows over time, as a plot."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from collections.abc import Sequence
-from fractions import Fraction
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.faces.native import cv2
-from mien.faces.video import Frame
-from mien.inference.annotate import annotate, colour_of
+from mien.inference.annotate import colour_of
 from mien.inference.table import explaining, replacing
-from mien.schema import MienError, Prediction, Status
+from mien.schema import MienError
 
 if TYPE_CHECKING:
-    from mien.inference.severity import SeverityPredictor
-    from mien.inference.video import TrackSummary, VideoReading
+    from mien.inference.persons import TrackSummary
+    from mien.inference.video import VideoReading
 
-_GAP = 2.5  # a pause of more frames than this is drawn as one
-_RESOLUTION = 1000  # of times in the annotated video, a second's parts
-
-
-class Moment(NamedTuple):
-    """A face at a time: its probabilities by name, valence and arousal where there are some."""
-
-    time: float
-    probabilities: dict[str, float]
-    valence: float | None
-    arousal: float | None
+MOST_PERSONS = 3
+_BLUE, _ORANGE, _PINK = "#0072B2", "#D55E00", "#B8336A"
+_INK, _GREY, _GAP = "#333333", "0.4", "0.87"
 
 
-def plot_timeline(
-    reading: VideoReading,
-    moments: dict[int, list[Moment]],
-    out: str | os.PathLike[str],
-    *,
-    severity: SeverityPredictor | None = None,
-) -> None:
-    """Write a PNG of what the person with most frames shows over time.
+def plot_timeline(reading: VideoReading, out: str | os.PathLike[str]) -> bool:
+    """Write a PNG of what the persons of a video show over time; at most three of them.
 
-    Shares of the expressions as areas that fill 1, valence and arousal as lines, the severity of
-    each clip as a step in the interval of the whole; where there is no face there is a gap. Raises
-    :class:`MienError` where matplotlib is missing or the file cannot be written.
+    Of each: expressions as areas that fill 1, valence and arousal as lines, severity by clip
+    with the interval of the whole and the statement of use. Time without a usable face is
+    hatched.
+    False, and no file, where nothing is to draw. Raises :class:`~mien.schema.MienError` where
+    matplotlib is missing or the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise MienError(
-            'the timeline needs the package matplotlib; install it with: pip install "mien[train]"'
-        ) from None
-    track = max(reading.tracks, key=lambda one: one.usable, default=None)
-    if track is None:
-        return
-    own = moments.get(track.track, [])
-    has_affect = any(moment.valence is not None for moment in own)
-    panels = ["expressions"] * bool(own and own[0].probabilities)
-    panels += ["affect"] * has_affect + ["severity"] * bool(track.clips)
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    ranked = sorted(reading.tracks, key=lambda one: (-one.seconds, one.track))[:MOST_PERSONS]
+    panels = [
+        (track, draw, height)
+        for track in sorted(ranked, key=lambda one: one.track)
+        for draw, height in _panels(track)
+    ]
     if not panels:
-        return
-    figure = Figure(figsize=(9.5, 0.9 + 2.3 * len(panels)), layout="constrained")
+        return False
+    heights = [height for *_, height in panels]
+    note = "" if reading.severity is None else textwrap.fill(reading.severity.use, 140)
+    figure = Figure(
+        figsize=(10, sum(heights) + 0.9 + 0.16 * note.count("\n")), layout="constrained"
+    )
     FigureCanvasAgg(figure)
-    axes = np.atleast_1d(figure.subplots(len(panels), 1, sharex=True))
-    draw = {"expressions": _expressions, "affect": _affect}
-    for panel, place in zip(panels, axes, strict=True):
-        if panel == "severity":
-            _severity(place, track, severity)
-        else:
-            draw[panel](place, own)
+    places = figure.subplots(len(panels), 1, sharex=True, height_ratios=heights, squeeze=False)
+    titled = None
+    for place, (track, draw, _) in zip(places[:, 0], panels, strict=True):
+        draw(place, reading, track)
+        _show_gaps(place, reading, track, labelled=track is not titled)
         place.set_xlim(0, max(reading.seconds, 0.1))
         place.spines[["top", "right"]].set_visible(False)
-    axes[-1].set_xlabel("time in seconds")
-    others = len(reading.tracks) - 1
-    more = f", and {others} other track{'s' * (others > 1)}" if others else ""
-    axes[0].set_title(
-        f"{Path(reading.source).name}: person {track.track}, seen in {track.share:.0%} of the "
-        f"frames{more}",
-        loc="left",
-        fontsize=10,
+        place.tick_params(labelsize=8)
+        place.legend(
+            loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8, reverse=True
+        )
+        if track is not titled:
+            title = f"person {track.track}: usable {track.seconds:.1f} s ({track.share:.0%})"
+            place.set_title(title, loc="left", fontsize=9, color=_INK)
+        titled = track
+    left_out = len(reading.tracks) - len(ranked)
+    more = f" ({left_out} more {'persons' if left_out > 1 else 'person'} not drawn)"
+    figure.suptitle(
+        Path(reading.source).name + (more if left_out else ""), x=0.01, ha="left", fontsize=10
     )
+    places[-1, 0].set_xlabel("time in seconds", fontsize=9)
+    if note:
+        figure.supxlabel(note, fontsize=8, color=_GREY, x=0.01, ha="left")
     path = Path(out)
     with replacing(path) as partial, explaining(path):
         figure.savefig(partial, format="png", dpi=120)
+    return True
 
 
-def _segments(moments: Sequence[Moment]) -> list[list[Moment]]:
-    """Moments without a pause between them."""
-    if not moments:
-        return []
-    times = np.array([moment.time for moment in moments])
-    steps = np.diff(times)
-    usual = float(np.median(steps)) if steps.size else 0.0
-    cuts = np.flatnonzero(steps > _GAP * max(usual, 1e-6)) + 1
-    return [list(moments[a:b]) for a, b in zip([0, *cuts], [*cuts, len(moments)], strict=True)]
-
-
-def _expressions(axes: Any, moments: Sequence[Moment]) -> None:
-    names = list(moments[0].probabilities)
-    colours = [tuple(part / 255 for part in colour_of(name, names)) for name in names]
-    for number, segment in enumerate(_segments(moments)):
-        values = np.array([[m.probabilities[name] for name in names] for m in segment]).T
-        axes.stackplot(
-            [m.time for m in segment],
-            values,
-            colors=colours,
-            labels=names if number == 0 else (),
-            linewidth=0,
+def require_matplotlib() -> None:
+    """Raise a :class:`~mien.schema.MienError` that says how to install it, where it is missing."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MienError(
+            'the timeline needs the package matplotlib; install it with: pip install "mien[train]"'
         )
+
+
+_Draw = Callable[[Any, "VideoReading", "TrackSummary"], None]
+
+
+def _panels(track: TrackSummary) -> list[tuple[_Draw, float]]:
+    found: list[tuple[_Draw, float]] = []
+    if track.shares:
+        found.append((_expressions, 2.1))
+    if track.valence is not None:
+        found.append((_affect, 1.5))
+    if track.clips:
+        found.append((_severity, 1.9))
+    return found
+
+
+def _show_gaps(axes: Any, reading: VideoReading, track: TrackSummary, *, labelled: bool) -> None:
+    """Hatch the time in which the face was not there or not usable."""
+    at, label = 0.0, "no usable face" if labelled else ""
+    for segment in [*track.curve.segments(), None]:
+        start = reading.seconds if segment is None else float(segment.edges[0])
+        if start - at > 1e-6:
+            look = {"facecolor": "1", "edgecolor": _GAP, "hatch": "///", "linewidth": 0}
+            axes.axvspan(at, start, zorder=0, label=label, **look)
+            label = ""
+        if segment is not None:
+            at = float(segment.edges[-1])
+
+
+def _expressions(axes: Any, reading: VideoReading, track: TrackSummary) -> None:
+    names = list(track.shares)
+    colours = [tuple(part / 255 for part in colour_of(name, names)) for name in names]
+    for number, segment in enumerate(track.curve.segments()):
+        # Each step from edge to edge, so that a lone one is seen as well.
+        times = np.repeat(segment.edges, 2)[1:-1]
+        values = np.repeat(segment.means[:, : len(names)].T, 2, axis=1)
+        labels = names if number == 0 else ()
+        axes.stackplot(times, values, colors=colours, labels=labels, linewidth=0)
     axes.set_ylim(0, 1)
-    axes.set_ylabel("probability")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+    axes.set_ylabel("probability", fontsize=9)
 
 
-def _affect(axes: Any, moments: Sequence[Moment]) -> None:
-    for name, colour in (("valence", "#0072B2"), ("arousal", "#D55E00")):
-        for number, segment in enumerate(_segments(moments)):
-            values = [getattr(moment, name) for moment in segment]
-            axes.plot(
-                [m.time for m in segment], values, color=colour, label=name if not number else None
-            )
-    axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+def _affect(axes: Any, reading: VideoReading, track: TrackSummary) -> None:
+    columns = (("arousal", _ORANGE, 1), ("valence", _BLUE, 0))
+    for name, colour, column in columns:
+        for number, segment in enumerate(track.curve.segments()):
+            times = np.repeat(segment.edges, 2)[1:-1]
+            values = np.repeat(segment.means[:, len(track.shares) + column], 2)
+            axes.plot(times, values, color=colour, linewidth=1.4, label=name if not number else "")
+    axes.axhline(0, color="0.75", linewidth=0.8, zorder=1)
     axes.set_ylim(-1, 1)
-    axes.set_ylabel("in [-1, 1]")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+    axes.set_ylabel("-1 to 1", fontsize=9)
 
 
-def _severity(axes: Any, track: TrackSummary, model: SeverityPredictor | None) -> None:
+def _severity(axes: Any, reading: VideoReading, track: TrackSummary) -> None:
+    score, ends = track.severity, (track.start, max(track.end, track.start + 1e-3))
+    if score is not None:
+        if score.low is not None and score.high is not None:
+            share = (
+                "" if reading.severity is None else f"{reading.severity.conformal.coverage:.0%} "
+            )
+            label = f"{share}interval,\n{score.low:.1f} to {score.high:.1f}"
+            bounds = score.low, score.high
+            axes.fill_between(ends, *bounds, color=_PINK, alpha=0.15, linewidth=0, label=label)
+        label = f"whole: {score.value:.1f}"
+        axes.plot(ends, [score.value] * 2, color=_PINK, linewidth=1.2, zorder=2, label=label)
     for number, clip in enumerate(track.clips):
         axes.plot(
-            [clip.start, clip.end],
+            [clip.start, max(clip.end, clip.start + 1e-3)],
             [clip.severity] * 2,
-            color="#444444",
+            color=_INK,
             linewidth=2.5,
             solid_capstyle="butt",
-            label="clip" if number == 0 else None,
+            zorder=3,
+            label="a clip" if number == 0 else "",
         )
-    if track.severity is not None:
-        axes.axhline(track.severity.value, color="#CC3366", linewidth=1, label="recording")
-        if track.severity.low is not None and track.severity.high is not None:
-            axes.axhspan(
-                track.severity.low, track.severity.high, color="#CC3366", alpha=0.12, linewidth=0
-            )
-    if model is not None:
-        axes.set_ylim(0, model.info.scale.top)
-        axes.set_ylabel(f"severity\n({model.info.scale.name})")
-        coverage = model.info.conformal
-        shaded = f"; shaded: {coverage.coverage:.0%} interval" if coverage.half_width else ""
-        axes.text(
-            0.005,
-            0.97,
-            f"research output, not a diagnosis{shaded}",
-            transform=axes.transAxes,
-            fontsize=8,
-            color="0.35",
-            va="top",
-        )
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
-
-
-class AnnotatedVideo:
-    """A video that is written frame by frame with its predictions drawn in, at its own times.
-
-    H.264 where the encoder is there, else MPEG-4. It appears under its name when it is closed
-    without an error, and never half.
-    """
-
-    def __init__(self, out: str | os.PathLike[str]) -> None:
-        self.path = Path(out)
-        self._replacing = replacing(self.path)
-        self._container: Any = None
-        self._stream: Any = None
-        self._last = -1
-
-    def add(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
-        """Draw and write one frame; frames come in order."""
-        import av
-
-        seen = [one for one in predictions if one.status is not Status.NO_FACE]
-        picture = annotate(frame.pixels, seen) if seen else annotate(frame.pixels, [])
-        if self._stream is None:
-            height, width = (side - side % 2 for side in picture.shape[:2])
-            codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-            self._stream = self._container.add_stream(codec, rate=30)
-            self._stream.width, self._stream.height = width, height
-            self._stream.pix_fmt = "yuv420p"
-            self._stream.codec_context.time_base = Fraction(1, _RESOLUTION)
-        if picture.shape[:2] != (self._stream.height, self._stream.width):
-            size = (self._stream.width, self._stream.height)
-            picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-        image = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-        self._last = max(self._last + 1, round(frame.time * _RESOLUTION))
-        image.pts, image.time_base = self._last, Fraction(1, _RESOLUTION)
-        with explaining(self.path):
-            for packet in self._stream.encode(image):
-                self._container.mux(packet)
-
-    def __enter__(self) -> Self:
-        import av
-
-        partial = self._replacing.__enter__()
-        self._container = av.open(str(partial), "w", format="mp4")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        empty = self._stream is None
-        try:
-            if not empty and error is None:
-                for packet in self._stream.encode():
-                    self._container.mux(packet)
-            if not empty:
-                self._container.close()
-        finally:
-            if empty and error is None:
-                # Nothing was drawn, and a video without frames is none.
-                error = MienError("no frame")
-                try:
-                    self._replacing.__exit__(MienError, error, None)
-                except MienError:
-                    return
-            self._replacing.__exit__(kind, error, trace)
+    if reading.severity is not None:
+        scale = reading.severity.scale
+        axes.set_ylim(0, scale.top)
+        axes.set_ylabel(f"severity\n({scale.name})", fontsize=9)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
-
-import numpy as np
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 from mien.faces.align import cut_face
-from mien.faces.tracks import NO_FACE, FramesDetector, MediaPipeFramesDetector, track_faces
-from mien.faces.video import Frame, Video
+from mien.faces.tracks import (
+    GAP_SECONDS,
+    NO_FACE,
+    FramesDetector,
+    MediaPipeFramesDetector,
+    track_faces,
+)
+from mien.faces.video import Frame, Video, load_av
+from mien.inference.persons import NO_EXPRESSIONS, Track, TrackSummary
 from mien.inference.predictor import Predictor
-from mien.inference.severity import Score, SeverityPredictor
-from mien.schema import Face, MienError, Prediction, Status, UInt8Array
+from mien.inference.severity import ClipReader, SeverityPredictor
+from mien.models import ModelInfo, SeverityInfo
+from mien.schema import Face, MienError, Prediction, Status
 
 RATE = 5.0
 """Frames a second that are looked at, unless said otherwise."""
@@ -24,48 +30,14 @@ OnFrame = Callable[[Frame, list[Prediction]], None]
 """Hears of each frame that was looked at, with its predictions."""
 
 
-class ClipScore(NamedTuple):
-    """The severity of one clip of a track, from ``start`` to ``end`` in seconds."""
-
-    track: int
-    start: float
-    end: float
-    severity: float
-
-
-@dataclass
-class TrackSummary:
-    """What one person shows in a video.
-
-    ``start`` and ``end`` in seconds; ``frames`` that were looked at while the track went on and
-    ``usable`` those with this face, ``share`` the latter's share of all frames looked at in the
-    video. ``shares`` are the mean probabilities over usable frames, each counted by the time until
-    the next, and sum to one; ``expression`` is the largest. ``valence`` and ``arousal`` are means
-    alike. ``severity`` is None with a ``reason``, or where no model gives one.
-    """
-
-    source: str
-    track: int
-    start: float
-    end: float
-    usable: int = 0
-    share: float = 0.0
-    shares: dict[str, float] = field(default_factory=dict)
-    expression: str | None = None
-    valence: float | None = None
-    arousal: float | None = None
-    severity: Score | None = None
-    clips: tuple[ClipScore, ...] = ()
-    reason: str = ""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VideoReading:
     """What was found in one video: a summary a track, and how many frames were looked at.
 
     ``status`` is ``unreadable`` for a file that could not be opened, ``no-face`` where no frame
     had one; ``reason`` says why. ``damage`` is what is wrong with a file of which a part was read;
-    it is in the reason as well.
+    it is in the reason as well. ``expressions`` and ``severity`` say what the models are, and the
+    latter what it must not be used for.
     """
 
     source: str
@@ -76,6 +48,8 @@ class VideoReading:
     without_face: int = 0
     tracks: tuple[TrackSummary, ...] = ()
     damage: str = ""
+    expressions: ModelInfo | None = None
+    severity: SeverityInfo | None = None
 
 
 def predict_video(
@@ -86,6 +60,7 @@ def predict_video(
     rate: float = RATE,
     detector: FramesDetector | None = None,
     on_frame: OnFrame | None = None,
+    on_other: Callable[[Frame], None] | None = None,
 ) -> VideoReading:
     """Read a video: expressions of its frames by ``predictor``, severity of clips, or both.
 
@@ -100,158 +75,172 @@ def predict_video(
     detector
         MediaPipe's, in its mode for video, unless one is given.
     on_frame
-        Receives each frame with its predictions, ``index`` being the number of the track; a frame
-        without a face has one of status ``no-face``.
+        Receives each frame that was looked at with its predictions, by ``track``; a frame without
+        a face has one of status ``no-face``.
+    on_other
+        Receives the frames in between, which then are all made pictures of.
 
-    Frames are dropped when they were read, crops when their clip was.
+    Frames are dropped when they were read, crops when their clip was. Raises
+    :class:`~mien.schema.MienError` for a model that gives NaN and where the package av is missing.
     """
     if predictor is None and severity is None:
         raise ValueError("expected a predictor of expressions, of severity, or both")
     if not rate > 0:
         raise MienError(f"expected a rate above 0 frames a second, got {rate:g}")
+    load_av()
     name = os.fsdecode(source)
-    needed = None if severity is None else severity.frames_a_second
-    rate = max(rate, needed or 0.0)
-    own = None if detector is not None else MediaPipeFramesDetector()
-    tracks: dict[int, _Track] = {}
-    frames = without = 0
-    last = 0.0
+    rate = max(rate, (severity and severity.frames_a_second) or 0.0)
+    reader = _Reader(name, predictor, severity, rate)
     try:
-        with Video(source) as video:
-            for tracked in track_faces(video.frames(rate=rate), detector or own or _never()):
-                frames += 1
-                last = tracked.frame.time
-                without += not tracked.faces
-                found = [
-                    _see(tracks, tracked.frame, number, face, name, predictor, severity, rate)
-                    for number, face in tracked.faces
-                ]
-                if on_frame is not None:
-                    on_frame(tracked.frame, found or [_nothing(tracked.frame, name)])
-            damage = video.damage
+        video = Video(source)
     except MienError as error:
-        return VideoReading(name, Status.UNREADABLE, str(error))
-    finally:
-        if own is not None:
-            own.close()
-    summaries = tuple(
-        track.summary(name, number, frames, severity) for number, track in sorted(tracks.items())
-    )
-    seconds = last + 1 / rate if frames else 0.0
-    reason, status = damage, Status.OK
-    if not frames:
-        reason, status = damage or "expected a video, got one without frames", Status.UNREADABLE
-    elif not summaries:
-        reason, status = f"{NO_FACE} in {frames} frames", Status.NO_FACE
-    if damage and frames:
-        reason = f"{damage}; what came before was read" if summaries else f"{reason}; {damage}"
-    return VideoReading(name, status, reason, frames, seconds, without, summaries, damage)
+        return reader.reading(str(error))
+    with ExitStack() as stack:
+        stack.enter_context(video)
+        if detector is None:
+            detector = stack.enter_context(MediaPipeFramesDetector())
+        for frame, faces, _ in track_faces(_looks(video, rate, on_other), detector):
+            predictions = reader.read(frame, faces)
+            if on_frame is not None:
+                on_frame(frame, predictions)
+    return reader.reading(video.damage)
 
 
-def _never() -> FramesDetector:
-    raise RuntimeError("expected a detector")
+def _looks(video: Video, rate: float, on_other: Callable[[Frame], None] | None) -> Iterator[Frame]:
+    """The first frame of each ``1 / rate`` seconds; those in between go to ``on_other``."""
+    if on_other is None:
+        yield from video.frames(rate=rate)
+        return
+    slot = -1
+    for frame in video.frames():
+        place = math.floor(frame.time * rate + 1e-6)
+        if place > slot:
+            slot = place
+            yield frame
+        else:
+            on_other(frame)
+
+
+class _Reader:
+    """Adds up what the frames of one video show."""
+
+    def __init__(
+        self,
+        source: str,
+        predictor: Predictor | None,
+        severity: SeverityPredictor | None,
+        rate: float,
+    ) -> None:
+        self._source, self._rate = source, rate
+        self._predictor, self._severity = predictor, severity
+        self._tracks: dict[int, Track] = {}
+        self._before: tuple[float, list[Prediction]] | None = None
+        self._step = 1 / rate
+        self._frames = self._without = 0
+
+    def read(self, frame: Frame, faces: list[tuple[int, Face]]) -> list[Prediction]:
+        """The predictions of a frame, each added to its track."""
+        self._frames += 1
+        self._without += not faces
+        before = None if self._before is None else self._before[0]
+        if before is not None:
+            self._step = frame.time - before
+            self._count(self._step)
+        found = self._predictions(frame, faces)
+        for (number, face), prediction in zip(faces, found, strict=True):
+            if number not in self._tracks:
+                clips = None if self._severity is None else ClipReader(self._severity, number)
+                self._tracks[number] = Track(number, frame.time, clips, 1 / self._rate)
+            track = self._tracks[number]
+            if track.clips is not None and track.clips.wants(frame.time):
+                self._add_to_clip(track.clips, frame, face, track.end == before)
+            track.see(frame.time, prediction)
+        for track in self._tracks.values():
+            # The track of a person who was away for that long has ended.
+            if track.clips is not None and track.end < min(before or 0, frame.time - GAP_SECONDS):
+                track.clips.close()
+        self._before = frame.time, found
+        return found or [_nothing(frame, self._source)]
+
+    def reading(self, damage: str) -> VideoReading:
+        """What was found in all, where the file had this ``damage``."""
+        if self._before is not None:
+            # The last frame stays for as long as the one before it.
+            self._count(self._step)
+        seconds = 0.0 if self._before is None else self._before[0] + self._step
+        tracks = tuple(
+            track.summary(self._source, seconds, self._names, self._severity)
+            for _, track in sorted(self._tracks.items())
+        )
+        reason, status = damage, Status.OK
+        if not self._frames:
+            reason = damage or f"expected a video, got no frames in {self._source!r}"
+            status = Status.UNREADABLE
+        elif not tracks:
+            reason, status = f"{NO_FACE} in {self._frames} frames", Status.NO_FACE
+        if damage and self._frames:
+            reason = f"{damage}; what came before was read" if tracks else f"{reason}; {damage}"
+        return VideoReading(
+            self._source,
+            status,
+            reason,
+            self._frames,
+            seconds,
+            self._without,
+            tracks,
+            damage,
+            None if self._predictor is None else self._predictor.info,
+            None if self._severity is None else self._severity.info,
+        )
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return () if self._predictor is None else self._predictor.info.label_space.names
+
+    def _count(self, seconds: float) -> None:
+        """Let the frame that was looked at last have been there for ``seconds``."""
+        time, found = self._before or (0.0, [])
+        for prediction in found:
+            if prediction.track is not None:
+                self._tracks[prediction.track].count(time, seconds, prediction)
+
+    def _predictions(self, frame: Frame, faces: list[tuple[int, Face]]) -> list[Prediction]:
+        found: list[Prediction | None] = []
+        crops = []
+        for _, face in faces:
+            reason = NO_EXPRESSIONS
+            if self._predictor is not None:
+                try:
+                    crops.append(self._predictor.crop_face(frame.pixels, face))
+                    found.append(None)
+                    continue
+                except ValueError as error:
+                    reason = f"face not aligned: {error}"
+            found.append(Prediction(Status.ABSTAINED, reason=reason, face=face))
+        # One run for all faces of a frame; larger batches are no faster on a CPU.
+        read = iter(self._predictor.predict_faces(crops) if self._predictor else ())
+        return [
+            replace(
+                one or next(read),
+                source=self._source,
+                frame=frame.index,
+                time=frame.time,
+                index=place,
+                track=number,
+            )
+            for place, (one, (number, _)) in enumerate(zip(found, faces, strict=True))
+        ]
+
+    def _add_to_clip(self, clips: ClipReader, frame: Frame, face: Face, went_on: bool) -> None:
+        recipe = clips.preprocessing
+        try:
+            crop = cut_face(frame.pixels, face, recipe).crop
+        except ValueError:  # landmarks that all coincide: no frame of a clip, as in training
+            return
+        clips.add(frame.time, crop, went_on=went_on)
 
 
 def _nothing(frame: Frame, source: str) -> Prediction:
     return Prediction(
         Status.NO_FACE, source=source, reason=NO_FACE, frame=frame.index, time=frame.time
     )
-
-
-class _Track:
-    """What is added up of one person; crops are held for the open clip only."""
-
-    def __init__(self, start: float, length: int) -> None:
-        self.start = self.end = start
-        self.usable = 0
-        self.sums: dict[str, float] = {}
-        self.affect = np.zeros(2)
-        self.weight = self.affect_weight = 0.0
-        self.crops: deque[tuple[float, UInt8Array]] = deque(maxlen=length)
-        self.slot = -1
-        self.scores: list[ClipScore] = []
-
-    def add(self, prediction: Prediction, weight: float) -> None:
-        """Count an expression for ``weight`` seconds."""
-        if prediction.probabilities:
-            for name, value in prediction.probabilities.items():
-                self.sums[name] = self.sums.get(name, 0.0) + weight * value
-            self.weight += weight
-        if prediction.valence is not None and prediction.arousal is not None:
-            self.affect += weight * np.array([prediction.valence, prediction.arousal])
-            self.affect_weight += weight
-
-    def summary(
-        self, source: str, number: int, frames: int, severity: SeverityPredictor | None
-    ) -> TrackSummary:
-        shares = {name: value / self.weight for name, value in self.sums.items()}
-        found = TrackSummary(
-            source,
-            number,
-            self.start,
-            self.end,
-            usable=self.usable,
-            share=self.usable / frames,
-            shares=shares,
-            expression=max(shares, key=shares.__getitem__) if shares else None,
-        )
-        if self.affect_weight:
-            found.valence, found.arousal = (self.affect / self.affect_weight).tolist()
-        if severity is not None:
-            found.clips = tuple(self.scores)
-            if self.scores:
-                found.severity = severity.score([clip.severity for clip in self.scores])
-            else:
-                length = severity.info.clips.length
-                held = len(self.crops)
-                found.reason = f"too short for severity: {held} of the {length} frames of a clip"
-        return found
-
-
-def _see(
-    tracks: dict[int, _Track],
-    frame: Frame,
-    number: int,
-    face: Face,
-    source: str,
-    predictor: Predictor | None,
-    severity: SeverityPredictor | None,
-    rate: float,
-) -> Prediction:
-    """One face of one frame, into its track."""
-    length = 0 if severity is None else severity.info.clips.length
-    track = tracks.setdefault(number, _Track(frame.time, length))
-    # The time since the last look, of which a gap is no part.
-    weight = min(frame.time - track.end, 2 / rate) if track.usable else 1 / rate
-    track.end, track.usable = frame.time, track.usable + 1
-    if predictor is None:
-        prediction = Prediction(
-            Status.ABSTAINED, source=source, reason="no model of expressions", face=face
-        )
-    else:
-        [prediction] = predictor.predict_faces(
-            [predictor.crop_face(frame.pixels, face)], source=source
-        )
-    prediction = replace(prediction, frame=frame.index, time=frame.time, index=number)
-    track.add(prediction, max(weight, 1e-3))
-    if severity is not None:
-        _clip(track, frame, number, face, severity)
-    return prediction
-
-
-def _clip(
-    track: _Track, frame: Frame, number: int, face: Face, severity: SeverityPredictor
-) -> None:
-    """Add a frame to the open clip, at the rate the model was trained on; score a full one."""
-    needed = severity.frames_a_second
-    slot = int((frame.time - track.start) * needed + 1e-6) if needed else track.slot + 1
-    if slot <= track.slot:
-        return
-    track.slot = slot
-    crop = cut_face(frame.pixels, face, severity.info.preprocessing).crop
-    track.crops.append((frame.time, crop))
-    if len(track.crops) == severity.info.clips.length:
-        clip = np.stack([crop for _, crop in track.crops])[None]
-        value = float(severity.predict_clips(clip)[0])
-        track.scores.append(ClipScore(number, track.crops[0][0], frame.time, value))
-        track.crops.clear()
