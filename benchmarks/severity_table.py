@@ -198,4 +198,5 @@ def word(found: Interval, measure: str) -> str:
     low, high = found.low, found.high
     if measure in ("mae", "rmse"):
         low, high = -high, -low
-    return "**held**" if low > 0 else "**not held**" if high < 0 else "undecided"
+    # Equal answers differ by rounding.
+    return "**held**" if low > 1e-9 else "**not held**" if high < -1e-9 else "undecided"

@@ -111,6 +111,7 @@ def test_its_model_says_of_clips_what_the_run_says(trained: Trained, tmp_path: P
     assert document["parity"]["largest_difference"] <= 1e-4
     info, session = read_severity_model(tmp_path / "model.onnx")
     assert info.scale == dataset.scale and "not a diagnosis" in info.use
+    assert info.use in info.card
     assert recipe.severity is not None
     assert info.clips.length == recipe.severity.clips.length
     clips = torch.randn(3, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))

@@ -12,6 +12,7 @@ from skimage.data import astronaut
 
 from mien import models
 from mien.inference.table import AFFECT_COLUMNS, COLUMNS
+from toy_videos import moving_face, write_video
 
 PAGE = Path(__file__).parents[2] / "docs" / "predict.md"
 
@@ -20,17 +21,19 @@ def test_page(
     tmp_path: Path, model_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     monkeypatch.setattr(models, "shipped_models", lambda: {"fer": model_file})
     monkeypatch.chdir(tmp_path)
     Path("holiday").mkdir()
     Image.fromarray(astronaut()).save("photo.jpg")
     Image.fromarray(astronaut()[:256, 90:346]).save("holiday/one.png")
     Image.fromarray(astronaut()[60:180, 160:280]).resize((48, 48)).save("crop.png")
+    write_video(Path("interview.mp4"), moving_face(10))
     exec("\n".join(blocks), {})
     printed = capsys.readouterr().out
     assert "<Status.OK: 'ok'>: 2" in printed
     assert "fixed" in printed
+    assert re.search(r"^0 1\.0 \w+ \{", printed, re.MULTILINE)  # the person of the video
     assert np.asarray(Image.open("drawn.png")).shape == (1024, 1024, 3)
 
 

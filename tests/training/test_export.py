@@ -124,7 +124,7 @@ def test_a_file_that_differs_from_the_network_is_refused(
     tensor = max(wrong.graph.initializer, key=lambda tensor: np.prod(tensor.dims))
     changed = numpy_helper.from_array(2 * numpy_helper.to_array(tensor), tensor.name)
     tensor.CopyFrom(changed)
-    monkeypatch.setattr(exporting, "_to_onnx", lambda _: wrong)
+    monkeypatch.setattr(exporting, "_to_onnx", lambda *_: wrong)
     out = tmp_path / "m.onnx"
     out.write_text("older")
     with pytest.raises(MienError, match="differs from the network"):
@@ -141,7 +141,7 @@ def test_a_network_that_gives_nan_is_refused(
         if tensor.data_type == onnx.TensorProto.FLOAT:
             array = np.full_like(numpy_helper.to_array(tensor), np.nan)
             tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
-    monkeypatch.setattr(exporting, "_to_onnx", lambda _: wrong)
+    monkeypatch.setattr(exporting, "_to_onnx", lambda *_: wrong)
     with pytest.raises(MienError, match="differs from the network"):
         export(run, tmp_path / "m.onnx")
 
@@ -149,7 +149,7 @@ def test_a_network_that_gives_nan_is_refused(
 def test_wrong_use_is_a_sentence_before_any_work(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "_to_onnx", lambda _: pytest.fail("it began to work"))
+    monkeypatch.setattr(exporting, "_to_onnx", lambda *_: pytest.fail("it began to work"))
     (tmp_path / "folder.onnx").mkdir()
     for name in ("model", "model.pt", "folder.onnx"):
         with pytest.raises(MienError, match=r"ending in \.onnx"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -116,7 +115,7 @@ def test_biases_of_their_own_are_told_from_folded_norms() -> None:
     for value in source.state_dict().values():
         if value.is_floating_point():
             value.uniform_(0.5, 1.5)
-    model = _to_onnx(SimpleNamespace(model=source, preprocessing=SimpleNamespace(size=16)))  # type: ignore[arg-type]
+    model = _to_onnx(source, "input", torch.zeros(2, 3, 16, 16))  # type: ignore[arg-type]
     other = _Wrapped().network.backbone.eval()
     state = backbone_state(model, other, "a model")
     other.load_state_dict(state)

@@ -44,7 +44,7 @@ def test_a_term_sees_the_rows_that_have_what_it_needs(settings: CrossEntropy) ->
     kept = [row for row in range(6) if row != left_out]
     expected = term(
         Outputs._make(None if part is None else part[kept] for part in outputs),
-        Batch(*(part[kept] for part in batch)),
+        Batch._make(None if part is None else part[kept] for part in batch),
     )
     assert value is not None
     torch.testing.assert_close(value, expected)

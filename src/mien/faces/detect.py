@@ -10,6 +10,7 @@ import contextlib
 import math
 import weakref
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -174,24 +175,14 @@ class MediaPipeDetector:
                 return []
             result = self._landmarker.detect(picture)
         self._met_a_face = True
-        height, width = view.shape[:2]
         faces = []
-        for mesh, shapes, matrix in zip(
-            result.face_landmarks,
-            result.face_blendshapes,
-            result.facial_transformation_matrixes,
-            strict=True,
-        ):
-            points = np.array([(p.x * width, p.y * height) for p in mesh], np.float32)
-            seen = box_of(points)
-            points = (points + np.array(corner, np.float32)) / np.float32(scale)
+        for face in faces_of(result, view):
+            if face.landmarks is None:
+                continue
+            points = (face.landmarks + np.array(corner, np.float32)) / np.float32(scale)
             faces.append(
-                Face(
-                    box=box_of(points),
-                    score=_score_at(seen, found),
-                    landmarks=points,
-                    pose=pose_of(np.asarray(matrix, np.float64)),
-                    blendshapes={s.category_name: float(s.score) for s in shapes},
+                replace(
+                    face, box=box_of(points), score=_score_at(face.box, found), landmarks=points
                 )
             )
         return faces
@@ -278,6 +269,31 @@ def close_all(*tasks: Any) -> None:
                 # At the interpreter's end the thread that MediaPipe closes a task on is gone, and
                 # the task's __del__ would print a traceback; the memory goes with the process.
                 task._handle = None
+
+
+def faces_of(result: Any, view: UInt8Array) -> list[Face]:
+    """The faces of a landmarker's result, in pixels of the view; it tells no score, which is 1."""
+    height, width = view.shape[:2]
+    faces = []
+    for mesh, shapes, matrix in zip(
+        result.face_landmarks,
+        result.face_blendshapes,
+        result.facial_transformation_matrixes,
+        strict=True,
+    ):
+        points = np.array([(p.x * width, p.y * height) for p in mesh], np.float32)
+        if np.ptp(points, axis=0).min() <= 0:
+            continue
+        faces.append(
+            Face(
+                box=box_of(points),
+                score=1.0,
+                landmarks=points,
+                pose=pose_of(np.asarray(matrix, np.float64)),
+                blendshapes={s.category_name: float(s.score) for s in shapes},
+            )
+        )
+    return faces
 
 
 def pose_of(matrix: NDArray[np.float64]) -> Pose:

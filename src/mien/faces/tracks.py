@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 
 from mien.faces.align import crop_face
-from mien.faces.boxes import box_of, distinct, overlap
-from mien.faces.detect import TASK_FILE, close_all, no_model, pose_of, read_bundle
+from mien.faces.boxes import distinct, overlap
+from mien.faces.detect import TASK_FILE, close_all, faces_of, no_model, read_bundle
 from mien.faces.model_file import face_landmarker_file
 from mien.faces.native import cv2, explained_libraries, ignore_profiling_signal, quiet_stderr
 from mien.faces.video import Frame
@@ -81,27 +81,8 @@ class MediaPipeFramesDetector:
         picture = self._image(image_format=self._format, data=np.ascontiguousarray(image))
         with contextlib.nullcontext() if self._met_a_face else quiet_stderr():
             result = self._landmarker.detect_for_video(picture, self._last)
-        height, width = image.shape[:2]
-        faces = []
-        for mesh, shapes, matrix in zip(
-            result.face_landmarks,
-            result.face_blendshapes,
-            result.facial_transformation_matrixes,
-            strict=True,
-        ):
-            self._met_a_face = True
-            points = np.array([(p.x * width, p.y * height) for p in mesh], np.float32)
-            if np.ptp(points, axis=0).min() <= 0:
-                continue
-            faces.append(
-                Face(
-                    box=box_of(points),
-                    score=1.0,
-                    landmarks=points,
-                    pose=pose_of(np.asarray(matrix, np.float64)),
-                    blendshapes={s.category_name: float(s.score) for s in shapes},
-                )
-            )
+        faces = faces_of(result, image)
+        self._met_a_face = self._met_a_face or bool(faces)
         # A face that moved fast is found again beside where it was expected.
         return distinct(faces)
 

@@ -93,7 +93,8 @@ def export_severity(
 
     Input ``clip`` ``(B, T, 3, S, S)`` float32; outputs ``severity`` ``(B,)`` in points, within the
     scale, ``embedding`` ``(B, D)``, and ``distribution`` ``(B, levels)`` where the head has levels.
-    The metadata say how clips are cut, the conformal interval, and what the model is not for.
+    The metadata say how clips are cut, the conformal interval, and what the model is not for;
+    without a ``card`` the latter is the card.
     """
     out = _onnx_file(out)
     size, length = run.preprocessing.size, run.severity.clips.length
@@ -107,7 +108,7 @@ def export_severity(
         run.info,
         out,
         name=name,
-        card=card,
+        card=card or f"# {name or out.stem}\n\n{run.info['use']}\n",
         int8=int8,
         inputs=(4, length, 3, size, size),
         module=module,
