@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from mien.data.corpora import diffusionfer, ferplus, folder, severity
+from mien.data.corpora import avec, daic, diffusionfer, ferplus, folder, recordings
 from mien.data.corpora.items import Corpus
 from mien.schema import MienError
 
 CORPORA: dict[str, Corpus] = {
     corpus.name: corpus
-    for corpus in (ferplus.CORPUS, diffusionfer.CORPUS, folder.CORPUS, *severity.CORPORA)
+    for corpus in (
+        ferplus.CORPUS,
+        diffusionfer.CORPUS,
+        folder.CORPUS,
+        avec.AVEC2013,
+        avec.AVEC2014,
+        daic.CORPUS,
+        recordings.CORPUS,
+    )
 }
 
 

@@ -1,32 +1,26 @@
-"""Recordings with a depression score: AVEC2013, AVEC2014, DAIC-WOZ and tables of one's own."""
+"""What the readers of recordings with a depression score share: scores, tables and splits."""
 
 from __future__ import annotations
 
 import csv
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from mien.data.corpora.items import (
-    Corpus,
     LeftOut,
     Options,
     Reading,
     VideoItem,
     fingerprint_of,
-    split_name,
     stamp,
-    storable,
 )
 from mien.data.corpora.splitting import cut, rank
 from mien.data.dataset import SEVERITY_FIELD
-from mien.faces.video import VIDEO_SUFFIXES
-from mien.labels import LABEL_SPACES, SCALES, Scale
+from mien.labels import LABEL_SPACES, Scale
 from mien.schema import MienError
 
 FIELDS = (
@@ -35,8 +29,7 @@ FIELDS = (
     pa.field("session", pa.string()),
     pa.field("track", pa.int32()),
 )
-TASKS = ("freeform", "northwind")
-_AVEC_TERMS = (
+SIGNED_TERMS = (
     "under a signed agreement with its authors: research only, not to be redistributed, no person "
     "to be shown; mien holds no copy and fetches none"
 )
@@ -44,56 +37,31 @@ _AVEC_TERMS = (
 Entry = VideoItem | LeftOut
 
 
-def _read_avec(source: Path, options: Options, *, pattern: str, name: str) -> Reading:
-    """Videos in folders train, dev and test; labels in files SUBJECT_SESSION_Depression.csv."""
-    labels = {
-        path.name.removesuffix("_Depression.csv"): path
-        for path in sorted(source.rglob("*_Depression.csv"))
-    }
-    found: list[Entry] = []
-    videos = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES]
-    for path in videos:
-        place = storable(path.relative_to(source))
-        named = re.fullmatch(pattern, path.stem, re.IGNORECASE)
-        inner = [split_name(part) for part in path.relative_to(source).parts[:-1]]
-        split = next((part for part in inner if part), None)
-        if named is None or split is None:
-            found.append(LeftOut(place, place, "not named or placed as a recording of the corpus"))
-            continue
-        task = (named.groupdict().get("task") or "").lower() or None
-        if options.task and task != options.task:
-            continue
-        session = f"{named['subject']}_{named['session']}"
-        item = VideoItem(
-            id=path.stem,
-            source=place,
-            path=path,
-            split=split,
-            subject=named["subject"],
-            task=task,
-            session=session,
-        )
-        found.append(_scored(item, labels.get(session), SCALES["bdi-ii"]))
-    if not any(isinstance(entry, VideoItem) for entry in found):
-        raise MienError(
-            f"expected {name} at {source}, got no recording with a score in {len(videos)} videos "
-            f"and {len(labels)} label files: mien corpora shows the layout"
-        )
-    return _reading(found, options, SCALES["bdi-ii"], source, labels.values())
-
-
-def _scored(item: VideoItem, label: Path | None, scale: Scale) -> Entry:
-    if label is None:
+def scored(item: VideoItem, labels: Sequence[Path], scale: Scale) -> Entry:
+    """The recording with the score of its label files, which must agree."""
+    if not labels:
         return LeftOut(item.id, item.source, "no label file")
     try:
-        text = label.read_text("utf-8-sig").strip()
-        return replace(item, severity=_score(text, scale))
+        scores = {score_of(label.read_text("utf-8-sig").strip(), scale) for label in labels}
     except (OSError, UnicodeDecodeError, ValueError) as error:
         return LeftOut(item.id, item.source, f"label unreadable: {error}")
+    if len(scores) > 1:
+        told = " and ".join(f"{score:g}" for score in sorted(scores))
+        return LeftOut(item.id, item.source, f"label files disagree: {told}")
+    return replace(item, severity=scores.pop())
 
 
-def _score(text: str, scale: Scale) -> float:
+def check_task(asked: str | None, found: set[str], name: str) -> None:
+    """Raise :class:`MienError` for a task that no recording has."""
+    if asked and asked not in found:
+        there = ", ".join(sorted(found)) or "none"
+        raise MienError(f"expected a task of {name} ({there}), got {asked!r}: name one of them")
+
+
+def score_of(text: str, scale: Scale) -> float:
     """A score of the scale; ``ValueError`` that says what it is not."""
+    if not text:
+        raise ValueError("expected a number, got none")
     try:
         value = float(text)
     except ValueError:
@@ -103,121 +71,35 @@ def _score(text: str, scale: Scale) -> float:
     return value
 
 
-def _read_daic(source: Path, options: Options) -> Reading:
-    """Tables of participants by split; a video in each participant's folder, where there is one."""
-    tables = [
-        (split, source / name)
-        for split, names in (
-            ("train", ("train_split_Depression_AVEC2017.csv", "train_split.csv")),
-            ("valid", ("dev_split_Depression_AVEC2017.csv", "dev_split.csv")),
-            ("test", ("full_test_split.csv", "test_split.csv")),
-        )
-        for name in names
-        if (source / name).is_file()
-    ]
-    found: list[Entry] = []
-    for split, table in tables:
-        for row in _rows(table):
-            columns = {key.strip().lower(): value for key, value in row.items() if key}
-            person = (columns.get("participant_id") or "").strip()
-            text = columns.get("phq8_score") or columns.get("phq_score") or ""
-            folder = source / f"{person}_P"
-            videos = [
-                path
-                for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
-                if path.suffix.lower() in VIDEO_SUFFIXES
-            ]
-            if not videos:
-                found.append(LeftOut(f"{person}_P", table.name, "no video of the participant"))
-                continue
-            item = VideoItem(
-                id=f"{person}_P",
-                source=storable(videos[0].relative_to(source)),
-                path=videos[0],
-                split=split,
-                subject=person,
-                session=person,
-            )
-            try:
-                found.append(replace(item, severity=_score(text, SCALES["phq-8"])))
-            except ValueError as error:
-                found.append(LeftOut(item.id, item.source, f"label unreadable: {error}"))
-    if not any(isinstance(entry, VideoItem) for entry in found):
-        raise MienError(
-            f"expected DAIC-WOZ at {source} with videos, got none of {len(found)} participants in "
-            f"{len(tables)} tables: the corpus is published without videos, and mien reads faces"
-        )
-    return _reading(found, options, SCALES["phq-8"], source, [path for _, path in tables])
-
-
-def _read_table(source: Path, options: Options) -> Reading:
-    """A CSV with the columns video, score and, if known, subject, split and task."""
-    scale = _scale(options.scale)
-    if not source.is_file():
-        raise MienError(f"expected a CSV of recordings, got no file at {source}")
-    rows = list(_rows(source))
-    names = set(rows[0]) if rows else set()
-    if not {"video", "score"} <= names:
-        raise MienError(
-            f"expected the columns video and score in {source}, got "
-            f"{', '.join(sorted(name for name in names if name)) or 'none'}: name them so"
-        )
-    found: list[Entry] = []
-    without_split = not any((row.get("split") or "").strip() for row in rows)
-    for row in rows:
-        text = (row["video"] or "").strip()
-        split = split_name(row.get("split") or "") if not without_split else "train"
-        item = VideoItem(
-            id=storable(text),
-            source=storable(text),
-            path=source.parent / text,
-            split=split or "",
-            subject=(row.get("subject") or "").strip() or None,
-            task=(row.get("task") or "").strip().lower() or None,
-            session=(row.get("session") or "").strip() or None,
-        )
-        if options.task and item.task != options.task:
-            continue
-        if not text or split is None:
-            reason = "no video in the table" if not text else f"unknown split: {row.get('split')!r}"
-            found.append(LeftOut(item.id or "row", item.source or source.name, reason))
-            continue
-        try:
-            found.append(replace(item, severity=_score((row["score"] or "").strip(), scale)))
-        except ValueError as error:
-            found.append(LeftOut(item.id, item.source, f"label unreadable: {error}"))
-    if not any(isinstance(entry, VideoItem) for entry in found):
-        raise MienError(f"expected recordings with a score in {source}, got none of {len(rows)}")
-    if without_split and not options.disjoint:
-        options = replace(options, disjoint=True)
-    return _reading(found, options, scale, source, [source])
-
-
-def _scale(name: str | None) -> Scale:
-    if name is None or name in SCALES:
-        return SCALES[name or "bdi-ii"]
-    if name.isdigit() and int(name) > 0:
-        return Scale(name=f"0 to {int(name)}", top=int(name))
-    raise MienError(
-        f"expected a scale ({', '.join(SCALES)}) or its highest score, got {name!r}: name one"
-    )
-
-
-def _rows(path: Path) -> Iterator[dict[str, str]]:
+def rows_of(path: Path, needed: set[str]) -> Iterator[dict[str, str]]:
+    """The rows of a CSV; names of columns are in lower case, no cell is missing."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as text:
-            yield from csv.DictReader(text)
+            reader = csv.DictReader(text, restval="")
+            names = {name.strip().lower() for name in reader.fieldnames or []}
+            if not needed <= names:
+                raise MienError(
+                    f"expected the columns {' and '.join(sorted(needed))} in {path}, got "
+                    f"{', '.join(sorted(names)) or 'none'}: name them so"
+                )
+            for row in reader:
+                yield {key.strip().lower(): value.strip() for key, value in row.items() if key}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MienError(f"expected a table as UTF-8 text at {path}, got {error}") from None
 
 
-def _reading(
+def reading_of(
     found: Sequence[Entry],
     options: Options,
     scale: Scale,
     source: Path,
-    labels: Sequence[Path] | object,
+    *,
+    theirs: str = "official",
 ) -> Reading:
+    """The reading of recordings, with new splits by subject where the options ask for them.
+
+    ``theirs`` says in the notes whose splits they are otherwise.
+    """
     notes: list[str] = []
     entries = list(found)
     if options.disjoint:
@@ -226,12 +108,12 @@ def _reading(
     else:
         shared = _shared(entries)
         notes.append(
-            f"official splits: {shared} subjects are in more than one"
+            f"{theirs} splits, in which {shared} subjects are in more than one"
             if shared
-            else "official splits: no subject is in two"
+            else f"{theirs} splits, in which no subject is in two"
         )
     rate = "all" if options.rate is None else f"at most {options.rate:g}"
-    notes.append(f"{rate} frames a second, of the person with most frames")
+    notes.append(f"{rate} frames a second, of the person seen for longest")
     parts = [str(source)]
     parts += [
         f"{entry.id} {stamp(entry.path)} {entry.split} {entry.severity}"
@@ -266,61 +148,3 @@ def _disjoint(entries: Sequence[Entry], seed: int) -> list[Entry]:
 def _shared(entries: Sequence[Entry]) -> int:
     pairs = {(e.subject, e.split) for e in entries if isinstance(e, VideoItem) and e.subject}
     return sum(count > 1 for count in Counter(subject for subject, _ in pairs).values())
-
-
-CORPORA: tuple[Corpus, ...] = (
-    Corpus(
-        name="avec2013",
-        description="AVEC2013 (Valstar et al., 2013): recordings with BDI-II scores, 50 a split",
-        layout=(
-            "  {train,dev,test}/**/203_1_cut_combined.mp4   (also Training, Development, Testing)\n"
-            "  **/203_1_Depression.csv   one number, the BDI-II score of subject 203, session 1"
-        ),
-        terms=_AVEC_TERMS,
-        read=partial(
-            _read_avec,
-            pattern=r"(?P<subject>\d+)_(?P<session>\d+)_cut_combined",
-            name="AVEC2013",
-        ),
-        videos=True,
-    ),
-    Corpus(
-        name="avec2014",
-        description="AVEC2014 (Valstar et al., 2014): two tasks a session, BDI-II, 100 a split",
-        layout=(
-            "  {train,dev,test}/{Freeform,Northwind}/203_1_Freeform_video.mp4\n"
-            "  **/203_1_Depression.csv   one number; --task freeform or northwind reads one only"
-        ),
-        terms=_AVEC_TERMS,
-        read=partial(
-            _read_avec,
-            pattern=(r"(?P<subject>\d+)_(?P<session>\d+)_(?P<task>Freeform|Northwind)(_video)?"),
-            name="AVEC2014",
-        ),
-        videos=True,
-    ),
-    Corpus(
-        name="daic-woz",
-        description="DAIC-WOZ and E-DAIC (Gratch et al., 2014): interviews with PHQ-8 scores",
-        layout=(
-            "  train_split_Depression_AVEC2017.csv, dev_split_..., full_test_split.csv (DAIC-WOZ)\n"
-            "  or train_split.csv, dev_split.csv, test_split.csv (E-DAIC)\n"
-            "  300_P/*.mp4   a video of the participant; it is published without, features only"
-        ),
-        terms=_AVEC_TERMS,
-        read=_read_daic,
-        videos=True,
-    ),
-    Corpus(
-        name="recordings",
-        description="recordings of your own with a score each",
-        layout=(
-            "  TABLE.csv with the columns video (a path beside the table) and score, and if known\n"
-            "  subject, split, task, session; without split, three of five subjects train;\n"
-            "  --scale bdi-ii (default), phq-8, or the highest score of another one"
-        ),
-        terms="yours; a recording of a person is theirs too",
-        read=_read_table,
-        videos=True,
-    ),
-)
