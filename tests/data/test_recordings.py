@@ -52,7 +52,7 @@ def test_avec2014_has_sessions_tasks_and_official_splits(tmp_path: Path) -> None
     assert (item.split, item.subject, item.session) == ("test", "203", "203_2")
     assert (item.severity, item.task) == (20, "northwind")
     assert found["207_1_Freeform_video"].split == "valid"
-    assert "official splits: 1 subjects are in more than one" in reading.notes
+    assert "official splits, in which 1 subjects are in more than one" in reading.notes
 
 
 def test_one_task_alone(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_table_names_videos_scores_and_splits(tmp_path: Path) -> None:
     assert "unknown split" in found["b.mp4"].reason and "in [0, 10]" in found["c.mp4"].reason
     with pytest.raises(MienError, match=r"bdi-ii, phq-8"):
         read("recordings", tmp_path / "t.csv", scale="mine")
-    with pytest.raises(MienError, match="columns video and score"):
+    with pytest.raises(MienError, match="columns score and video"):
         read("recordings", table(tmp_path / "u.csv", [{"file": "a", "score": "1"}]))
 
 
