@@ -120,7 +120,7 @@ PARTS = {
         ),
         shared=(
             "backbone.arguments={pad_type: same}",
-            "backbone.terms=see benchmarks/start_weights.py",
+            "backbone.license_terms=see benchmarks/start_weights.py",
             "backbone.frozen=true",
             "backbone.views=2",
             "embedding={size: 256, hidden: 256, dropout: 0.4}",

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from ablation_cells import CELLS, PARTS, STRATEGIES, THRESHOLDS
-from mien.evaluation.compare import crossed_differences, seed_differences
-from mien.evaluation.uncertainty import Interval
+from mien.statistics.bootstrap import Interval
+from mien.statistics.paired import crossed_differences, seed_differences
 
 Line = dict[str, Any]
 Answers = np.ndarray[Any, np.dtype[np.float64]]
@@ -22,7 +22,7 @@ COLUMNS = {
     "mean_class_accuracy": "mean class",
     "macro_f1": "macro F1",
     "precision_at_1": "P@1",
-    "neighbour_accuracy": "15-NN",
+    "neighbor_accuracy": "15-NN",
     "centroid_accuracy": "centroid",
 }
 INTRO = """# Four methods on real faces
@@ -35,7 +35,7 @@ batches, augmentation and start across the cells. What the figures are:
 - **accuracy**: majority rule, in %, with the seeds' standard deviation; **FER+ rule**: the faces on
   which more than half of the annotators agree;
 - **to softmax**: the difference in accuracy, in points, with a 95 % interval for other seeds *and*
-  other faces (`mien.evaluation.compare.crossed_differences`). Of differences that are truly zero,
+  other faces (`mien.statistics.paired.crossed_differences`). Of differences that are truly zero,
   about one in twenty seems not to be: expect one or two such cells in the longer table;
 - **P@1**: the nearest other face of ferplus-valid shows the same expression; **15-NN** and
   **centroid**: expressions read off the embedding by 6,000 training faces, without the softmax;
@@ -67,7 +67,7 @@ def write_table(results: Sequence[Line], cost: Sequence[Line]) -> str:
         text += [
             "\n## What a step costs\n",
             "Reading, augmenting and composing 64 faces of 128 pixels, forward, backward and the "
-            "optimiser's step: MobileNet-v1, one thread, processor time over softmax's in the "
+            "optimizer's step: MobileNet-v1, one thread, processor time over softmax's in the "
             "same of 12 rounds (`ablations.py cost`), median and quartiles.\n",
             "| recipe | over softmax | ms |\n|---|---|---|",
             *(

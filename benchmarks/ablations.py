@@ -33,15 +33,15 @@ import torch
 from ablation_cells import PARTS, TUNE, settings_of
 from ablation_cost import measure_cost
 from ablation_table import write_table
-from mien.data.corpora.splitting import rank
+from mien.corpora.splitting import rank
 from mien.data.dataset import Dataset
-from mien.data.prepare import prepare
 from mien.data.targets import make_targets
-from mien.evaluation.geometry import distance_ratio, effective_rank, spread
-from mien.evaluation.metrics import classification_metrics
-from mien.evaluation.neighbours import centroid_predictions, neighbour_predictions
-from mien.evaluation.retrieval import retrieve
+from mien.metrics.classification import classification_metrics
+from mien.metrics.geometry import distance_ratio, effective_rank, spread
+from mien.metrics.neighbors import centroid_predictions, neighbor_predictions
+from mien.metrics.retrieval import retrieve
 from mien.networks.network import Outputs
+from mien.preparation.prepare import prepare
 from mien.schema import Preprocessing
 from mien.training.batches import network_input
 from mien.training.features import cached_features
@@ -50,7 +50,7 @@ from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import Run, load_run
 from results import read_results
 
-NEIGHBOURS = 15
+NEIGHBORS = 15
 REFERENCE = 6000
 TUNE_SEED = 1000
 
@@ -66,7 +66,7 @@ def make_datasets(source: Path, weights: Path, out: Path) -> None:
     shutil.copyfile(source / "ferplus-valid.parquet", corpus / "ferplus-test.parquet")
     shutil.copyfile(weights, out / "weights.safetensors")
     for size in sorted({part.size for part in PARTS.values()}):
-        folder, crops = out / f"faces-{size}", Preprocessing(size=size, colour="grey")
+        folder, crops = out / f"faces-{size}", Preprocessing(size=size, color="gray")
         if folder.exists():
             continue
         made = prepare("ferplus", corpus, folder, preprocessing=crops, landmarks=True)
@@ -156,7 +156,7 @@ def measure(
     strict = rules["ferplus"][rows["test"]]
     known, asked = (seen[split].embedding.numpy() for split in ("train", "test"))
     labels = rules["majority"][rows["train"]]
-    neighbours = neighbour_predictions(known, labels, asked, k=NEIGHBOURS)
+    neighbors = neighbor_predictions(known, labels, asked, k=NEIGHBORS)
     centroids = centroid_predictions(known, labels, asked)
     probabilities = seen["test"].logits.double().softmax(1).numpy()
     values = classification_metrics(truth, probabilities)
@@ -169,7 +169,7 @@ def measure(
         "mean_class_accuracy": values["mean_class_accuracy"],
         "macro_f1": values["macro_f1"],
         "precision_at_1": float(retrieve(asked, truth).precision_at_1.mean()),
-        "neighbour_accuracy": float((neighbours == truth).mean()),
+        "neighbor_accuracy": float((neighbors == truth).mean()),
         "centroid_accuracy": float((centroids == truth).mean()),
         "distance_ratio": distance_ratio(asked, truth),
         "spread": spread(asked),

@@ -28,11 +28,11 @@ import torch
 from affect_cells import CELLS, PEERS, settings_of
 from affect_peers import Rows, blendshapes, ridge
 from affect_table import write_table
-from mien.data.corpora.splitting import rank
+from mien.corpora.splitting import rank
 from mien.data.dataset import Dataset
-from mien.data.prepare import prepare
 from mien.data.targets import make_targets
 from mien.networks.network import Outputs
+from mien.preparation.prepare import prepare
 from mien.schema import Preprocessing
 from mien.training.features import cached_features
 from mien.training.fit import fit

@@ -8,7 +8,7 @@ Changes = tuple[str, ...]
 
 SHARED: Changes = (
     "backbone.arguments={pad_type: same}",
-    "backbone.terms=see benchmarks/start_weights.py",
+    "backbone.license_terms=see benchmarks/start_weights.py",
     "backbone.frozen=true",
     "backbone.views=3",
     # On frozen features heads share nothing but this layer; without it, tasks trained together

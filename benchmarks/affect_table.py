@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from affect_cells import AFFECT, AVERAGE, CELLS, EXPRESSIONS, GRAPH, IDENTITY, LINEAR, PEERS, SHARED
-from mien.evaluation.affect import affect_metrics
-from mien.evaluation.compare import combined, crossed_differences, seed_differences
-from mien.evaluation.metrics import classification_metrics
-from mien.evaluation.uncertainty import Bootstrap, Interval, bootstrap, intervals
+from mien.metrics.classification import classification_metrics
+from mien.metrics.regression import affect_metrics
+from mien.statistics.bootstrap import Bootstrap, Interval, bootstrap, intervals
+from mien.statistics.paired import combined, crossed_differences, seed_differences
 
 INTRO = """# Expressions, valence and arousal together
 

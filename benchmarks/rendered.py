@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.data.synthetic.actions import draw_expression, face_units
-from mien.data.synthetic.corpus import write_faces
-from mien.data.synthetic.faces import subject_of
-from mien.data.synthetic.render import render_face
-from mien.data.synthetic.scene import frontal_scene
 from mien.faces.detect import MediaPipeDetector
 from mien.labels import EXPRESSIONS
 from mien.schema import Preprocessing
+from mien.synthetic.actions import draw_expression, face_units
+from mien.synthetic.corpus import write_faces
+from mien.synthetic.faces import subject_of
+from mien.synthetic.render import render_face
+from mien.synthetic.scene import frontal_scene
 
 
 def detected(count: int) -> int:

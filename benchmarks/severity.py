@@ -30,11 +30,11 @@ from sklearn.preprocessing import StandardScaler
 
 from mien.data.clips import Videos, videos_of
 from mien.data.dataset import Dataset
-from mien.data.synthetic.corpus import write_videos
-from mien.evaluation.recordings import Recordings
 from mien.inference.model import read_metadata
 from mien.models import find_model
 from mien.networks.clips import build_clip_network
+from mien.statistics.recordings import Recordings
+from mien.synthetic.corpus import write_videos
 from mien.training.features import cached_frames
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, Severity, load_recipe

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from mien.evaluation.agreement import agreement
-from mien.evaluation.order import rank_correlation
-from mien.evaluation.severity_compare import paired_severity_differences
-from mien.evaluation.uncertainty import Interval
+from mien.statistics.baselines import agreement
+from mien.statistics.bootstrap import Interval
+from mien.statistics.ordering import rank_correlation
+from mien.statistics.paired_recordings import paired_severity_differences
 from severity_cells import (
     BINARY,
     CELLS,
@@ -33,7 +33,7 @@ INTRO = """# Severity of rendered videos
 Made by `severity.py` (its first lines say how to run it) on {machine}, torch {torch}, one thread,
 {epochs} epochs, a number that `--tune` had given on the split valid of the first fold. **Nobody is
 in these videos, and nothing here is a result on people**: how severity shows in them is our choice
-(see `mien.data.synthetic.behaviour`), after what the literature says in words.
+(see `mien.synthetic.behavior`), after what the literature says in words.
 
 {videos} videos of {subjects} persons, two days each, in five folds by person: every video is
 answered by models that never saw its person. Every row is the mean over {seeds} seeds, which share
@@ -44,7 +44,7 @@ batches, views and start across the cells. All cells share: {shared}.
 - **order**: Spearman's correlation of the embedding's cosine with minus the score gap, over pairs
   of videos of two persons in a fold, the mean of folds and seeds;
 - differences, one cell less another, with a 95 % interval for other seeds *and* other persons
-  (`mien.evaluation.severity_compare.paired_severity_differences`). *Held*: the whole interval is
+  (`mien.statistics.paired_recordings.paired_severity_differences`). *Held*: the whole interval is
   on the claimed side; *not held*: on the other; else *undecided*;
 - **ridge on frame statistics**: `RidgeCV` on mean, deviation and mean step of the same frozen
   features over the whole video; the penalty is chosen inside the training persons.
@@ -172,7 +172,7 @@ def verdicts(cells: dict[str, Cell], scores: Any, subjects: Any) -> list[str]:
 
 def ordered(one: Cell, other: Cell) -> Interval:
     """The difference in order, for other seeds; persons are the same."""
-    from mien.evaluation.compare import seed_differences
+    from mien.statistics.paired import seed_differences
 
     count = min(len(one.order), len(other.order))
     return seed_differences(one.order[:count], other.order[:count])

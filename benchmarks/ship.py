@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from mien.evaluate import evaluate_model
+from mien.evaluation.evaluate import evaluate_model
 from mien.training.export import export
 from mien.training.run import load_run
 
@@ -30,7 +30,7 @@ METRICS = {
 
 
 def percent(metric: dict[str, Any]) -> str:
-    """``84.1 (82.9 to 85.3)``, in per cent."""
+    """``84.1 (82.9 to 85.3)``, in percent."""
     if metric["value"] is None:
         return "not defined"
     value = f"{100 * metric['value']:.1f}"
@@ -57,8 +57,8 @@ def card(report: dict[str, Any], document: dict[str, Any], run: dict[str, Any], 
         seed=recipe["seed"],
         epoch=run["epoch"],
         temperature=f"{run['calibration']['temperature']:.3f}",
-        data_terms=run["terms"]["data"],
-        weights_terms=run["terms"]["start_weights"],
+        data_terms=run["license_terms"]["data"],
+        weights_terms=run["license_terms"]["start_weights"],
         n=f"{report['n']:,}",
         n_other=f"{other['n']:,}",
         metrics="\n".join(

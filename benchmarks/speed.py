@@ -6,7 +6,7 @@ Photos: ``predict_files`` over copies of one portrait: reading, detection, align
 Crops: ``Predictor.predict_crops`` (uint8 crops to probabilities and embeddings, all in memory)
 against ``InferenceSession.run`` of the same session on the tensor that was made from these crops
 beforehand. Training: the steps of ``fit`` with the recipe ``fer`` (loading, augmentation, mixup,
-loss, clipping, averaging, Lightning's hooks) against forward, loss, backward and optimiser step of
+loss, clipping, averaging, Lightning's hooks) against forward, loss, backward and optimizer step of
 the same network on a random tensor made beforehand; random start weights, drawn toy faces.
 
 The two sides of a comparison run in turn in one process, so whatever else the machine does slows
@@ -41,8 +41,6 @@ import mien.training.batches
 import mien.training.fit
 import mien.training.module
 from mien.data.dataset import Dataset
-from mien.data.prepare import prepare
-from mien.data.toy import LOOKS, write_toy_folder
 from mien.faces.images import load_image
 from mien.faces.tensors import to_tensor
 from mien.inference.model import read_model
@@ -50,7 +48,9 @@ from mien.inference.predictor import Predictor
 from mien.inference.stream import predict_files
 from mien.models import find_model
 from mien.networks.network import build_network
+from mien.preparation.prepare import prepare
 from mien.schema import Preprocessing
+from mien.synthetic.drawn import LOOKS, write_toy_folder
 from mien.training.module import Module
 from mien.training.recipe import Recipe, load_recipe
 

@@ -76,10 +76,10 @@ def main() -> None:
     session = onnxruntime.InferenceSession(source, providers=["CPUExecutionProvider"])
     bgr = (image - FACERES_MEAN_RGB)[..., ::-1].copy()
     expected = session.run([FEATURES], {session.get_inputs()[0].name: bgr})[0].reshape(-1)
-    # The means differ by less than half a grey level; the check feeds what the file itself expects.
-    normalised = (image - FACERES_MEAN_RGB) / (255 * STD)
+    # The means differ by less than half a gray level; the check feeds what the file itself expects.
+    normalized = (image - FACERES_MEAN_RGB) / (255 * STD)
     with torch.inference_mode():
-        got = network(torch.from_numpy(normalised).permute(0, 3, 1, 2)).numpy().reshape(-1)
+        got = network(torch.from_numpy(normalized).permute(0, 3, 1, 2)).numpy().reshape(-1)
     difference = float(np.abs(got - expected).max())
     print(f"largest difference of the {got.size} features: {difference:.2g}")
     if difference > 1e-4:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import pytest
 
-from mien.data.prepare import prepare
-from mien.data.toy import write_toy_folder, write_toy_table
+from mien.preparation.prepare import prepare
 from mien.schema import Preprocessing
+from mien.synthetic.drawn import write_toy_folder, write_toy_table
 
 
 @pytest.fixture(scope="session")

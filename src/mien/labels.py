@@ -97,7 +97,7 @@ class LabelSpace(BaseModel):
         """The ``(len(self), len(target))`` 0/1 matrix that carries probabilities into ``target``.
 
         A class that ``target`` lacks has an all-zero row: its probability is dropped, and the
-        caller renormalises. The spaces must share at least two classes (``ValueError``).
+        caller renormalizes. The spaces must share at least two classes (``ValueError``).
         """
         matrix = np.array(
             [[float(mine == theirs) for theirs in target.names] for mine in self.names]

@@ -43,7 +43,7 @@ class _Described(BaseModel):
     preprocessing: Preprocessing
     preprocessing_hash: str
     card: str = ""
-    terms: str = ""
+    license_terms: str = ""
     recipe: dict[str, Any] = Field(default_factory=dict)
     created_with: str = ""
     parity: dict[str, Any] = Field(default_factory=dict)

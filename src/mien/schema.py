@@ -32,7 +32,7 @@ class Preprocessing(BaseModel):
 
     ``template`` names where eyes and mouth land in the crop, ``size`` is the side of the square
     crop in pixels and ``margin`` widens the template (0.1: a tenth of the side more context on
-    each side). ``colour`` ``"grey"`` means luma repeated in three channels. ``mean`` and ``std``
+    each side). ``color`` ``"gray"`` means luma repeated in three channels. ``mean`` and ``std``
     are per channel for values in [0, 1]. ``partial_image`` composes the crop's regions of
     expression to another image of the same size, see :mod:`mien.faces.partial_image`.
     """
@@ -42,7 +42,7 @@ class Preprocessing(BaseModel):
     template: Literal["eyes-mouth"] = "eyes-mouth"
     size: int = Field(default=112, ge=16, le=1024)
     margin: float = Field(default=0.0, ge=-0.2, le=1.0)
-    colour: Literal["rgb", "bgr", "grey"] = "rgb"
+    color: Literal["rgb", "bgr", "gray"] = "rgb"
     interpolation: Literal["linear", "cubic", "area"] = "cubic"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
@@ -68,8 +68,8 @@ class Preprocessing(BaseModel):
         mine, theirs = (
             recipe.model_dump(exclude={"mean", "std", "partial_image"}) for recipe in (self, other)
         )
-        if "grey" not in (self.colour, other.colour):
-            del mine["colour"]
+        if "gray" not in (self.color, other.color):
+            del mine["color"]
         return ", ".join(
             f"{key} {mine[key]!r} against {theirs[key]!r}"
             for key in mine

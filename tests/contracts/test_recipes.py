@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mien.data.dataset import Dataset
-from mien.evaluate import evaluate_model
+from mien.evaluation.evaluate import evaluate_model
 from mien.inference.predictor import Predictor
 from mien.schema import Status
 from mien.training.export import export
@@ -35,7 +35,7 @@ def small(name: str, epochs: int) -> Recipe:
     if recipe.embedding.size is not None:
         changes.append(f"embedding.size={8 * recipe.embedding.slices}")
     if recipe.preprocessing is not None:
-        changes += ["preprocessing.size=32", "preprocessing.colour=rgb"]
+        changes += ["preprocessing.size=32", "preprocessing.color=rgb"]
     if recipe.head.kind == "graph":
         changes.append("head.hidden=16")
     return load_recipe(name, changes)

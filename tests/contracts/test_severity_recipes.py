@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from mien.data.dataset import Dataset
-from mien.data.toy import write_toy_videos
 from mien.inference.model import read_model, read_severity_model
 from mien.schema import MienError
+from mien.synthetic.drawn import write_toy_videos
 from mien.training.export import export_severity
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe, recipe_names
@@ -69,7 +69,7 @@ def test_it_trains_with_a_falling_loss_and_keeps_what_a_reader_must_know(trained
     document = json.loads((run / "model.json").read_text("utf-8"))
     assert document["task"] == run_task(run) == "severity"
     assert document["scale"]["top"] == 63
-    assert "not a diagnosis" in document["use"] and dataset.terms in document["use"]
+    assert "not a diagnosis" in document["use"] and dataset.license_terms in document["use"]
     assert document["clips"]["rate"] == 10
     # Ten recordings of five people are too few for an interval of 90 %, and it says so.
     assert document["conformal"]["half_width"] is None and document["conformal"]["reason"]

@@ -26,12 +26,12 @@ def test_a_row_depends_on_seed_epoch_and_row_only() -> None:
     assert (together != augment(CROPS, ROWS, everything, seed=6, epoch=3)).any()
 
 
-def test_one_grey_channel_gives_what_three_equal_ones_give() -> None:
+def test_one_gray_channel_gives_what_three_equal_ones_give() -> None:
     everything = Augmentation(erase=0.5)
-    grey = np.ascontiguousarray(CROPS[..., :1])
+    gray = np.ascontiguousarray(CROPS[..., :1])
     for epoch in range(5):
-        one = augment(grey, ROWS, everything, seed=0, epoch=epoch)
-        three = augment(grey.repeat(3, axis=-1), ROWS, everything, seed=0, epoch=epoch)
+        one = augment(gray, ROWS, everything, seed=0, epoch=epoch)
+        three = augment(gray.repeat(3, axis=-1), ROWS, everything, seed=0, epoch=epoch)
         np.testing.assert_array_equal(one.repeat(3, axis=-1), three)
 
 
@@ -44,7 +44,7 @@ def test_one_setting_does_not_shift_the_stream_of_another() -> None:
     assert (without == erased).mean() > 0.8
 
 
-def test_rotation_turns_about_the_centre() -> None:
+def test_rotation_turns_about_the_center() -> None:
     crop = np.zeros((1, 33, 33, 3), np.uint8)
     crop[0, 14:19, 14:19] = 255
     turned = augment(

@@ -12,9 +12,9 @@ from mien.data.clips import (
     videos_of,
 )
 from mien.data.dataset import Dataset
-from mien.data.prepare import prepare
-from mien.data.toy import write_toy_folder, write_toy_videos
+from mien.preparation.prepare import prepare
 from mien.schema import MienError, Preprocessing
+from mien.synthetic.drawn import write_toy_folder, write_toy_videos
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 from toy_corpora import FERPLUS, SMALL, VOTES, digests, small_dataset
 
 from mien.data.dataset import Dataset
-from mien.data.write import write_dataset
 from mien.faces.partial_image import compose_partial_image
+from mien.preparation.write import write_dataset
 from mien.schema import MienError, Preprocessing
 
 ROWS = [
@@ -30,7 +30,7 @@ def test_what_was_written_is_read(dataset):
     assert len(dataset) == 4
     assert dataset.label_space == FERPLUS
     assert dataset.preprocessing == SMALL
-    assert dataset.terms == "made by a test"
+    assert dataset.license_terms == "made by a test"
     assert dataset.faces.num_rows == 4
     assert dataset.column("label").tolist() == ["fear", "anger", None, "neutral"]
     assert dataset.column("frame")[2] == 3 and np.isnan(dataset.column("frame")[0])
@@ -53,12 +53,12 @@ def test_splits(dataset):
         dataset.column("valence")
 
 
-@pytest.mark.parametrize("colour", ["rgb", "grey"])
-def test_crops_by_integer_slice_and_array(tmp_path, colour):
-    preprocessing = Preprocessing(size=16, colour=colour)
+@pytest.mark.parametrize("color", ["rgb", "gray"])
+def test_crops_by_integer_slice_and_array(tmp_path, color):
+    preprocessing = Preprocessing(size=16, color=color)
     crops = small_dataset(tmp_path / "toy", ROWS, preprocessing=preprocessing).crops
     on_disk = np.load(tmp_path / "toy" / "crops.npy")
-    assert on_disk.shape[3] == (1 if colour == "grey" else 3)
+    assert on_disk.shape[3] == (1 if color == "gray" else 3)
     every = np.broadcast_to(on_disk, (4, 16, 16, 3))
     assert crops.shape == (4, 16, 16, 3) and len(crops) == 4
     np.testing.assert_array_equal(crops[1], every[1])
@@ -97,7 +97,7 @@ def test_the_bytes_depend_on_the_content_alone(tmp_path):
 def test_a_failed_write_leaves_nothing(tmp_path, dataset):
     block = (dataset.faces, dataset.crops[:])
     about = {
-        "label_space": FERPLUS, "preprocessing": SMALL, "corpus": "toy", "terms": "none",
+        "label_space": FERPLUS, "preprocessing": SMALL, "corpus": "toy", "license_terms": "none",
     }  # fmt: skip
     with pytest.raises(ValueError, match="expected 5 rows in all, got 4"):
         write_dataset(tmp_path / "new", [block], rows=5, **about)
@@ -210,11 +210,11 @@ def partial_rows():
 
 
 @pytest.mark.parametrize("mode", ["stack", "stack-eyes-mouth", "mask"])
-@pytest.mark.parametrize("colour", ["rgb", "grey"])
-def test_crops_read_as_partial_images(tmp_path, colour, mode, monkeypatch):
+@pytest.mark.parametrize("color", ["rgb", "gray"])
+def test_crops_read_as_partial_images(tmp_path, color, mode, monkeypatch):
     monkeypatch.setattr("mien.data.crops._ROWS_AT_ONCE", 3)
     rows, given = partial_rows()
-    full = Preprocessing(size=16, colour=colour)
+    full = Preprocessing(size=16, color=color)
     dataset = small_dataset(tmp_path / "toy", rows, preprocessing=full)
     wanted = full.model_copy(update={"partial_image": mode, "mean": (0.5, 0.5, 0.5)})
     partial = dataset.read_as(wanted)
@@ -240,7 +240,7 @@ def test_crops_read_as_partial_images(tmp_path, colour, mode, monkeypatch):
         np.array([], int),
     ):
         np.testing.assert_array_equal(partial.crops[picked], expected[picked])
-        channels = 1 if colour == "grey" else 3
+        channels = 1 if color == "gray" else 3
         np.testing.assert_array_equal(
             partial.crops.stored(picked), expected[picked][..., :channels]
         )
@@ -262,7 +262,7 @@ def test_crops_that_are_cut_otherwise_are_not_read(dataset):
     other = Preprocessing(size=32, partial_image="mask", mean=(0, 0, 0))
     with pytest.raises(MienError, match=r"are not the dataset's .*: size 32 against 16; prepare"):
         dataset.read_as(other)
-    assert dataset.read_as(SMALL.model_copy(update={"colour": "bgr"})).preprocessing.colour == "bgr"
+    assert dataset.read_as(SMALL.model_copy(update={"color": "bgr"})).preprocessing.color == "bgr"
 
 
 def test_a_dataset_keeps_whole_crops(tmp_path):

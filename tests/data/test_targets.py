@@ -5,8 +5,8 @@ import pytest
 from toy_corpora import VOTES, small_dataset
 
 from mien.data.dataset import VALENCE_AROUSAL_FIELDS
-from mien.data.prepare import prepare
 from mien.data.targets import make_targets
+from mien.preparation.prepare import prepare
 from mien.schema import MienError, Preprocessing
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mien.data.toy import write_toy_folder
+from mien.synthetic.drawn import write_toy_folder
 
 if TYPE_CHECKING:
     from conftest import Command

@@ -113,8 +113,8 @@ def test_landmarks_land_on_the_template_to_a_fraction_of_a_pixel(
     at = np.arange(96) + 0.5
     for x, y in template_points(TEMPLATE, preprocessing):
         near = weights * (np.hypot(at[None] - x, at[:, None] - y) < 9)
-        centre = (near * at[None]).sum() / near.sum(), (near * at[:, None]).sum() / near.sum()
-        assert centre == pytest.approx((x, y), abs=0.15)
+        center = (near * at[None]).sum() / near.sum(), (near * at[:, None]).sum() / near.sum()
+        assert center == pytest.approx((x, y), abs=0.15)
 
 
 def test_an_aligned_face_is_left_as_it_is(astronaut: UInt8Array) -> None:
@@ -181,16 +181,16 @@ def test_a_very_wide_image_is_no_obstacle() -> None:
     assert (crop == 200).all()
 
 
-def test_grey_is_luma_in_three_channels_and_bgr_stays_rgb(
+def test_gray_is_luma_in_three_channels_and_bgr_stays_rgb(
     astronaut: UInt8Array, face: Face
 ) -> None:
-    colour, _ = crop_face(astronaut, face, Preprocessing(size=64))
-    grey, _ = crop_face(astronaut, face, Preprocessing(size=64, colour="grey"))
-    assert (grey[..., 0] == grey[..., 1]).all() and (grey[..., 0] == grey[..., 2]).all()
-    luma = colour @ np.array([0.299, 0.587, 0.114])
-    assert np.abs(grey[..., 0] - luma).max() <= 1
-    bgr, _ = crop_face(astronaut, face, Preprocessing(size=64, colour="bgr"))
-    np.testing.assert_array_equal(bgr, colour)
+    color, _ = crop_face(astronaut, face, Preprocessing(size=64))
+    gray, _ = crop_face(astronaut, face, Preprocessing(size=64, color="gray"))
+    assert (gray[..., 0] == gray[..., 1]).all() and (gray[..., 0] == gray[..., 2]).all()
+    luma = color @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(gray[..., 0] - luma).max() <= 1
+    bgr, _ = crop_face(astronaut, face, Preprocessing(size=64, color="bgr"))
+    np.testing.assert_array_equal(bgr, color)
 
 
 def test_a_box_alone_gives_nearly_the_same_framing(astronaut: UInt8Array, face: Face) -> None:

@@ -75,7 +75,7 @@ def test_a_mirrored_image_has_mirrored_landmarks_and_pose(
     ("yaw", "pitch", "roll"), [(30, 0, 0), (0, 20, 0), (0, 0, 15), (25, -10, 5)]
 )
 def test_pose_follows_the_convention(yaw: float, pitch: float, roll: float) -> None:
-    # x right, y up, z towards the camera: the nose points along the third column.
+    # x right, y up, z toward the camera: the nose points along the third column.
     a, b, c = np.radians([yaw, -pitch, -roll])
     about_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])

@@ -60,7 +60,7 @@ def test_every_mode_gives_rgb(mode: str) -> None:
     assert loaded.std() > 30
 
 
-def test_cmyk_jpeg_keeps_its_colours() -> None:
+def test_cmyk_jpeg_keeps_its_colors() -> None:
     red = Image.new("RGB", (16, 16), (220, 30, 30)).convert("CMYK")
     assert np.abs(load_image(encoded(red, "JPEG")).mean(axis=(0, 1)) - (220, 30, 30)).max() < 6
 
@@ -86,7 +86,7 @@ def test_transparent_palette_entries_are_white(transparency: int | bytes) -> Non
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_16_bit_grey_is_scaled_not_clipped(kind: str) -> None:
+def test_16_bit_gray_is_scaled_not_clipped(kind: str) -> None:
     wide = RAMP.astype(np.uint16) * 257
     loaded = load_image(encoded(Image.fromarray(wide), kind))
     np.testing.assert_array_equal(loaded, np.repeat(RAMP[..., None], 3, axis=2))
@@ -109,7 +109,7 @@ def test_float_tiff_with_missing_values_is_an_error() -> None:
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_the_first_frame_of_an_animation_is_taken(kind: str) -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ((250, 0, 0), (0, 250, 0))]
+    frames = [Image.new("RGB", (8, 8), color) for color in ((250, 0, 0), (0, 250, 0))]
     data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
     assert load_image(data)[0, 0, 0] > 200 > 50 > load_image(data)[0, 0, 1]
 
@@ -262,11 +262,11 @@ def test_arrays_that_are_no_image_are_errors(array: np.ndarray[Any, Any]) -> Non
         load_image(array)
 
 
-def test_grey_wide_and_float_arrays() -> None:
-    grey = np.repeat(RAMP[..., None], 3, axis=2)
-    np.testing.assert_array_equal(load_image(RAMP), grey)
-    np.testing.assert_array_equal(load_image(RAMP.astype(np.uint16) * 257), grey)
-    np.testing.assert_array_equal(load_image(RAMP / 255), grey)
+def test_gray_wide_and_float_arrays() -> None:
+    gray = np.repeat(RAMP[..., None], 3, axis=2)
+    np.testing.assert_array_equal(load_image(RAMP), gray)
+    np.testing.assert_array_equal(load_image(RAMP.astype(np.uint16) * 257), gray)
+    np.testing.assert_array_equal(load_image(RAMP / 255), gray)
 
 
 @settings(deadline=None, max_examples=50)

@@ -84,9 +84,9 @@ def test_the_mask_keeps_the_pixels_of_the_regions_and_blanks_the_rest(found: boo
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("interpolation", ["linear", "cubic", "area"])
-def test_grey_in_one_channel_and_in_three_is_the_same(mode: str, interpolation: str) -> None:
+def test_gray_in_one_channel_and_in_three_is_the_same(mode: str, interpolation: str) -> None:
     preprocessing = Preprocessing(
-        size=112, colour="grey", partial_image=mode, interpolation=interpolation
+        size=112, color="gray", partial_image=mode, interpolation=interpolation
     )
     one = noise(112, 1)
     three = np.repeat(one, 3, axis=2)
@@ -145,9 +145,9 @@ def test_modes_have_hashes_of_their_own_and_cut_alike() -> None:
     recipes = [Preprocessing(partial_image=mode) for mode in MODES]
     assert len({recipe.hash for recipe in recipes}) == len(MODES)
     for recipe in recipes:
-        assert recipe.cuts_like(recipes[0].model_copy(update={"mean": (0, 0, 0), "colour": "bgr"}))
+        assert recipe.cuts_like(recipes[0].model_copy(update={"mean": (0, 0, 0), "color": "bgr"}))
         assert recipe.differences(recipes[0]) == ""
         assert not recipe.cuts_like(Preprocessing(size=64))
         assert recipe.differences(Preprocessing(size=64)) == "size 112 against 64"
-        grey = Preprocessing(colour="grey")
-        assert recipe.differences(grey) == "colour 'rgb' against 'grey'"
+        gray = Preprocessing(color="gray")
+        assert recipe.differences(gray) == "color 'rgb' against 'gray'"

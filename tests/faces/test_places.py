@@ -18,11 +18,11 @@ def light(place: tuple[float, float]) -> UInt8Array:
     return np.repeat((255 * glow)[..., None], 3, axis=2).astype(np.uint8)
 
 
-def centre(crop: UInt8Array) -> list[float]:
+def center(crop: UInt8Array) -> list[float]:
     """The place of the light in fractions of the crop, x before y."""
-    grey = crop[..., 0].astype(float)
+    gray = crop[..., 0].astype(float)
     size = len(crop)
-    return [(grey.sum(axis) @ (np.arange(size) + 0.5)) / grey.sum() / size for axis in (0, 1)]
+    return [(gray.sum(axis) @ (np.arange(size) + 0.5)) / gray.sum() / size for axis in (0, 1)]
 
 
 def moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ def test_the_matrix_takes_the_image_to_its_crop(
     for place in ((150.0, 120.0), (131.0, 147.0)):
         cut = cut_face(light(place), face, recipe, tight=tight)
         expected = moved(cut.matrix, np.array(place))
-        np.testing.assert_allclose(centre(cut.crop), expected, atol=0.004)
+        np.testing.assert_allclose(center(cut.crop), expected, atol=0.004)
     if landmarks is not None:
         assert cut.landmarks is not None
         np.testing.assert_allclose(moved(cut.matrix, landmarks), cut.landmarks, atol=1e-6)
@@ -93,4 +93,4 @@ def test_each_strip_of_a_stack_is_taken_back_to_its_region(mode: str, found: boo
         # Regions overlap, so the light may be in another strip as well.
         alone = np.zeros_like(stack)
         alone[rows] = stack[rows]
-        np.testing.assert_allclose(centre(alone), moved(patch.matrix, place), atol=0.012)
+        np.testing.assert_allclose(center(alone), moved(patch.matrix, place), atol=0.012)

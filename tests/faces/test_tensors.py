@@ -13,7 +13,7 @@ def crops(count: int, size: int, seed: int = 0) -> UInt8Array:
 
 def naive(batch: UInt8Array, preprocessing: Preprocessing) -> np.ndarray[tuple[int, ...], np.dtype]:
     values = batch.astype(np.float64) / 255
-    if preprocessing.colour == "bgr":
+    if preprocessing.color == "bgr":
         values = values[..., ::-1]
     values = (values - np.array(preprocessing.mean)) / np.array(preprocessing.std)
     return values.transpose(0, 3, 1, 2).astype(np.float32)
@@ -23,18 +23,18 @@ def naive(batch: UInt8Array, preprocessing: Preprocessing) -> np.ndarray[tuple[i
 @given(
     st.integers(0, 4),
     st.integers(16, 40),
-    st.sampled_from(["rgb", "bgr", "grey"]),
+    st.sampled_from(["rgb", "bgr", "gray"]),
     st.tuples(*[st.floats(-1, 1)] * 3),
     st.tuples(*[st.floats(0.01, 2)] * 3),
 )
 def test_equals_the_plain_formula_bit_for_bit(
     count: int,
     size: int,
-    colour: str,
+    color: str,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
 ) -> None:
-    preprocessing = Preprocessing(size=size, colour=colour, mean=mean, std=std)
+    preprocessing = Preprocessing(size=size, color=color, mean=mean, std=std)
     batch = crops(count, size)
     tensor = to_tensor(batch, preprocessing)
     assert tensor.dtype == np.float32

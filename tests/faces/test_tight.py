@@ -80,8 +80,8 @@ def test_landmarks_of_a_fixed_crop_lie_where_its_pixels_do(
     cut = cut_face(image, Face(Box(0, 0, 9, 9), 1.0, place), preprocessing, tight=True)
     assert cut.alignment is Alignment.FIXED and cut.landmarks is not None
     light = cut.crop[..., 0].astype(float)
-    centre = [(light.sum(axis) @ (np.arange(200) + 0.5)) / light.sum() / 200 for axis in (0, 1)]
-    np.testing.assert_allclose(cut.landmarks[0], centre, atol=0.003)
+    center = [(light.sum(axis) @ (np.arange(200) + 0.5)) / light.sum() / 200 for axis in (0, 1)]
+    np.testing.assert_allclose(cut.landmarks[0], center, atol=0.003)
     np.testing.assert_array_equal(
         cut.landmarks, landmarks_in_fixed_crop(place, image.shape, preprocessing)
     )
@@ -105,5 +105,5 @@ def test_a_real_face_of_48_pixels(
     assert found.landmarks.shape == (478, 2)
     # Within a pixel and a half of where they are in the photo, which has twice the resolution.
     assert np.abs(found.landmarks / 48 - whole.landmarks).mean() < 0.03
-    grey = np.asarray(Image.fromarray(whole.crop).convert("L").convert("RGB"))
-    assert find_tight_face(grey, detector) is not None
+    gray = np.asarray(Image.fromarray(whole.crop).convert("L").convert("RGB"))
+    assert find_tight_face(gray, detector) is not None

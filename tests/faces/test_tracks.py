@@ -4,6 +4,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from toy_videos import faceless, moving_face, write_video
 
 from mien.faces.tracks import (
     GAP_SECONDS,
@@ -15,10 +16,9 @@ from mien.faces.tracks import (
 )
 from mien.faces.video import Frame, Video
 from mien.schema import Box, Face, MienError, UInt8Array
-from toy_videos import faceless, moving_face, write_video
 
 FIVE = np.array([(30, 40), (70, 40), (50, 60), (35, 80), (65, 80)], np.float32)
-GREY = np.full((240, 320, 3), 90, np.uint8)
+GRAY = np.full((240, 320, 3), 90, np.uint8)
 
 
 def face_at(left: float, top: float = 60.0, side: float = 60.0) -> Face:
@@ -35,7 +35,7 @@ def person(seed: int, shade: int = 90) -> UInt8Array:
 
 
 def numbers(
-    steps: Sequence[tuple[float, Sequence[float]]], picture: UInt8Array = GREY
+    steps: Sequence[tuple[float, Sequence[float]]], picture: UInt8Array = GRAY
 ) -> list[list[int]]:
     """The tracks of faces whose left edges are given for each time."""
     tracker = Tracker()
@@ -71,16 +71,16 @@ def test_few_frames_a_second_make_no_new_persons() -> None:
 def test_a_jump_or_another_size_is_another_person() -> None:
     assert numbers([(0.0, [20]), (0.2, [200])]) == [[0], [1]]
     tracker = Tracker()
-    assert tracker.assign(GREY, [face_at(50, side=60)], 0.0) == [0]
-    assert tracker.assign(GREY, [face_at(50, side=90)], 0.2) == [0]
-    assert tracker.assign(GREY, [face_at(50, side=180)], 0.4) == [1]
+    assert tracker.assign(GRAY, [face_at(50, side=60)], 0.0) == [0]
+    assert tracker.assign(GRAY, [face_at(50, side=90)], 0.2) == [0]
+    assert tracker.assign(GRAY, [face_at(50, side=180)], 0.4) == [1]
 
 
 def test_without_landmarks_the_boxes_decide() -> None:
     tracker = Tracker()
     boxes = [[Box(20, 20, 60, 60)], [Box(40, 20, 60, 60)], [Box(95, 20, 60, 60)]]
     found = [
-        tracker.assign(GREY, [Face(box, 1.0) for box in row], 0.2 * i)
+        tracker.assign(GRAY, [Face(box, 1.0) for box in row], 0.2 * i)
         for i, row in enumerate(boxes)
     ]
     assert found == [[0], [0], [1]]
@@ -128,7 +128,7 @@ def test_every_frame_is_told_of_one_by_one() -> None:
     def frames() -> Iterator[Frame]:
         for index in range(3):
             taken.append(index)
-            yield Frame(index, index / 5, GREY)
+            yield Frame(index, index / 5, GRAY)
 
     script = Script([face_at(200), face_at(20)], [], [face_at(24), face_at(204)])
     stream = track_faces(frames(), script)

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toy_videos import cut_short, faceless, moving_face, write_video
 
 from mien.faces.video import Video
 from mien.schema import MienError, UInt8Array
-from toy_videos import cut_short, faceless, moving_face, write_video
 
 pytest.importorskip("av", reason="videos are read with PyAV")
 
 
 def levels(path: Path, rate: float | None = None) -> list[int]:
-    """Which of the frames of ``faceless`` were read, by their grey levels."""
+    """Which of the frames of ``faceless`` were read, by their gray levels."""
     with Video(path) as video:
         return [round((float(f.pixels.mean()) - 20) / 5) for f in video.frames(rate=rate)]
 
@@ -33,7 +33,7 @@ def corner_picture() -> UInt8Array:
         ("a.mkv", {"codec": "libx264"}),
         ("a.webm", {"codec": "libvpx"}),
         ("a.avi", {"codec": "mjpeg", "pixels": "yuvj420p"}),
-        ("grey.avi", {"codec": "rawvideo", "pixels": "gray"}),
+        ("gray.avi", {"codec": "rawvideo", "pixels": "gray"}),
         ("a.avi", {"codec": "libx264"}),
         ("uneven.avi", {"times": [index / 10 for index in range(30)]}),
         ("a.mov", {"sound": True}),
@@ -136,7 +136,7 @@ def test_a_size_that_changes(tmp_path: Path) -> None:
         ("a.avi", {}, 10),
         ("a.mkv", {"codec": "libx264"}, 10),
         ("a.mp4", {"movflags": "faststart"}, 10),
-        ("grey.avi", {"codec": "rawvideo", "pixels": "gray"}, 19),
+        ("gray.avi", {"codec": "rawvideo", "pixels": "gray"}, 19),
     ],
 )
 def test_a_file_cut_short_gives_its_frames_and_a_reason(

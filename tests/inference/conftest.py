@@ -33,7 +33,7 @@ def description(**changes: Any) -> dict[str, Any]:
         "calibration": {"temperature": 1.3, "method": "temperature"},
         "abstain_below": None,
         "card": "# tiny",
-        "terms": "for tests",
+        "license_terms": "for tests",
         "recipe": {},
         "created_with": "mien 0.1.0",
         "parity": {},
@@ -78,8 +78,8 @@ def build(
         nodes.append(helper.make_node("Tanh", ["affect"], ["valence_arousal"]))
         more.append(("valence_arousal", [batch, affect]))
     if attention:
-        nodes.append(helper.make_node("ReduceMean", ["pooled"], ["grey"], axes=[1], keepdims=0))
-        nodes.append(helper.make_node("Sigmoid", ["grey"], ["attention"]))
+        nodes.append(helper.make_node("ReduceMean", ["pooled"], ["gray"], axes=[1], keepdims=0))
+        nodes.append(helper.make_node("Sigmoid", ["gray"], ["attention"]))
         more.append(("attention", [batch, size // 4, size // 4]))
     graph = helper.make_graph(
         nodes,
@@ -160,7 +160,7 @@ def predictor(model_file: Path) -> Iterator[Predictor]:
 
 
 def picture(seed: int = 0, height: int = 120, width: int = 160) -> UInt8Array:
-    """Smooth colours, different for every seed."""
+    """Smooth colors, different for every seed."""
     rng = np.random.default_rng(seed)
     small = rng.integers(1, 256, (4, 5, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.inference.annotate import COLOURS, annotate, annotate_file, colour_of
+from mien.inference.annotate import COLORS, annotate, annotate_file, color_of
 from mien.inference.circumplex import signed
 from mien.labels import EXPRESSIONS
 from mien.schema import Box, Face, MienError, Prediction, Status, UInt8Array
@@ -26,18 +26,18 @@ def _prediction(box: Box, expression: str = "happiness", *, abstained: bool = Fa
     )
 
 
-def _has(picture: UInt8Array, colour: tuple[int, int, int]) -> int:
-    return int((np.abs(picture.astype(int) - colour).max(axis=2) <= 2).sum())
+def _has(picture: UInt8Array, color: tuple[int, int, int]) -> int:
+    return int((np.abs(picture.astype(int) - color).max(axis=2) <= 2).sum())
 
 
-def _grey(height: int, width: int) -> UInt8Array:
+def _gray(height: int, width: int) -> UInt8Array:
     return np.full((height, width, 3), 100, np.uint8)
 
 
 @pytest.mark.parametrize("size", [(2, 3), (48, 48), (64, 640), (700, 900), (3000, 4000)])
 def test_any_size(size: tuple[int, int]) -> None:
     height, width = size
-    image = _grey(height, width)
+    image = _gray(height, width)
     side = min(size) / 3
     box = Box(width / 3, height / 3, side, side)
     drawn = annotate(image, [_prediction(box)])
@@ -45,16 +45,16 @@ def test_any_size(size: tuple[int, int]) -> None:
     assert drawn.dtype == np.uint8
     assert drawn.shape[0] == factor * height
     assert factor == 1 or min(size) < 640
-    assert _has(drawn, COLOURS["happiness"]) > 100
+    assert _has(drawn, COLORS["happiness"]) > 100
     assert (image == 100).all()
 
 
 def test_valence_and_arousal_are_a_dot_in_the_circumplex() -> None:
     def dot(valence: float, arousal: float) -> tuple[float, float]:
         one = _prediction(Box(300, 100, 160, 200), "anger")
-        drawn = annotate(_grey(900, 900), [replace(one, valence=valence, arousal=arousal)])
+        drawn = annotate(_gray(900, 900), [replace(one, valence=valence, arousal=arousal)])
         rows, columns = np.nonzero(
-            np.abs(drawn[350:, 480:].astype(int) - COLOURS["anger"]).max(axis=2) <= 2
+            np.abs(drawn[350:, 480:].astype(int) - COLORS["anger"]).max(axis=2) <= 2
         )
         assert 100 < rows.size < 2000
         return float(columns.mean()), float(rows.mean())
@@ -71,62 +71,60 @@ def test_numbers_have_their_sign() -> None:
 
 def test_the_face_itself_stays_visible() -> None:
     box = Box(300, 200, 160, 200)
-    drawn = annotate(_grey(700, 900), [_prediction(box)])
+    drawn = annotate(_gray(700, 900), [_prediction(box)])
     assert (drawn[230:370, 330:430] == 100).all()
     assert (drawn[:, :250] == 100).all()  # the card is on the right
 
 
 def test_a_face_that_fills_the_picture_gets_a_margin() -> None:
-    drawn = annotate(_grey(700, 700), [_prediction(Box(0, 0, 700, 700))])
+    drawn = annotate(_gray(700, 700), [_prediction(Box(0, 0, 700, 700))])
     assert drawn.shape[0] == 700 and drawn.shape[1] > 850
     assert (drawn[100:600, 100:600] == 100).all()
-    assert _has(drawn[:, 700:], COLOURS["happiness"]) > 100
+    assert _has(drawn[:, 700:], COLORS["happiness"]) > 100
 
 
 def test_crowds_get_smaller_cards_and_every_face_a_frame() -> None:
     boxes = [Box(20 + 150 * x, 20 + 110 * y, 50, 60) for x in range(6) for y in range(6)]
     names = [EXPRESSIONS[number % 8] for number in range(36)]
     drawn = annotate(
-        _grey(700, 900), [_prediction(b, n) for b, n in zip(boxes, names, strict=True)]
+        _gray(700, 900), [_prediction(b, n) for b, n in zip(boxes, names, strict=True)]
     )
     assert drawn.shape == (700, 900, 3)
     for box, name in zip(boxes, names, strict=True):
         x, y = int(box.left), int(box.top)
-        assert _has(drawn[y - 3 : y + 64, x - 3 : x + 54], COLOURS[name]) > 50
+        assert _has(drawn[y - 3 : y + 64, x - 3 : x + 54], COLORS[name]) > 50
         assert (drawn[y + 20 : y + 40, x + 15 : x + 35] == 100).all()
 
 
-def test_abstained_faces_are_dashed_and_grey() -> None:
+def test_abstained_faces_are_dashed_and_gray() -> None:
     box = Box(300, 200, 160, 200)
-    certain = annotate(_grey(700, 900), [_prediction(box)])
-    doubtful = annotate(_grey(700, 900), [_prediction(box, abstained=True)])
-    assert _has(doubtful, COLOURS["happiness"]) == 0
+    certain = annotate(_gray(700, 900), [_prediction(box)])
+    doubtful = annotate(_gray(700, 900), [_prediction(box, abstained=True)])
+    assert _has(doubtful, COLORS["happiness"]) == 0
     left_edge = doubtful[230:370, 298:303].astype(int)
     light = (left_edge.min(axis=2) > 150).any(axis=1)
     assert 0.3 < light.mean() < 0.8
-    assert (
-        np.abs(certain[230:370, 298:303].astype(int) - COLOURS["happiness"]).max(axis=2).min() < 3
-    )
+    assert np.abs(certain[230:370, 298:303].astype(int) - COLORS["happiness"]).max(axis=2).min() < 3
 
 
 def test_boxes_may_reach_over_the_edge() -> None:
     for box in (Box(-50, -60, 200, 200), Box(850, 650, 300, 300), Box(-500, 0, 100, 100)):
-        assert annotate(_grey(700, 900), [_prediction(box)]).shape == (700, 900, 3)
+        assert annotate(_gray(700, 900), [_prediction(box)]).shape == (700, 900, 3)
 
 
 def test_without_a_face_the_reason_is_written() -> None:
     nothing = Prediction(Status.NO_FACE, reason="no face found in 900 x 700 pixels")
-    image = _grey(700, 900)
+    image = _gray(700, 900)
     assert not np.array_equal(annotate(image, [nothing]), image)
     assert np.array_equal(annotate(image, []), image)
 
 
-def test_colours_are_fixed_and_distinct() -> None:
-    assert set(EXPRESSIONS) < set(COLOURS)
-    assert len(set(COLOURS.values())) == len(COLOURS)
+def test_colors_are_fixed_and_distinct() -> None:
+    assert set(EXPRESSIONS) < set(COLORS)
+    assert len(set(COLORS.values())) == len(COLORS)
     names = ["pain", "no pain", "happiness"]
-    assert colour_of("happiness", names) == COLOURS["happiness"]
-    assert colour_of("pain", names) != colour_of("no pain", names)
+    assert color_of("happiness", names) == COLORS["happiness"]
+    assert color_of("pain", names) != color_of("no pain", names)
 
 
 def test_long_class_names_are_cut() -> None:
@@ -138,13 +136,13 @@ def test_long_class_names_are_cut() -> None:
         confidence=0.9,
         probabilities={long: 0.9, "other": 0.1},
     )
-    assert (annotate(_grey(700, 900), [one])[:, 800:] == 100).all()
+    assert (annotate(_gray(700, 900), [one])[:, 800:] == 100).all()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".PNG"])
 def test_files(tmp_path: Path, suffix: str) -> None:
     out = tmp_path / "new" / f"face{suffix}"
-    annotate_file(_grey(700, 900), [_prediction(Box(300, 200, 160, 200))], out)
+    annotate_file(_gray(700, 900), [_prediction(Box(300, 200, 160, 200))], out)
     with Image.open(out) as image:
         assert image.size == (900, 700)
     assert os.listdir(out.parent) == [out.name]
@@ -152,8 +150,8 @@ def test_files(tmp_path: Path, suffix: str) -> None:
 
 def test_files_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(MienError, match=r"expected a picture named \.png"):
-        annotate_file(_grey(70, 90), [], tmp_path / "face.bmp")
+        annotate_file(_gray(70, 90), [], tmp_path / "face.bmp")
     (tmp_path / "face.png").mkdir()
     with pytest.raises(MienError, match="expected to write"):
-        annotate_file(_grey(70, 90), [], tmp_path / "face.png")
+        annotate_file(_gray(70, 90), [], tmp_path / "face.png")
     assert os.listdir(tmp_path) == ["face.png"]

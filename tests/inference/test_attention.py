@@ -54,7 +54,7 @@ def test_the_largest_weight_is_yellow_at_its_place(
     yellow = image[..., 1].astype(int) - image[..., 2]
     y, x = np.unravel_index(yellow.argmax(), yellow.shape)
     assert np.hypot(x - place[0], y - place[1]) < 8 * scale
-    # Half of the colour over half of the picture's luma.
+    # Half of the color over half of the picture's luma.
     luma = 0.299 * 90 + 0.587 * 60 + 0.114 * 30
     expected = (np.array(YELLOW) + luma) / 2
     np.testing.assert_allclose(image[place[1], place[0]], expected, atol=6)

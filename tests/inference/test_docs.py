@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from skimage.data import astronaut
+from toy_videos import moving_face, write_video
 
 from mien import models
 from mien.inference.table import AFFECT_COLUMNS, COLUMNS
-from toy_videos import moving_face, write_video
 
 PAGE = Path(__file__).parents[2] / "docs" / "predict.md"
 

@@ -7,10 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
+from severity_models import write_severity_model
 from toy_videos import moving_face, write_video
-
-from .severity_models import write_severity_model
 
 
 def _run(code: str, *options: str) -> subprocess.CompletedProcess[str]:

@@ -22,7 +22,7 @@ def test_reads_what_export_wrote(model_file: Path) -> None:
     assert info.label_space == LABEL_SPACES["ferplus"]
     assert info.preprocessing.size == SIZE
     assert info.calibration.temperature == 1.3
-    assert info.terms == "for tests"
+    assert info.license_terms == "for tests"
     assert session.get_session_options().intra_op_num_threads == 1
     assert read_metadata(model_file) == info
 
@@ -117,7 +117,7 @@ def test_shipped_models_can_all_be_read() -> None:
     for name, path in shipped_models().items():
         info = read_metadata(path)
         assert info.name == name
-        assert info.terms
+        assert info.license_terms
         assert info.card
         assert path.with_suffix(".md").is_file()
 

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
-from mien.data.prepare import prepare
 from mien.faces.align import crop_face, cut_face, fixed_crop
 from mien.faces.detect import MediaPipeDetector
 from mien.faces.partial_image import compose_partial_image
@@ -18,6 +17,7 @@ from mien.faces.tensors import to_tensor
 from mien.faces.tight import find_tight_face
 from mien.inference.model import read_model
 from mien.inference.predictor import Predictor
+from mien.preparation.prepare import prepare
 from mien.schema import Alignment, Box, MienError, Prediction, Preprocessing, Status
 
 from .conftest import SIZE, WIDTH, OneFace, WriteModel, description, picture
@@ -231,9 +231,9 @@ def _reads(write_model: WriteModel, preprocessing: Preprocessing) -> Path:
     return write_model(description(**fields))
 
 
-@pytest.mark.parametrize(("tight", "colours"), [(False, ("rgb", "bgr")), (True, ("grey",))])
+@pytest.mark.parametrize(("tight", "colors"), [(False, ("rgb", "bgr")), (True, ("gray",))])
 def test_a_photo_and_its_dataset_give_the_same_tensor(
-    write_model: WriteModel, tmp_path: Path, tight: bool, colours: tuple[str, ...]
+    write_model: WriteModel, tmp_path: Path, tight: bool, colors: tuple[str, ...]
 ) -> None:
     photo = astronaut()[40:240, 130:310] if tight else astronaut()
     for name in ("happy", "sad"):
@@ -243,14 +243,14 @@ def test_a_photo_and_its_dataset_give_the_same_tensor(
         "folder",
         tmp_path / "in",
         tmp_path / "out",
-        preprocessing=Preprocessing(size=SIZE, colour=colours[0], partial_image="mask"),
+        preprocessing=Preprocessing(size=SIZE, color=colors[0], partial_image="mask"),
         tight=tight,
         landmarks=tight,
         workers=1,
     ).dataset
     with MediaPipeDetector() as detector:
-        for colour, mode in itertools.product(colours, ("full", *MODES)):
-            recipe = Preprocessing(size=SIZE, colour=colour, partial_image=mode)
+        for color, mode in itertools.product(colors, ("full", *MODES)):
+            recipe = Preprocessing(size=SIZE, color=color, partial_image=mode)
             predictor = Predictor.load(_reads(write_model, recipe), detector=detector)
             [one] = predictor(tmp_path / "in" / "happy" / "astronaut.png", tight=tight)
             dataset = made.read_as(recipe)

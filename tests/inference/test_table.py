@@ -135,7 +135,7 @@ def test_schema_is_the_same_with_and_without_rows(tmp_path: Path, info: ModelInf
         schema = pq.read_schema(path)
         assert schema.remove_metadata().equals(table_schema(info).remove_metadata())
         about = json.loads(schema.metadata[b"mien"])
-        assert (about["model"], about["terms"]) == ("tiny", "for tests")
+        assert (about["model"], about["license_terms"]) == ("tiny", "for tests")
     assert pa.types.is_struct(schema.field("probabilities").type)
 
 

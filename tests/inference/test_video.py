@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from severity_models import LENGTH, write_severity_model
+from toy_videos import cut_short, faceless, write_video
 
 from mien.faces.video import Frame
 from mien.inference.curves import MOST_STEPS, Curve
@@ -14,10 +16,8 @@ from mien.inference.predictor import Predictor
 from mien.inference.severity import SeverityPredictor
 from mien.inference.video import VideoReading, predict_video
 from mien.schema import Box, Face, MienError, Pose, Prediction, Status, UInt8Array
-from toy_videos import cut_short, faceless, write_video
 
 from .conftest import WriteModel, description, picture
-from .severity_models import LENGTH, write_severity_model
 
 FIVE = np.array([(30, 40), (70, 40), (50, 60), (35, 80), (65, 80)], np.float32)
 
@@ -54,7 +54,7 @@ def severity(tmp_path: Path) -> SeverityPredictor:
 
 
 def video(folder: Path, frames: int = 20, **options: object) -> Path:
-    """A grey video, ten frames a second, that brightens by 5 levels a frame from 20."""
+    """A gray video, ten frames a second, that brightens by 5 levels a frame from 20."""
     return write_video(folder / "v.mp4", faceless(frames), **options)  # type: ignore[arg-type]
 
 

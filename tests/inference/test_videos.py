@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from severity_models import USE, write_severity_model
+from toy_videos import cut_short, faceless, moving_face, write_video
 
 from mien.faces.video import Frame, Video, is_video
 from mien.inference.drawn_video import drawn_video
@@ -26,10 +28,8 @@ from mien.inference.video import predict_video
 from mien.inference.video_rows import CLIP_COLUMNS, SEVERITY_COLUMNS, SUMMARY_COLUMNS
 from mien.inference.videos import predict_videos
 from mien.schema import Box, Face, MienError, Prediction, Status, UInt8Array
-from toy_videos import cut_short, faceless, moving_face, write_video
 
 from .conftest import OneFace, WriteModel, description, picture
-from .severity_models import USE, write_severity_model
 
 Command = Callable[..., Any]
 
@@ -89,7 +89,7 @@ def test_a_row_a_person(
     assert int(row["clips"]) == 2
     if suffix == ".parquet":
         about = json.loads(pq.read_schema(out).metadata[b"mien"])
-        assert about["use"] == USE and about["terms"] == "for tests"
+        assert about["use"] == USE and about["license_terms"] == "for tests"
         assert about["scale"]["top"] == 10 and about["label_space"]["names"] == names()
 
 
@@ -167,13 +167,13 @@ def test_a_photo_has_no_severity_and_says_so(
 
 def test_bad_videos_are_rows_with_reasons(tmp_path: Path, predictor: Predictor) -> None:
     good = write_video(tmp_path / "good.mp4", [picture(0)] * 4)
-    grey = write_video(tmp_path / "grey.avi", [picture(0)] * 4, codec="rawvideo", pixels="gray")
+    gray = write_video(tmp_path / "gray.avi", [picture(0)] * 4, codec="rawvideo", pixels="gray")
     webm = write_video(tmp_path / "web.webm", [picture(0)] * 4, codec="libvpx")
     half = cut_short(write_video(tmp_path / "half.avi", [picture(i % 5) for i in range(60)]))
     empty = write_video(tmp_path / "empty.avi", [])
     (tmp_path / "bad.mp4").write_bytes(b"nothing")
     dark = write_video(tmp_path / "dark.mp4", [np.zeros((120, 160, 3), np.uint8)] * 4)
-    paths = [good, grey, webm, half, empty, tmp_path / "bad.mp4", tmp_path / "no.mov", dark, good]
+    paths = [good, gray, webm, half, empty, tmp_path / "bad.mp4", tmp_path / "no.mov", dark, good]
     for rows in ("summary", "frames"):
         out = tmp_path / "o.jsonl"
         counts = predict_videos(
@@ -185,7 +185,7 @@ def test_bad_videos_are_rows_with_reasons(tmp_path: Path, predictor: Predictor) 
         ]
         reasons = {Path(row["source"]).name: row["reason"] for row in found}
         statuses = {Path(row["source"]).name: row["status"] for row in found}
-        assert {statuses[name] for name in ("good.mp4", "grey.avi", "web.webm")} == {"ok"}
+        assert {statuses[name] for name in ("good.mp4", "gray.avi", "web.webm")} == {"ok"}
         assert {statuses[name] for name in ("empty.avi", "bad.mp4", "no.mov")} == {"unreadable"}
         assert statuses["dark.mp4"] == "no-face"
         assert reasons.get("half.avi")
@@ -207,7 +207,7 @@ def test_a_drawn_video_has_every_frame_at_its_time(drawn: Path, film: Path) -> N
     assert [frame.time for frame in frames] == pytest.approx(times, abs=1e-4)
     assert frames[0].pixels.shape == (720, 960, 3)  # enlarged, as pictures are
 
-    # The box's edge is in the colour of the expression; where there is no face there is none.
+    # The box's edge is in the color of the expression; where there is no face there is none.
     def marked(frame: Frame) -> bool:
         return bool(np.ptp(frame.pixels[180:540, 240:720].astype(int), axis=2).max() > 60)
 
@@ -220,13 +220,13 @@ def test_boxes_between_two_looks_move(tmp_path: Path) -> None:
         face = Face(Box(left, 40, 40, 40), 1.0)
         return [Prediction(Status.ABSTAINED, reason="none", face=face, track=0)]
 
-    grey = np.full((640, 640, 3), 90, np.uint8)
+    gray = np.full((640, 640, 3), 90, np.uint8)
     with drawn_video(tmp_path / "moved.mp4") as video:
-        video.look(Frame(0, 0.0, grey), seen(100))
+        video.look(Frame(0, 0.0, gray), seen(100))
         for number in (1, 2, 3):
-            video.other(Frame(number, number / 8, grey))
-        video.look(Frame(4, 0.5, grey), seen(500))
-        video.other(Frame(5, 0.625, grey))
+            video.other(Frame(number, number / 8, gray))
+        video.look(Frame(4, 0.5, gray), seen(500))
+        video.other(Frame(5, 0.625, gray))
     with Video(tmp_path / "moved.mp4") as made:
         frames = list(made.frames())
     # The frame's left side, in the rows of the box's middle.

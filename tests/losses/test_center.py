@@ -17,7 +17,7 @@ CENTERS = torch.tensor([[9.0, 9.0], [1.0, -4.0], [3.0, 2.0]])
 
 def test_worked_numbers() -> None:
     assert center_loss(torch.tensor([[3.0, 4.0]]), OWN, torch.zeros(2, 2)).item() == 12.5
-    # 1/2 (81 + 81) to the own centre, 1/2 (9 + 4) to the nearest other.
+    # 1/2 (81 + 81) to the own center, 1/2 (9 + 4) to the nearest other.
     assert triplet_center_loss(ROWS, OWN, CENTERS, margin=1.0).item() == 81 - 6.5 + 1
 
 
@@ -31,12 +31,12 @@ def test_each_strategy_by_hand() -> None:
     assert negative("nearest") == [3, 2]
     assert negative("fully-synthesized") == [1, 2]
     assert negative("semi-synthesized") == [1, 2]
-    # Attention makes the second dimension the synthesized one; it is the nearest centre's anyway.
+    # Attention makes the second dimension the synthesized one; it is the nearest center's anyway.
     assert negative("semi-synthesized", attention=attention) == [3, 2]
     assert negative("semi-synthesized", ratio=0.0) == [3, 2]
     assert negative("semi-synthesized", ratio=1.0) == [1, 2]
     assert negative("prediction-based", logits=logits) == [1, -4]
-    # Distance is weighted: where only the first dimension counts, the nearest centre changes.
+    # Distance is weighted: where only the first dimension counts, the nearest center changes.
     assert negative("nearest", attention=torch.tensor([[1.0, 0.0]])) == [1, -4]
 
 
@@ -88,16 +88,16 @@ def test_ones_as_attention_are_no_attention() -> None:
     assert plain == center_loss(b.embeddings, b.labels, b.centers, attention=ones)
 
 
-def test_the_own_centre_is_never_the_negative() -> None:
+def test_the_own_center_is_never_the_negative() -> None:
     b = make_batch(1)
     sure = torch.nn.functional.one_hot(b.labels, 4) * 100.0
-    on_centre = b.centers[b.labels]
+    on_center = b.centers[b.labels]
     for name in STRATEGIES:
-        chosen = negative_centers(on_centre, b.labels, b.centers, negatives=name, logits=sure)
-        assert ((chosen - on_centre).abs().sum(1) > 0).all()
+        chosen = negative_centers(on_center, b.labels, b.centers, negatives=name, logits=sure)
+        assert ((chosen - on_center).abs().sum(1) > 0).all()
 
 
-def test_the_negative_centre_is_pushed() -> None:
+def test_the_negative_center_is_pushed() -> None:
     centers = CENTERS.clone().requires_grad_()
     triplet_center_loss(ROWS, OWN, centers).backward()
     assert torch.equal(centers.grad, torch.tensor([[9.0, 9.0], [0.0, 0.0], [-3.0, -2.0]]))

@@ -12,7 +12,7 @@ FEW = settings(max_examples=30, deadline=None, derandomize=True, database=None)
 SEEDS = st.integers(0, 2**31)
 MINING = pytest.mark.parametrize("mining", ["hard", "all"])
 
-# Unit rows at 0, 90, 180 and 270 degrees: d is 2 to a neighbour and 4 across.
+# Unit rows at 0, 90, 180 and 270 degrees: d is 2 to a neighbor and 4 across.
 CROSS = torch.tensor([[1.0, 0], [0, 1], [-1, 0], [0, -1]], dtype=torch.float64)
 
 
@@ -34,10 +34,10 @@ def test_hard_mining_grows_with_the_threshold_by_its_growth_at_most(
     seed: int, low: float, more: float
 ) -> None:
     b = make_batch(seed)
-    for loss, judgements in ((triplet_loss, 1), (dual_triplet_loss, 2)):
+    for loss, judgments in ((triplet_loss, 1), (dual_triplet_loss, 2)):
         near = loss(b.embeddings, b.labels, threshold=low).item()
         far = loss(b.embeddings, b.labels, threshold=low + more).item()
-        assert -1e-12 <= far - near <= judgements * more + 1e-12
+        assert -1e-12 <= far - near <= judgments * more + 1e-12
 
 
 @FEW
@@ -76,7 +76,7 @@ def test_one_threshold_is_the_plain_loss(mining: str) -> None:
         assert one == loss(b.embeddings, b.labels, threshold=0.7, mining=mining)
 
 
-def test_collapse_costs_the_threshold_a_judgement() -> None:
+def test_collapse_costs_the_threshold_a_judgment() -> None:
     rows = torch.ones(12, 6)
     labels = torch.arange(12) % 3
     assert triplet_loss(rows, labels, threshold=0.3).item() == pytest.approx(0.3)

@@ -58,7 +58,7 @@ def test_the_published_correlation_gives_the_exact_adjacency() -> None:
 def test_symmetric_and_identity() -> None:
     symmetric = emotion_adjacency(published(), normalization="symmetric")
     np.testing.assert_array_equal(symmetric, symmetric.T)
-    # Neutral has itself and two neighbours, valence itself and six.
+    # Neutral has itself and two neighbors, valence itself and six.
     np.testing.assert_allclose(symmetric[NEUTRAL, VALENCE], 1 / np.sqrt(3 * 7))
     np.testing.assert_allclose(np.linalg.eigvalsh(symmetric).max(), 1)
     np.testing.assert_array_equal(
@@ -164,7 +164,7 @@ def test_all_but_the_graph_and_given_nodes_learns(nodes, learned: int) -> None:
 
 def test_valence_gets_its_classifier_along_the_edges() -> None:
     head = GraphHead(emotion_adjacency(published()), 16, hidden=12)
-    # Two layers reach the neighbours of neighbours: all but surprise, which only arousal joins.
+    # Two layers reach the neighbors of neighbors: all but surprise, which only arousal joins.
     alone = GraphHead(np.eye(9), 16, hidden=12)
     for made, reached in ((head, 8), (alone, 1)):
         nodes = made.classifiers.nodes.requires_grad_()

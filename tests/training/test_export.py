@@ -13,9 +13,9 @@ from skimage import data as skimage_data
 
 import mien
 from mien.data.dataset import Dataset
-from mien.data.prepare import prepare
 from mien.inference.model import read_metadata
 from mien.inference.predictor import Predictor
+from mien.preparation.prepare import prepare
 from mien.schema import FloatArray, MienError
 from mien.training import export as exporting
 from mien.training.batches import images_for_network
@@ -94,7 +94,7 @@ def test_metadata_comes_back_as_it_was_written(
     assert info.abstain_below == 0.01
     assert info.recipe == run.info["recipe"]
     assert info.created_with == f"mien {mien.__version__}"
-    assert run.info["terms"]["data"] in info.terms
+    assert run.info["license_terms"]["data"] in info.license_terms
     assert 0 <= info.parity["largest_difference"] <= info.parity["limit"]
     path, document = packed
     small = read_metadata(path)

@@ -157,11 +157,11 @@ def test_losses_of_pytorch_metric_learning_train(
     assert min(cross_entropy[1:]) < cross_entropy[0]
 
 
-def test_learned_centres_are_saved_with_the_model(toy_dataset: Path, tmp_path: Path) -> None:
+def test_learned_centers_are_saved_with_the_model(toy_dataset: Path, tmp_path: Path) -> None:
     changes = [*SMALL, "schedule.epochs=1"]
     run = fit(load_recipe("center", changes), Dataset.open(toy_dataset), tmp_path / "run")
-    centres = load_file(run / "model.safetensors")["terms.1.centers.weight"]
-    assert centres.shape == (6, 16)
+    centers = load_file(run / "model.safetensors")["terms.1.centers.weight"]
+    assert centers.shape == (6, 16)
     assert load_run(run).label_space.names[0] == "neutral"
 
 

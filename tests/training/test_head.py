@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from mien.data.concat import open_joined
 from mien.data.dataset import Dataset
-from mien.data.joined import open_joined
 from mien.data.targets import make_targets
 from mien.labels import LabelSpace
 from mien.networks.graph import emotion_adjacency, emotion_correlation
@@ -32,7 +32,7 @@ SMALL = [
 GRAPH = [*SMALL, "head.hidden=8"]
 
 
-def labelled(rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
+def labeled(rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, rows)
     affect = np.array([[0, -0.3], [0.8, 0.2], [-0.6, 0.5]])[labels]
@@ -84,7 +84,7 @@ def test_a_recipe_without_a_head_makes_the_network_it_always_made() -> None:
 
 
 def test_the_graph_comes_from_the_labels_a_file_or_nowhere(tmp_path: Path) -> None:
-    labels, affect = labelled()
+    labels, affect = labeled()
     found = graph_of(Head(kind="graph", valence_arousal=True), SPACE, labels, affect)
     expected = emotion_correlation(labels, affect, classes=3)
     np.testing.assert_array_equal(found.correlation, expected)
@@ -118,11 +118,11 @@ def test_a_bad_file_is_a_sentence(text: str, message: str, tmp_path: Path) -> No
     file.write_text(text)
     head = Head(kind="graph", valence_arousal=True, adjacency=str(file))
     with pytest.raises(MienError, match=message):
-        graph_of(head, SPACE, *labelled())
+        graph_of(head, SPACE, *labeled())
 
 
 def test_labels_that_give_no_graph_are_a_sentence(toy_dataset: Path, tmp_path: Path) -> None:
-    labels, affect = labelled()
+    labels, affect = labeled()
     with pytest.raises(MienError, match=r"head\.adjacency=labels.*at least two rows"):
         graph_of(
             Head(kind="graph", valence_arousal=True), SPACE, labels, np.full_like(affect, np.nan)
@@ -166,7 +166,7 @@ def test_a_run_keeps_its_graph_and_is_chosen_by_concordance(
     rows = dataset.split_indices("valid")
     readings = predict_crops(run, dataset.crops[rows])
     assert np.abs(readings.valence_arousal).max() <= 1
-    from mien.evaluation.affect import affect_metrics
+    from mien.metrics.regression import affect_metrics
 
     truth = dataset.valence_arousal[rows]
     rated = ~np.isnan(truth[:, 0])
@@ -178,7 +178,7 @@ def test_a_run_keeps_its_graph_and_is_chosen_by_concordance(
 def test_the_report_draws_the_graph(
     graph_run: tuple[Path, Recipe], affect_dataset: Path, tmp_path: Path
 ) -> None:
-    from mien.evaluate import evaluate_model
+    from mien.evaluation.evaluate import evaluate_model
 
     report, page = evaluate_model(graph_run[0], affect_dataset, tmp_path)
     text = page.read_text("utf-8")
@@ -222,7 +222,7 @@ def test_joined_datasets_train_together(
     assert heard == ["train", "valid"] * 2  # nothing of the one was taken for the other
     info = load_run(tmp_path / "both").info
     assert [part["rows"] for part in info["dataset"]["parts"]] == [180, 180]
-    assert info["terms"]["data"] == both.terms
+    assert info["license_terms"]["data"] == both.license_terms
 
 
 def test_balanced_batches_have_no_place_for_rows_without_an_expression(

@@ -42,7 +42,7 @@ def test_changes_reach_nested_keys_list_items_and_floats() -> None:
 @pytest.mark.parametrize(
     ("tree", "message"),
     [
-        (MINIMAL | {"optimiser": {}}, "did you mean 'optimizer'"),
+        (MINIMAL | {"optimizer": {}}, "did you mean 'optimizer'"),
         (MINIMAL | {"optimizer": {"rat": 1}}, "unknown key 'optimizer.rat'; did you mean 'rate'"),
         (MINIMAL | {"schedule": {"epochs": 0}}, "schedule.epochs"),
         ({"name": "x", "losses": []}, "losses"),
@@ -52,7 +52,7 @@ def test_changes_reach_nested_keys_list_items_and_floats() -> None:
             MINIMAL | {"losses": [{"term": "cross-entropy"}, {"term": "triplet"}], "mixup": 0.2},
             "mixup has no single label for triplet",
         ),
-        (MINIMAL | {"backbone": {"weights": "a.safetensors"}}, "backbone.terms"),
+        (MINIMAL | {"backbone": {"weights": "a.safetensors"}}, "backbone.license_terms"),
         (["a list"], "mapping"),
     ],
 )

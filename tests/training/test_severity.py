@@ -13,12 +13,12 @@ from torch.nn import functional
 
 from mien import losses
 from mien.data.augment import Augmentation
+from mien.data.concat import open_joined
 from mien.data.dataset import Dataset
-from mien.data.joined import open_joined
-from mien.data.toy import write_toy_videos
 from mien.networks.clips import ClipNetwork, SeverityPredictions, build_clip_network
 from mien.networks.network import Outputs
 from mien.schema import MienError
+from mien.synthetic.drawn import write_toy_videos
 from mien.training import export as exporting
 from mien.training.batch import Batch
 from mien.training.batches import network_input

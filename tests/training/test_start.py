@@ -135,7 +135,9 @@ def test_biases_of_their_own_are_told_from_folded_norms() -> None:
 def test_the_model_says_what_the_recipe_does_not(toy_model: Path, tmp_path: Path) -> None:
     weights = f"backbone.weights={toy_model}"
     recipe = load_recipe("triplet", [*SMALL, weights, "backbone.arguments={drop_path_rate: 0.1}"])
-    assert recipe.backbone.terms.startswith("the model toy, with these terms: Training data:")
+    assert recipe.backbone.license_terms.startswith(
+        "the model toy, with these terms: Training data:"
+    )
     assert recipe.backbone.arguments == {"drop_path_rate": 0.1}
     assert recipe.backbone.restore_batch_norm
     assert not load_recipe(
@@ -155,8 +157,8 @@ def test_the_model_says_what_the_recipe_does_not(toy_model: Path, tmp_path: Path
     [
         ("softmax", ["backbone.name=resnet18"], "backbone.name 'mobilenetv1_100', which fer has"),
         ("softmax", ["backbone.arguments.pad_type=''"], "backbone.arguments {'pad_type': 'same'}"),
-        ("softmax", ["backbone.terms=mine"], "set backbone.terms to null"),
-        ("fer", [], "set backbone.terms to null"),
+        ("softmax", ["backbone.license_terms=mine"], "set backbone.license_terms to null"),
+        ("fer", [], "set backbone.license_terms to null"),
         ("softmax", ["backbone.weights=missing.onnx"], "expected an ONNX file or the name"),
     ],
 )
@@ -167,7 +169,9 @@ def test_a_recipe_that_says_something_else_is_refused(
         load_recipe(recipe, ["backbone.weights=fer", *changes])
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert load_recipe("fer", ["backbone.weights=fer", "backbone.terms=null"]).backbone.terms
+    assert load_recipe(
+        "fer", ["backbone.weights=fer", "backbone.license_terms=null"]
+    ).backbone.license_terms
 
 
 def test_files_that_are_no_model_of_mien_are_refused(toy_model: Path, tmp_path: Path) -> None:
@@ -175,34 +179,34 @@ def test_files_that_are_no_model_of_mien_are_refused(toy_model: Path, tmp_path: 
     model = onnx.load(str(toy_model))
     del model.metadata_props[:]
     (tmp_path / "foreign.onnx").write_bytes(model.SerializeToString())
-    rewritten(toy_model, tmp_path / "no-terms.onnx", terms=None)
+    rewritten(toy_model, tmp_path / "no-terms.onnx", license_terms=None)
     rewritten(toy_model, tmp_path / "no-recipe.onnx", recipe=None)
     for name, message in (
         ("garbage", "expected an ONNX model, got"),
         ("foreign", "without mien's metadata"),
-        ("no-terms", "start weights need backbone.terms"),
+        ("no-terms", "start weights need backbone.license_terms"),
         ("no-recipe", "names no backbone"),
     ):
         with pytest.raises(MienError, match=message) as caught:
             load_recipe("softmax", [*SMALL, f"backbone.weights={tmp_path / name}.onnx"])
         assert "\n" not in str(caught.value)
-    said = [f"backbone.weights={tmp_path / 'no-terms.onnx'}", "backbone.terms=our own"]
-    assert load_recipe("softmax", [*SMALL, *said]).backbone.terms == "our own"
+    said = [f"backbone.weights={tmp_path / 'no-terms.onnx'}", "backbone.license_terms=our own"]
+    assert load_recipe("softmax", [*SMALL, *said]).backbone.license_terms == "our own"
 
 
 def test_pixels_are_scaled_as_the_weights_expect(toy_model: Path, tmp_path: Path) -> None:
-    expected = {"size": 32, "colour": "bgr", "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.1]}
+    expected = {"size": 32, "color": "bgr", "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.1]}
     other = rewritten(toy_model, tmp_path / "other.onnx", preprocessing=expected)
     weights = f"backbone.weights={other}"
     dataset = Preprocessing(size=48, margin=0.1)
     found = load_recipe("softmax", [*SMALL, weights]).preprocessing_for(dataset)
-    assert (found.size, found.margin, found.colour) == (48, 0.1, "bgr")
+    assert (found.size, found.margin, found.color) == (48, 0.1, "bgr")
     assert (found.mean, found.std) == ((0.5, 0.4, 0.3), (0.2, 0.2, 0.1))
-    grey = Preprocessing(size=48, colour="grey")
-    assert load_recipe("softmax", [*SMALL, weights]).preprocessing_for(grey).colour == "grey"
-    said = [*SMALL, weights, "preprocessing.mean=[0, 0, 0]", "preprocessing.colour=rgb"]
+    gray = Preprocessing(size=48, color="gray")
+    assert load_recipe("softmax", [*SMALL, weights]).preprocessing_for(gray).color == "gray"
+    said = [*SMALL, weights, "preprocessing.mean=[0, 0, 0]", "preprocessing.color=rgb"]
     found = load_recipe("softmax", said).preprocessing_for(dataset)
-    assert (found.mean, found.std, found.colour) == ((0, 0, 0), (0.2, 0.2, 0.1), "rgb")
+    assert (found.mean, found.std, found.color) == ((0, 0, 0), (0.2, 0.2, 0.1), "rgb")
     assert load_recipe("softmax").preprocessing_for(dataset) == dataset
 
 
@@ -216,9 +220,9 @@ def test_a_head_on_the_shipped_model_trains_and_its_terms_travel(
     start = create_backbone(recipe.backbone.name, weights="fer", arguments={"pad_type": "same"})
     for name, tensor in run.model.network.backbone.state_dict().items():
         assert torch.equal(tensor, start.state_dict()[name])
-    assert "FER2013" in run.info["terms"]["start_weights"]
+    assert "FER2013" in run.info["license_terms"]["start_weights"]
     document = export(run, tmp_path / "mine.onnx")
-    assert "Start weights: the model fer, with these terms: Training" in document["terms"]
+    assert "Start weights: the model fer, with these terms: Training" in document["license_terms"]
     assert document["recipe"]["backbone"]["weights"] == "fer"
     # And such a model can be trained upon in turn.
     again = load_recipe("softmax", [f"backbone.weights={tmp_path / 'mine.onnx'}"]).backbone

@@ -41,7 +41,7 @@ def augment(
 ) -> UInt8Array:
     """Augmented copies of ``crops`` ``(B, S, S, 3)``; ``rows`` ``(B,)`` are their dataset rows.
 
-    Grey crops may come as ``(B, S, S, 1)``, which is faster and gives the same values. A row's
+    Gray crops may come as ``(B, S, S, 1)``, which is faster and gives the same values. A row's
     result depends on (seed, epoch, row) only, never on its place in the batch, and the borders
     that a move uncovers are filled by reflection.
     """
@@ -75,12 +75,12 @@ def augment(
 def _matrix(
     settings: Augmentation, side: int, spread: NDArray[np.float64], *, mirror: bool
 ) -> NDArray[np.float64]:
-    """Rotation, scale, mirror and shift about the crop's centre, ``(2, 3)``, in pixels."""
+    """Rotation, scale, mirror and shift about the crop's center, ``(2, 3)``, in pixels."""
     angle = math.radians(settings.rotation) * spread[0]
     scale = 1 + settings.scale * spread[1]
     sign = -1.0 if mirror else 1.0
     shift = settings.shift * side * spread[3:5]
     cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
-    centre = (side - 1) / 2
+    center = (side - 1) / 2
     linear = np.array([[cosine * sign, -sine], [sine * sign, cosine]])
-    return np.column_stack([linear, centre + shift - linear @ (centre, centre)])
+    return np.column_stack([linear, center + shift - linear @ (center, center)])

@@ -24,7 +24,7 @@ class Crops:
     """The crops of a dataset: ``(N, S, S, 3)`` uint8, read from disk when indexed.
 
     An integer gives ``(S, S, 3)``; a slice or an integer array gives ``(n, S, S, 3)`` in that
-    order, always a fresh array. Grey crops lie on disk with one channel and are repeated here.
+    order, always a fresh array. Gray crops lie on disk with one channel and are repeated here.
     Pickling carries the path, not the pixels, so that loader processes map the file themselves.
     """
 
@@ -46,7 +46,7 @@ class Crops:
         return np.repeat(picked, 3, axis=-1) if picked.shape[-1] == 1 else picked
 
     def stored(self, index: Index) -> UInt8Array:
-        """As indexing, but grey crops keep their one channel: ``(..., S, S, 1 or 3)``."""
+        """As indexing, but gray crops keep their one channel: ``(..., S, S, 1 or 3)``."""
         return np.array(self._stored[index])
 
     def composed(self, crops: UInt8Array, index: Index) -> UInt8Array:
@@ -68,7 +68,7 @@ class PartialCrops(Crops):
         self._faces, self._preprocessing = faces, preprocessing
 
     def stored(self, index: Index) -> UInt8Array:
-        """As indexing, but grey crops keep their one channel: ``(..., S, S, 1 or 3)``."""
+        """As indexing, but gray crops keep their one channel: ``(..., S, S, 1 or 3)``."""
         return self.composed(super().stored(index), index)
 
     def composed(self, crops: UInt8Array, index: Index) -> UInt8Array:

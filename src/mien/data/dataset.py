@@ -73,7 +73,7 @@ class Dataset:
     folder: Path
     label_space: LabelSpace
     preprocessing: Preprocessing
-    terms: str
+    license_terms: str
     vote_names: tuple[str, ...]
     info: dict[str, Any]
     crops: Crops
@@ -110,7 +110,7 @@ class Dataset:
             folder=folder,
             label_space=label_space,
             preprocessing=preprocessing,
-            terms=info["terms"],
+            license_terms=info["license_terms"],
             vote_names=tuple(info["vote_names"]),
             info=info,
             crops=crops,
@@ -126,7 +126,7 @@ class Dataset:
         """The same rows, with crops as ``preprocessing`` has them and ``preprocessing`` as theirs.
 
         With a partial image the crops are composed as they are read, from the regions that each
-        row's landmarks outline, or fixed ones without. ``mean``, ``std`` and the order of colours
+        row's landmarks outline, or fixed ones without. ``mean``, ``std`` and the order of colors
         act later, on the tensor. Raises :class:`MienError` for crops that are cut otherwise.
         """
         if not preprocessing.cuts_like(self.preprocessing):
@@ -267,7 +267,7 @@ def _read_info(folder: Path) -> dict[str, Any]:
             f"expected a dataset of format {FORMAT} in {path}, got {version!r}: prepare it again, "
             f"or use the version of mien that made it"
         )
-    needed = {"label_space", "preprocessing", "terms", "vote_names", "files"}
+    needed = {"label_space", "preprocessing", "license_terms", "vote_names", "files"}
     if missing := sorted(needed - set(info)):
         raise MienError(
             f"expected {', '.join(missing)} in {path}, got a description without: prepare it again"

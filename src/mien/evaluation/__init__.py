@@ -1,1 +1,1 @@
-"""Arrays in, documents out: metrics, intervals, reports. Knows no network."""
+"""Where a model, a dataset and the evidence meet."""

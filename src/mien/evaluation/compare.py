@@ -1,227 +1,237 @@
-"""Is A better than B? Paired differences, seeds, an exact test and its correction."""
+"""``mien compare``: several runs or models on the same faces, and whether one is better."""
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from mien import __version__
+from mien.data.dataset import Dataset
+from mien.evaluation.evaluate import (
+    check_rule,
+    evaluation_of,
+    name_of,
+    open_model,
+    severity_evaluation,
+)
+from mien.evaluation.severity import task_of
+from mien.schema import MienError
 
-from mien.evaluation.metrics import FloatArray
-from mien.evaluation.uncertainty import Bootstrap, Interval, intervals
-
-Key = TypeVar("Key")
-
-FEWEST_SEEDS = 2
-NOTHING_SHOWN = "no difference shown"
-ONE_SEED = "one seed: its luck is not in the interval"
+if TYPE_CHECKING:
+    from mien.reports.comparison import Assessed
+    from mien.statistics.arrays import Evaluation
 
 
-def paired_differences(
-    a: Bootstrap[Key], b: Bootstrap[Key], *, level: float = 0.95
-) -> dict[Key, Interval]:
-    """``a - b`` of every statistic that both have, with percentile intervals.
+class Source(NamedTuple):
+    """A run or model as the user named it.
 
-    Both are :func:`~mien.evaluation.uncertainty.bootstrap` draws of the same rows with the same
-    seed (``ValueError``), so a draw takes the same faces for both and what they share cancels:
-    the interval of a difference is narrower than the two intervals suggest.
-
-    >>> from mien.evaluation.uncertainty import bootstrap
-    >>> a, b = np.array([1.0, 1, 1, 0]), np.array([1.0, 0, 0, 0])
-    >>> first = bootstrap(lambda weights: {"accuracy": weights @ a / weights.sum(1)}, 4)
-    >>> other = bootstrap(lambda weights: {"accuracy": weights @ b / weights.sum(1)}, 4)
-    >>> paired_differences(first, other)["accuracy"]
-    Interval(value=0.5, low=0.0, high=1.0, reason='')
+    Runs with the same ``recipe`` (as text, with the dataset it was trained on) differ in their
+    seed only; a model file has neither.
     """
-    return intervals(combined([a], [b]), level=level)
+
+    place: str
+    name: str
+    seed: int | None
+    recipe: str | None
 
 
-def combined(
-    plus: Sequence[Bootstrap[Key]], minus: Sequence[Bootstrap[Key]] = ()
-) -> Bootstrap[Key]:
-    """The mean of some models' draws, less the mean of others', for the statistics all have.
+def compare_models(
+    models: Sequence[str | Path],
+    data: str | Path,
+    out: str | Path,
+    *,
+    split: str = "test",
+    rule: str = "majority",
+) -> tuple[dict[str, Any], Path]:
+    """Compare runs and models on a split of a dataset; (content of compare.json, the page).
 
-    ``ValueError`` where they are not draws of the same rows with the same seed.
+    All are held against the first. Runs of one recipe on one dataset that differ in their seed
+    count as one entry. Only one model is in memory at a time, and of its embeddings only what the
+    page shows is kept. Raises :class:`MienError` for fewer than two models, one named twice, and
+    where :func:`mien.evaluation.evaluate.evaluate_model` would.
     """
-    parts = [*plus, *minus]
-    first = parts[0]
-    if other := next((part for part in parts if part.design != first.design), None):
-        raise ValueError(
-            f"expected bootstraps of one design, got {first.design} and {other.design}"
+    # Here, so that the command line starts without what metrics and plots need.
+    from mien.reports.comparison import Entry, assess, compare, write_comparison
+
+    check_rule(rule)
+    places = [str(model) for model in models]
+    _check_distinct(places)
+    tasks = {place: task_of(place) for place in places}
+    if len(set(tasks.values())) > 1:
+        listed = ", ".join(f"{place} of {task}" for place, task in tasks.items())
+        raise MienError(f"expected models of one task, got {listed}: compare them apart")
+    dataset = Dataset.open(data)
+    if "severity" in tasks.values():
+        return _compare_severity(places, dataset, data, out, split=split)
+    dataset.split_indices(split)
+    groups, warnings = _entries([_source(place) for place in places])
+    entries: list[Entry] = []
+    shared: list[Evaluation] = []
+    terms: list[str] = []
+    warned: list[tuple[str, Sequence[str]]] = []
+    for label, sources in groups:
+        members: list[Assessed] = []
+        for source in sources:
+            evaluation, own_terms = _evaluated(source, dataset, split=split, rule=rule)
+            members.append(
+                assess(evaluation, source.place, run_seed=source.seed, plane=not members)
+            )
+            warned.append((source.place, evaluation.warnings))
+            terms.append(f"{label}: {own_terms}")
+            shared = [replace(evaluation, embeddings=None, crops=None)]
+        entries.append(Entry(label, members))
+    warnings += _said_once(warned)
+    if split == "valid":
+        warnings.append(
+            "Runs keep the epoch that is best on valid, so their numbers on it are too good; "
+            "the split test decides"
         )
-    shared = [name for name in first.values if all(name in part.values for part in parts)]
-    signs = np.repeat([1 / len(plus), -1 / max(1, len(minus))], [len(plus), len(minus)])
+    command = ["mien", "compare", *places, "--data", str(data), "--split", split, "--rule", rule]
+    provenance = {
+        "dataset": name_of(dataset),
+        "license_terms": "\n".join([*dict.fromkeys(terms), f"Dataset: {dataset.license_terms}"]),
+        "folder": str(data),
+        "crops": dataset.preprocessing.hash,
+        "command": shlex.join(command),
+        "version": f"mien {__version__}",
+    }
+    rows = replace(shared[0], provenance=provenance, warnings=warnings)
+    document = compare(entries, rows)
+    return document, write_comparison(entries, document, out)
 
-    def mix(arrays: Sequence[Any]) -> FloatArray:
-        with np.errstate(invalid="ignore"):  # infinity less infinity is undefined, and NaN
-            mixed: FloatArray = (signs * np.stack(arrays, -1)).sum(-1)
-        return mixed
 
-    return Bootstrap(
-        values={name: float(mix([part.values[name] for part in parts])) for name in shared},
-        drawn={name: mix([part.drawn[name] for part in parts]) for name in shared},
-        design=first.design,
+def _said_once(warned: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """Warnings of every model once, those of some with the model before them."""
+    shared = [warning for warning in warned[0][1] if all(warning in found for _, found in warned)]
+    own = [
+        f"{place}: {warning}"
+        for place, found in warned
+        for warning in found
+        if warning not in shared
+    ]
+    return [*shared, *own]
+
+
+def _compare_severity(
+    places: Sequence[str], dataset: Dataset, data: str | Path, out: str | Path, *, split: str
+) -> tuple[dict[str, Any], Path]:
+    from mien.reports.severity_comparison import (
+        Rated,
+        Side,
+        compare_severity,
+        write_severity_comparison,
+    )
+
+    groups, warnings = _entries([_source(place) for place in places])
+    sides, terms = [], []
+    for label, sources in groups:
+        members = []
+        for source in sources:
+            evaluation = severity_evaluation(source.place, dataset, split=split)
+            # What is kept of a model has no embedding.
+            own = replace(evaluation.recordings, embeddings=None)
+            evaluation = replace(evaluation, recordings=own, validation=None)
+            members.append(Rated(source.place, source.seed, evaluation))
+            warnings += [f"{source.place}: {warning}" for warning in evaluation.warnings]
+            terms.append(f"{label}: trained on {evaluation.provenance['trained_on']}")
+        sides.append(Side(label, members))
+    command = ["mien", "compare", *places, "--data", str(data), "--split", split]
+    document = compare_severity(
+        sides,
+        provenance={
+            "dataset": name_of(dataset),
+            "license_terms": "\n".join(
+                [*dict.fromkeys(terms), f"Dataset: {dataset.license_terms}"]
+            ),
+            "folder": str(data),
+            "crops": dataset.preprocessing.hash,
+            "command": shlex.join(command),
+            "version": f"mien {__version__}",
+        },
+        warnings=warnings,
+    )
+    return document, write_severity_comparison(document, out)
+
+
+def _evaluated(
+    source: Source, dataset: Dataset, *, split: str, rule: str
+) -> tuple[Evaluation, str]:
+    """What the model says, and its terms; the model itself is let go."""
+    try:
+        model = open_model(source.place)
+        evaluation = evaluation_of(model, dataset, source.place, split=split, rule=rule)
+        return evaluation, model.license_terms
+    except MienError as error:
+        # Of several models the user has to know which one does not fit.
+        which = "" if source.place in str(error) else f"{source.place}: "
+        raise MienError(f"{which}{error}") from None
+
+
+def _check_distinct(places: Sequence[str]) -> None:
+    if len(places) < 2:
+        raise MienError(
+            f"expected at least two runs or models to compare, got {', '.join(places) or 'none'}: "
+            "name another one, or measure one with mien evaluate"
+        )
+    seen: set[Path] = set()
+    for place in places:
+        # The name of a shipped model is no path, and stays itself.
+        resolved = Path(place).resolve()
+        if resolved in seen:
+            raise MienError(f"expected different runs or models, got {place} twice: name it once")
+        seen.add(resolved)
+
+
+def _source(place: str) -> Source:
+    path = Path(place)
+    name = path.resolve().name.removesuffix(".onnx")
+    if not path.is_dir():
+        return Source(place, name, None, None)
+    try:
+        info = json.loads((path / "model.json").read_text("utf-8"))
+        recipe = dict(info["recipe"])
+        seed = int(recipe.pop("seed"))
+    except (OSError, ValueError, KeyError, TypeError):
+        # What is wrong with the folder is said when it is opened.
+        return Source(place, name, None, None)
+    return Source(place, name, seed, json.dumps([recipe, info.get("dataset")], sort_keys=True))
+
+
+def _entries(sources: Sequence[Source]) -> tuple[list[tuple[str, list[Source]]], list[str]]:
+    """The sides of the comparison in the order in which they were first named."""
+    groups: list[list[Source]] = []
+    for source in sources:
+        own = next((group for group in groups if _belongs(source, group)), None)
+        if own is None:
+            groups.append([source])
+        else:
+            own.append(source)
+    warnings = []
+    if len(groups) == 1:
+        groups = [[source] for source in sources]
+        warnings.append(
+            "These runs differ in nothing but their seed: a difference between them is the seed's"
+        )
+    labels = [_label(group) for group in groups]
+    if len(set(labels)) < len(labels):
+        labels = [group[0].place for group in groups]
+    return list(zip(labels, groups, strict=True)), warnings
+
+
+def _belongs(source: Source, group: Sequence[Source]) -> bool:
+    return (
+        source.recipe is not None
+        and source.recipe == group[0].recipe
+        and source.seed not in [member.seed for member in group]
     )
 
 
-def seed_differences(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Interval:
-    """Mean of ``a - b`` over runs that were paired by their seed, with a t interval.
-
-    ``a`` and ``b`` hold one finite value a seed, in the same order of seeds, else ``ValueError``.
-    The interval is ``mean +- t * s / sqrt(n)`` with s over n - 1 degrees of freedom. It answers
-    "what if other seeds had been drawn?" for these faces; one seed gives none, and a reason.
-
-    >>> seed_differences([0.80, 0.82, 0.81], [0.79, 0.80, 0.78]).value  # (1 + 2 + 3) / 3 points
-    0.02
-    """
-    from scipy.stats import t
-
-    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if first.ndim != 1 or first.shape != second.shape or first.size == 0:
-        raise ValueError(
-            f"expected two equally long rows of values, got {first.shape} and {second.shape}"
-        )
-    differences = first - second
-    if not np.isfinite(differences).all() or not 0 < level < 1:
-        raise ValueError(f"expected finite values and a level in (0, 1), got {a}, {b}, {level}")
-    # Rounded like the digits that were given: 0.02, not 0.020000000000000018.
-    mean = round(float(differences.mean()), 12)
-    if differences.size < FEWEST_SEEDS:
-        return Interval(mean, reason=ONE_SEED)
-    error = float(differences.std(ddof=1)) / np.sqrt(differences.size)
-    if error < 1e-12:
-        return Interval(mean, mean, mean, "the same with every seed; more seeds might differ")
-    half = float(t.ppf((1 + level) / 2, differences.size - 1)) * error
-    return Interval(mean, mean - half, mean + half)
-
-
-def crossed_differences(a: FloatArray, b: FloatArray, level: float = 0.95) -> Interval:
-    """Mean of ``a - b`` with an interval for other seeds *and* other faces.
-
-    ``a`` and ``b`` are ``(S, N)``: what each of S paired seeds gives each of N rows (1 for a right
-    answer); the mean of several models works as well. Seeds and rows are crossed random effects:
-    the squared error is the variance of the seeds' means over S plus that of the rows' means over
-    N, which counts what belongs to a seed and a row together in both and so errs to the wide side;
-    degrees of freedom by Welch and Satterthwaite. One seed leaves its own luck out, and a reason.
-
-    >>> a, b = np.array([[1.0, 1, 0, 1], [1, 1, 1, 1]]), np.array([[1.0, 0, 0, 1], [1, 0, 1, 0]])
-    >>> crossed_differences(a, b).value  # (1/4 + 2/4) / 2
-    0.375
-    """
-    if a.ndim != 2 or a.shape != b.shape or 0 in a.shape:
-        raise ValueError(f"expected two arrays (seeds, rows), got {a.shape} and {b.shape}")
-    differences = np.asarray(a, np.float64) - np.asarray(b, np.float64)
-    if not np.isfinite(differences).all() or not 0 < level < 1:
-        raise ValueError(f"expected finite values and a level in (0, 1), got {level}")
-    seeds, rows = differences.shape
-    mean = round(float(differences.mean()), 12)
-    parts = [
-        (float(differences.mean(axis).var(ddof=1)) / count, count - 1)
-        for axis, count in ((1, seeds), (0, rows))
-        if count > 1
-    ]
-    reason = "" if seeds > 1 else ONE_SEED
-    return crossed_interval(mean, parts, level=level, reason=reason)
-
-
-def crossed_interval(
-    mean: float, parts: Sequence[tuple[float, int]], *, level: float = 0.95, reason: str = ""
-) -> Interval:
-    """The t interval around a mean whose squared error is the sum of some parts.
-
-    Each part is a squared error and its degrees of freedom; together they have as many as Welch
-    and Satterthwaite give.
-    """
-    from scipy.stats import t
-
-    squared = sum(part for part, _ in parts)
-    if squared < 1e-24:
-        return Interval(mean, mean, mean, "the same with every seed and row; more might differ")
-    freedom = squared**2 / sum(part**2 / count for part, count in parts)
-    half = float(t.ppf((1 + level) / 2, freedom)) * float(np.sqrt(squared))
-    return Interval(mean, mean - half, mean + half, reason)
-
-
-def seed_test(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """The two-sided p of the paired t-test that :func:`seed_differences` is the interval of.
-
-    None for one seed, and for differences that are all the same and not 0: on few faces seeds
-    can agree by chance, which is no proof. All 0 gives 1.
-    """
-    from scipy.stats import ttest_1samp
-
-    differences = np.asarray(a, np.float64) - np.asarray(b, np.float64)
-    if differences.size < FEWEST_SEEDS:
-        return None
-    if float(differences.std()) < 1e-12:
-        return 1.0 if abs(float(differences.mean())) < 1e-12 else None
-    return float(ttest_1samp(differences, 0.0).pvalue)
-
-
-@dataclass(frozen=True)
-class McNemar:
-    """Rows that only ``a`` has right, rows that only ``b`` has right, and the two-sided p."""
-
-    only_a: int
-    only_b: int
-    p: float
-
-
-def mcnemar(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> McNemar:
-    """McNemar's exact test of two accuracies on the same ``(N,)`` rows.
-
-    Rows that both have right or both wrong say nothing; of the others, equal models have half
-    each (McNemar 1947; the exact binomial form). Takes rows for independent: where several show
-    one person, p is too small. Without any such row p is 1.
-
-    >>> mcnemar(np.array([True] * 6 + [False]), np.array([False] * 6 + [True]))
-    McNemar(only_a=6, only_b=1, p=0.125)
-    """
-    from scipy.stats import binomtest
-
-    kinds = a_right.dtype.kind + b_right.dtype.kind
-    if a_right.shape != b_right.shape or a_right.ndim != 1 or kinds != "bb":
-        raise ValueError(
-            f"expected two boolean rows of one length, got {a_right.dtype} {a_right.shape} and "
-            f"{b_right.dtype} {b_right.shape}"
-        )
-    only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
-    discordant = only_a + only_b
-    p = float(binomtest(only_a, discordant, 0.5).pvalue) if discordant else 1.0
-    return McNemar(only_a, only_b, p)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (1979): p values that can be held against one level together.
-
-    The smallest of m is multiplied by m, the next by m - 1, and so on; each is at least as large
-    as the one before, and at most 1. The order of the input is kept.
-
-    >>> holm([0.02, 0.01, 0.5])
-    [0.04, 0.03, 0.5]
-    """
-    values = np.asarray(p_values, np.float64)
-    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
-        raise ValueError(f"expected p values in [0, 1], got {list(p_values)}")
-    order = np.argsort(values, kind="stable")
-    raised = values[order] * np.arange(values.size, 0, -1)
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(raised), 1)
-    return [float(value) for value in adjusted]
-
-
-def verdict(evidence: Sequence[Interval], p: float | None, *, level: float = 0.95) -> str:
-    """``"better"``, ``"worse"`` or ``"no difference shown"`` for differences whose plus is better.
-
-    A difference is shown when every interval lies on one side of 0, all on the same, and the
-    (adjusted) p is below ``1 - level``. What has no interval or no p shows nothing.
-    """
-    if p is None or not evidence or p + level >= 1:
-        return NOTHING_SHOWN
-    if all(entry.low is not None and entry.low > 0 for entry in evidence):
-        return "better"
-    if all(entry.high is not None and entry.high < 0 for entry in evidence):
-        return "worse"
-    return NOTHING_SHOWN
+def _label(group: Sequence[Source]) -> str:
+    if len(group) == 1:
+        return group[0].name
+    recipe = json.loads(group[0].recipe or "[{}]")[0]
+    return str(recipe.get("name", group[0].name))

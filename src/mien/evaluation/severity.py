@@ -1,209 +1,177 @@
-"""How well severity is predicted: per recording, by subject, and against knowing the person."""
+"""Where a run of severity meets a dataset: its recordings, and those it was made from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mien.evaluation.agreement import BASELINES, MEASURES, Guesses, guess, measure
-from mien.evaluation.conformal import COVERAGE, conformal_half_width
-from mien.evaluation.order import order_of_similarity
-from mien.evaluation.recordings import Recordings, SeverityEvaluation, fused_sessions
-from mien.evaluation.report import require_train_extra, write_documents
-from mien.evaluation.scores import LEVEL
-from mien.evaluation.severity_groups import by_band, by_usable, conformal, confusion
-from mien.evaluation.sharing import few_warnings, persons, sharing_warnings
-from mien.labels import RESEARCH_ONLY
-from mien.schema import MienError
+from mien.data.clips import videos_of
+from mien.data.dataset import Dataset
+from mien.labels import Scale
+from mien.schema import FloatArray, MienError, Preprocessing
 
-__all__ = [
-    "Recordings",
-    "SeverityEvaluation",
-    "conformal_half_width",
-    "evaluate_severity",
-    "write_severity_report",
-]
+if TYPE_CHECKING:
+    from mien.statistics.recordings import Recordings, SeverityEvaluation
+
+TRAINED, CALIBRATED = "train", "valid"
+"""The splits that training learns from, and keeps its best epoch and calibrates an interval by."""
 
 
-def evaluate_severity(
-    evaluation: SeverityEvaluation, *, seed: int = 0, draws: int = 1000, coverage: float = COVERAGE
-) -> dict[str, Any]:
-    """Compute the content of ``report.json`` of a severity run; every value with its interval.
+class SeverityModel(NamedTuple):
+    """What evaluation needs of a run or a model of severity.
 
-    Recordings without a score or prediction are left out and counted. At least one must remain
-    (:class:`MienError`). Bootstrap draws take subjects where they are known, with all their
-    recordings; the training set stays as it is. A value that is not defined is None and its
-    ``reason`` is beside it. ``coverage`` is what the conformal interval is asked for.
+    ``predict`` says the recordings of a split of a dataset that reads crops as ``preprocessing``
+    has them. ``terms`` are of the data ``trained_on``; ``checksum`` is of the dataset, None where
+    it is not recorded.
     """
-    require_train_extra()
-    everyone = evaluation.recordings
-    kept = everyone.take(everyone.known)
-    if len(kept) == 0:
-        raise MienError(
-            f"expected recordings with a score in split {evaluation.split!r}, got none of "
-            f"{len(everyone)}: name another split"
+
+    name: str
+    license_terms: str
+    trained_on: str
+    scale: Scale
+    preprocessing: Preprocessing
+    predict: Callable[[Dataset, str], Recordings]
+    checksum: str | None = None
+
+
+def open_severity(run: str | Path) -> SeverityModel:
+    """A run folder of severity, through torch."""
+    from mien.training.run import load_severity_run
+    from mien.training.severity import predict_recordings
+
+    opened = load_severity_run(run)
+    terms = " ".join(text for text in opened.info["license_terms"].values() if text)
+    data = opened.info.get("dataset") or {}
+    return SeverityModel(
+        str(run),
+        terms,
+        ": ".join(filter(None, (data.get("corpus"), terms))),
+        opened.scale,
+        opened.preprocessing,
+        lambda dataset, split: predict_recordings(
+            opened.network, dataset, split, opened.severity, opened.scale
+        ),
+        data.get("checksum"),
+    )
+
+
+def recordings_of(dataset: Dataset, split: str) -> Recordings:
+    """The recordings of a split, without predictions; errors as :func:`videos_of` raises them."""
+    from mien.statistics.recordings import Recordings
+
+    videos = videos_of(dataset, split)
+    return Recordings(videos=videos.names, subjects=videos.subjects, scores=videos.scores)
+
+
+def severity_evaluation_of(
+    model: SeverityModel,
+    dataset: Dataset,
+    *,
+    split: str,
+    provenance: Mapping[str, str],
+    warnings: Sequence[str] = (),
+) -> SeverityEvaluation:
+    """What ``model`` says of the recordings of a split, with those it was made from.
+
+    The baselines and the subjects seen are those of the dataset's split ``train``; where the model
+    was trained on another dataset a warning says that these are not what it has seen.
+    """
+    from mien.statistics.recordings import SeverityEvaluation
+
+    scale = _check_scale(model, dataset)
+    cut = dataset.read_as(model.preprocessing)
+    splits = set(dataset.splits)
+    training = recordings_of(dataset, TRAINED) if TRAINED in splits else None
+    own = _predicted(model, cut, split)
+    validation = None
+    if CALIBRATED in splits:
+        validation = own if split == CALIBRATED else _predicted(model, cut, CALIBRATED)
+    found = []
+    if training is None:
+        found.append(
+            f"The dataset has no split {TRAINED}: there are no baselines, and nobody can say which "
+            "subjects the model was trained on"
         )
-    guesses = guess(kept, evaluation.training)
-    groups = persons(kept, evaluation.training)
-    order = {"seed": seed, "draws": draws}
-    clusters = None if kept.clusters is None else len(np.unique(kept.clusters))
-    main = measure(guesses, **order)
-    of_persons = {name: measure(guesses.take(rows), **order) for name, rows in groups.items()}
-    return {
-        "task": "severity",
-        "use": RESEARCH_ONLY,
-        "trained_on": evaluation.provenance.get("trained_on", ""),
-        "split": evaluation.split,
-        "scale": evaluation.scale.model_dump(mode="json"),
-        "n": len(kept),
-        "subjects": clusters,
-        "metrics": {name: main[name] for name in MEASURES},
-        "baselines": main["baselines"],
-        "training": _training(evaluation.training),
-        "verdicts": verdicts(main, of_persons),
-        "persons": of_persons,
-        "by_task": _by_task(kept, guesses, **order),
-        "sessions": _sessions(kept, evaluation.training, **order),
-        "by_band": by_band(evaluation, kept, **order),
-        "by_usable": by_usable(kept, **order),
-        **confusion(evaluation, kept, **order),
-        "conformal": conformal(evaluation, kept, groups, coverage=coverage, **order),
-        "order": order_of_similarity(kept.embeddings, kept.scores, kept.clusters, **order),
-        "recordings": _listed(kept, guesses, groups),
-        "clustered_by": None if clusters is None else "subject",
-        "clusters": clusters,
-        "intervals": {"level": LEVEL, "draws": draws, "seed": seed},
-        "left_out": _left_out(evaluation),
-        "provenance": dict(evaluation.provenance),
-        "warnings": [
-            *sharing_warnings(evaluation, kept, groups),
-            *evaluation.warnings,
-            *few_warnings(clusters),
-        ],
-    }
-
-
-def write_severity_report(
-    evaluation: SeverityEvaluation, report: dict[str, Any], out: str | Path
-) -> Path:
-    """Write ``report.json`` and ``report.html`` into ``out`` and return the page's path.
-
-    ``report`` is what :func:`evaluate_severity` made of ``evaluation``. Both files appear whole
-    or not at all, and the page needs no other file.
-    """
-    from mien.evaluation.severity_page import render_severity
-
-    require_train_extra()
-    return write_documents(out, "report", report, render_severity(evaluation, report))
-
-
-def verdicts(measured: Mapping[str, Any], groups: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Whether the model beats each baseline, in words and by the mean absolute error.
-
-    ``measured`` is what :func:`~mien.evaluation.agreement.measure` makes of all recordings, and
-    ``groups`` of those whose subjects are ``seen`` in training or ``unseen``.
-    """
-    if not measured["baselines"]:
-        return ["No training recording has a score, so there is no baseline to beat."]
-    sentences = [_verdict(measured, name) for name in BASELINES]
-    if measured["baselines"]["person"]["known"] == 0:
-        sentences[-1] += " No subject has other recordings in training: this is the mean again."
-    # Where both kinds of people are there, either alone may carry the difference.
-    for name, who, baseline in (
-        ("seen", "also in training", "person"),
-        ("unseen", "not in training", "mean"),
-    ):
-        if 0 < groups[name]["n"] < measured["n"]:
-            count = groups[name]["n"]
-            title = f"On the {count} recording{'s' * (count != 1)} of subjects {who}: "
-            sentences.append(title + _lower(_verdict(groups[name], baseline, short=True)))
-    return sentences
-
-
-def _verdict(measured: Mapping[str, Any], name: str, *, short: bool = False) -> str:
-    what = BASELINES[name].split(" (")[0] if short else BASELINES[name]
-    entry = measured["baselines"][name]
-    found = entry["differences"]["mae"]
-    said = {
-        "better": "The model beats",
-        "worse": "The model is worse than",
-    }.get(found["word"], "The model is not shown to beat")
-    span = (
-        "no interval"
-        if found["low"] is None
-        else f"95 % interval {found['low']:+.2f} to {found['high']:+.2f}"
-    )
-    return (
-        f"{said} {what}: mean absolute error {measured['mae']['value']:.2f} against "
-        f"{entry['mae']['value']:.2f}, difference {found['value']:+.2f} ({span})."
+        training = own.take(np.zeros(0, np.int64))
+    elif model.checksum is None or model.checksum != dataset.info.get("checksum"):
+        found.append(
+            f"The model was not trained on this dataset: baselines and subjects in training are "
+            f"of its split {TRAINED}, and whether the model has seen these people is not known"
+        )
+    if split in (TRAINED, CALIBRATED):
+        why = "learn from" if split == TRAINED else "keep their best epoch by"
+        found.append(f"Runs {why} {split}, so their errors on it are too small")
+    return SeverityEvaluation(
+        recordings=own,
+        training=training,
+        validation=validation,
+        scale=scale,
+        split=split,
+        provenance=provenance,
+        left_out=_without_rows(dataset),
+        warnings=[*found, *warnings],
     )
 
 
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def _predicted(model: SeverityModel, dataset: Dataset, split: str) -> Recordings:
+    found = model.predict(dataset, split)
+    sessions = None
+    if "session" in dataset.faces.column_names:
+        # A recording without one is a session of its own.
+        named = dataset.column("session")[videos_of(dataset, split).starts]
+        sessions = np.array(
+            [name or video for name, video in zip(named, found.videos, strict=True)], str
+        )
+    return replace(found, usable=_usable(dataset, found.videos.tolist()), sessions=sessions)
 
 
-def _training(training: Recordings) -> dict[str, Any]:
-    scores = training.scores[np.isfinite(training.scores)]
-    names = training.subjects.astype(str)
-    return {
-        "n": len(scores),
-        "subjects": len(set(names[names != ""].tolist())),
-        "mean": float(np.mean(scores, dtype=np.float64)) if len(scores) else None,
-        "median": float(np.median(scores)) if len(scores) else None,
-    }
+def _check_scale(model: SeverityModel, dataset: Dataset) -> Scale:
+    if dataset.scale is None:
+        raise MienError(
+            f"expected a dataset with scores, as the model says severity on the scale "
+            f"{model.scale.name}, got {dataset.folder} without: prepare a corpus that has them"
+        )
+    if dataset.scale != model.scale:
+        raise MienError(
+            f"expected scores on the model's scale {model.scale.name} (0 to {model.scale.top}), "
+            f"got a dataset on {dataset.scale.name} (0 to {dataset.scale.top}): evaluate a model "
+            "that was trained on that scale"
+        )
+    return dataset.scale
 
 
-def _by_task(kept: Recordings, guesses: Guesses, *, seed: int, draws: int) -> dict[str, Any]:
-    tasks = np.array([], str) if kept.tasks is None else kept.tasks.astype(str)
-    if not (tasks != "").any():
-        return {}
-    return {
-        name or "unknown": measure(guesses.take(tasks == name), seed=seed, draws=draws)
-        for name in sorted(set(tasks.tolist()))
-    }
-
-
-def _sessions(
-    kept: Recordings, training: Recordings, *, seed: int, draws: int
-) -> dict[str, Any] | None:
-    """The same measures where the predictions of a session's tasks are averaged first."""
-    fused = fused_sessions(kept)
-    if fused is None:
+def _usable(dataset: Dataset, videos: Sequence[str]) -> FloatArray | None:
+    """The share of usable frames of each video, from ``dataset.json``, or NaN."""
+    known = dataset.info.get("videos")
+    if not isinstance(known, dict):
         return None
-    return measure(guess(fused, training), seed=seed, draws=draws)
+    shares = np.full(len(videos), np.nan, np.float32)
+    for place, video in enumerate(videos):
+        entry = known.get(video)
+        if entry and entry.get("frames"):
+            shares[place] = min(1.0, entry["usable"] / entry["frames"])
+    return shares
 
 
-def _listed(
-    kept: Recordings, guesses: Guesses, groups: Mapping[str, NDArray[np.bool_]]
-) -> list[dict[str, Any]]:
-    """Every recording: what is known of it, what was said, and how well its subject was known."""
-    where = {name: rows.tolist() for name, rows in groups.items()}
-    return [
-        {
-            "video": str(kept.videos[row]),
-            "subject": str(kept.subjects[row]),
-            "person": next(name for name, rows in where.items() if rows[row]),
-            "task": None if kept.tasks is None else str(kept.tasks[row]),
-            "score": float(guesses.scores[row]),
-            "prediction": float(guesses.by["model"][row]),
-            "baselines": {
-                name: float(guesses.by[name][row]) for name in BASELINES if name in guesses.by
-            },
-        }
-        for row in range(len(kept))
-    ]
+def _without_rows(dataset: Dataset) -> dict[str, int]:
+    """Videos that the dataset names but has no frame of; their split is not known."""
+    known = dataset.info.get("videos")
+    if not isinstance(known, dict):
+        return {}
+    present = set(dataset.column("video"))
+    return {"no usable frame (of all splits)": sum(video not in present for video in known)}
 
 
-def _left_out(evaluation: SeverityEvaluation) -> dict[str, int]:
-    own = evaluation.recordings
-    scored = np.isfinite(own.scores)
-    found = dict(evaluation.left_out) | {
-        "no score": int((~scored).sum()),
-        "no prediction": int((scored & ~own.known).sum()),
-    }
-    return {reason: count for reason, count in found.items() if count}
+def task_of(run_or_model: str | Path) -> str:
+    """What a run folder is for: ``severity`` or ``expression``."""
+    path = Path(run_or_model) / "model.json"
+    try:
+        return str(json.loads(path.read_text("utf-8")).get("task", "expression"))
+    except (OSError, ValueError, AttributeError):
+        # What is wrong with the folder is said when it is opened.
+        return "expression"

@@ -3,10 +3,10 @@
 ``TEMPLATE`` is the framing of FER2013's tight 48 x 48 crops, so that photos look to a network like
 the corpora it was trained on. It was measured with :class:`mien.faces.detect.MediaPipeDetector`
 on 1,549 of 1,591 random faces of FER+'s training part, each enlarged to 192 pixels and given a
-border: the median places of eye centres and mouth corners, made symmetrical. Those crops are not
+border: the median places of eye centers and mouth corners, made symmetrical. Those crops are not
 aligned, and their places scatter around the median by 7 % (eyes) to 9 % (mouth) of the side.
 
-Coordinates are continuous, as in :mod:`mien.faces.detect`: the centre of pixel i is at i + 0.5.
+Coordinates are continuous, as in :mod:`mien.faces.detect`: the center of pixel i is at i + 0.5.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def cut_face(
         crop, alignment = fixed_crop(image, preprocessing)
         if points is not None:
             points = landmarks_in_fixed_crop(points, image.shape, preprocessing)
-        left, top, side, edge = _centre_square(image.shape, preprocessing)
+        left, top, side, edge = _center_square(image.shape, preprocessing)
         matrix = np.array([[1.0, 0.0, edge - left], [0.0, 1.0, edge - top]]) / (side + 2 * edge)
         return Cut(crop, alignment, points, matrix)
     if face is None:
@@ -85,8 +85,8 @@ def crop_face(
     """The ``(S, S, 3)`` uint8 RGB crop of a face, and how it was cut.
 
     With landmarks a similarity (rotation, scale, shift) takes eyes and mouth to the template;
-    without, the face's box is taken to where the landmarks' box lies in it, upright. With colour
-    ``"grey"`` luma is repeated in the three channels; ``"bgr"`` is left to
+    without, the face's box is taken to where the landmarks' box lies in it, upright. With color
+    ``"gray"`` luma is repeated in the three channels; ``"bgr"`` is left to
     :mod:`mien.faces.tensors`. What lies outside the image repeats its edge: a black border would
     be a shape that tells the network where the photo ended.
     """
@@ -97,10 +97,10 @@ def crop_face(
 def fixed_crop(image: UInt8Array, preprocessing: Preprocessing) -> tuple[UInt8Array, Alignment]:
     """The ``(S, S, 3)`` uint8 RGB crop of an image that is a tight face crop already.
 
-    The centre square is resized. It counts as framed like the template at margin 0, so another
+    The center square is resized. It counts as framed like the template at margin 0, so another
     margin cuts into it or repeats its edge, as it does for a photo.
     """
-    left, top, side, edge = _centre_square(image.shape, preprocessing)
+    left, top, side, edge = _center_square(image.shape, preprocessing)
     square = image[top : top + side, left : left + side]
     if edge > 0:
         square = _pixels(cv2.copyMakeBorder(square, edge, edge, edge, edge, cv2.BORDER_REPLICATE))
@@ -110,7 +110,7 @@ def fixed_crop(image: UInt8Array, preprocessing: Preprocessing) -> tuple[UInt8Ar
     shrinks = len(square) > size
     method = cv2.INTER_AREA if shrinks else INTERPOLATION[preprocessing.interpolation]
     crop = _pixels(cv2.resize(square, (size, size), interpolation=method))
-    return _coloured(crop, preprocessing), Alignment.FIXED
+    return _colored(crop, preprocessing), Alignment.FIXED
 
 
 def landmarks_in_crop(landmarks: FloatArray, preprocessing: Preprocessing) -> FloatArray:
@@ -130,15 +130,15 @@ def landmarks_in_fixed_crop(
 
     ``shape`` is the image's, height before width.
     """
-    left, top, side, edge = _centre_square(shape, preprocessing)
+    left, top, side, edge = _center_square(shape, preprocessing)
     moved = landmarks.astype(np.float64) - (left, top) + edge
     return np.asarray(moved / (side + 2 * edge), np.float32)
 
 
-def _centre_square(
+def _center_square(
     shape: tuple[int, ...], preprocessing: Preprocessing
 ) -> tuple[int, int, int, int]:
-    """Left, top and side of an image's centre square, and the edge that the margin adds to it."""
+    """Left, top and side of an image's center square, and the edge that the margin adds to it."""
     height, width = shape[:2]
     side = min(height, width)
     return (width - side) // 2, (height - side) // 2, side, round(preprocessing.margin * side)
@@ -220,7 +220,7 @@ def _warp(
     if scale * keep < 1:
         shape = (max(1, round(width * scale * keep)), max(1, round(height * scale * keep)))
         region = _pixels(cv2.resize(region, shape, interpolation=cv2.INTER_AREA))
-    # Region pixels -> image pixels -> crop pixels; OpenCV counts from the centre of a pixel.
+    # Region pixels -> image pixels -> crop pixels; OpenCV counts from the center of a pixel.
     stretch = np.array([width / region.shape[1], height / region.shape[0]])
     shift = matrix[:, :2] @ (stretch * 0.5 + (left, top)) + matrix[:, 2] - 0.5
     full = np.column_stack([matrix[:, :2] * stretch, shift])
@@ -231,7 +231,7 @@ def _warp(
         flags=INTERPOLATION[preprocessing.interpolation],
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return _coloured(_pixels(crop), preprocessing)
+    return _colored(_pixels(crop), preprocessing)
 
 
 def _region(
@@ -250,8 +250,8 @@ def _region(
     return image[low[1] : high[1], low[0] : high[0]], int(low[0]), int(low[1])
 
 
-def _coloured(crop: UInt8Array, preprocessing: Preprocessing) -> UInt8Array:
-    if preprocessing.colour != "grey":
+def _colored(crop: UInt8Array, preprocessing: Preprocessing) -> UInt8Array:
+    if preprocessing.color != "gray":
         return crop
     return _pixels(cv2.merge([cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)] * 3))
 

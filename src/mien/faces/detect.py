@@ -1,6 +1,6 @@
 """Photo or frame -> faces with landmarks, in pixels of the image.
 
-Coordinates are continuous: (0, 0) is the outer corner of the top-left pixel, so its centre lies
+Coordinates are continuous: (0, 0) is the outer corner of the top-left pixel, so its center lies
 at (0.5, 0.5) and mirroring an image of width W sends x to W - x.
 """
 

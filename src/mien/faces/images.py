@@ -52,7 +52,7 @@ def load_image(
     fit, floats as [0, 1], and others are stretched from their least to their greatest value.
     ``max_pixels`` is compared with the file's header before anything is decoded.
 
-    An array is ``(H, W)`` grey, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA: uint8, uint16 or float
+    An array is ``(H, W)`` gray, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA: uint8, uint16 or float
     in [0, 1]. A uint8 RGB array is returned as it is, not copied.
 
     Raises :class:`mien.schema.MienError` for anything that is no readable picture.
@@ -187,8 +187,8 @@ def _to_8_bit(array: NDArray[Any]) -> UInt8Array:
 
 
 def _on_white(pixels: UInt8Array) -> UInt8Array:
-    colour, alpha = pixels[:, :, :3].astype(np.uint16), pixels[:, :, 3:].astype(np.uint16)
-    return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    color, alpha = pixels[:, :, :3].astype(np.uint16), pixels[:, :, 3:].astype(np.uint16)
+    return ((color * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _guess(start: bytes) -> str:

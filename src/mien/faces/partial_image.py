@@ -30,8 +30,8 @@ _ROWS: dict[str, dict[str, int]] = {
 }
 
 BLANK = 128
-"""What the mask blanks with. Mid-grey is near zero in the tensor and the same for every face; a
-crop's mean colour would tell the network of the skin and the light that the mask shall hide."""
+"""What the mask blanks with. Mid-gray is near zero in the tensor and the same for every face; a
+crop's mean color would tell the network of the skin and the light that the mask shall hide."""
 
 RegionPixels = NDArray[np.int16]
 
@@ -80,7 +80,7 @@ def compose_regions(
         )
     if mode == "full":
         return crop
-    if preprocessing.colour == "grey" and crop.shape[2] == 3:
+    if preprocessing.color == "gray" and crop.shape[2] == 3:
         # Luma three times: one channel is a third of the work, and rounded as a dataset's is.
         one = compose_regions(np.ascontiguousarray(crop[..., :1]), preprocessing, regions)
         return np.repeat(one, 3, axis=-1)

@@ -1,4 +1,4 @@
-"""Crops -> the network's input. The only place where pixels are normalised."""
+"""Crops -> the network's input. The only place where pixels are normalized."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def to_tensor(
     """``(B, S, S, 3)`` uint8 RGB crops as ``(B, 3, S, S)`` float32, C-contiguous.
 
     A single ``(S, S, 3)`` crop gives ``B = 1``. Each value becomes ``(v / 255 - mean) / std``;
-    with colour ``"bgr"`` the channels are reversed first, so ``mean`` and ``std`` always follow
+    with color ``"bgr"`` the channels are reversed first, so ``mean`` and ``std`` always follow
     the tensor's channels. Each of the 256 values is computed once in float64 and rounded, so
     the result is exact and the same everywhere. ``channels_last`` gives the same tensor with its
     channels adjacent in memory, as torch likes it on CPUs.
@@ -34,7 +34,7 @@ def to_tensor(
             f"expected uint8 crops of shape (B, {size}, {size}, 3), got {crops.dtype} {crops.shape}"
         )
     table = _table(preprocessing.mean, preprocessing.std)
-    reverse = preprocessing.colour == "bgr"
+    reverse = preprocessing.color == "bgr"
     if channels_last and len(batch):
         pixels: Any = np.ascontiguousarray(batch).reshape(-1, size, 3)
         if reverse:
@@ -43,9 +43,9 @@ def to_tensor(
         return values.reshape(batch.shape).transpose(0, 3, 1, 2)
     tensor = np.empty((len(batch), 3, size, size), np.float32)
     for crop, planes in zip(batch, tensor, strict=True):
-        colours = cv2.split(crop)
-        for channel, colour in enumerate(colours[::-1] if reverse else colours):
-            cv2.LUT(colour, table[channel], dst=planes[channel])
+        colors = cv2.split(crop)
+        for channel, color in enumerate(colors[::-1] if reverse else colors):
+            cv2.LUT(color, table[channel], dst=planes[channel])
     return tensor
 
 

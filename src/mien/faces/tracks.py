@@ -24,11 +24,11 @@ GAP_SECONDS = 1.0
 """A person who is not seen for longer is a new one when seen again."""
 NO_FACE = "no face found"
 _LEAST_OVERLAP, _LARGEST_STEP, _MOST_GROWTH = 0.2, 0.6, 1.8
-# Thumbnails of unrelated pictures differ by more than this mean of grey levels (99 of 100 pairs).
+# Thumbnails of unrelated pictures differ by more than this mean of gray levels (99 of 100 pairs).
 _CUT = 30.0
 _THUMBNAIL = (16, 16)
 # Small aligned faces of two people correlate by less than 0.8 (99 of 100 pairs), those of one
-# person in neighbouring frames by more (again about 99), and hardly ever by less than 0.4.
+# person in neighboring frames by more (again about 99), and hardly ever by less than 0.4.
 _LOOK = Preprocessing(size=16)
 _SAME_LOOK, _OTHER_LOOK, _SOON_SECONDS = 0.8, 0.4, 0.5
 

@@ -16,13 +16,13 @@ from mien.faces.images import load_image
 from mien.inference.attention import draw_attention
 from mien.inference.cards import place_cards
 from mien.inference.circumplex import draw_circumplex
-from mien.inference.drawing import GREY, WHITE, Colour, rounded, text_length, write
+from mien.inference.drawing import GRAY, WHITE, Color, rounded, text_length, write
 from mien.inference.predictor import ImageSource
 from mien.schema import Box, MienError, Prediction, Status, UInt8Array
 
-# Okabe and Ito's palette, which stays distinct for colour-blind eyes; the two that are dark on a
+# Okabe and Ito's palette, which stays distinct for color-blind eyes; the two that are dark on a
 # dark card are lightened.
-COLOURS: dict[str, Colour] = {
+COLORS: dict[str, Color] = {
     "neutral": (222, 222, 222),
     "happiness": (240, 228, 66),
     "surprise": (230, 159, 0),
@@ -33,9 +33,9 @@ COLOURS: dict[str, Colour] = {
     "contempt": (66, 133, 220),
     "other": (170, 140, 110),
 }
-"""The colour of each expression, the same in every picture."""
+"""The color of each expression, the same in every picture."""
 
-_PANEL: Colour = (18, 21, 27)
+_PANEL: Color = (18, 21, 27)
 _SHORTEST_SIDE = 640  # smaller pictures are enlarged until text of a readable size fits
 _LONGEST_SIDE = 2600
 # Bars on a card (0: one stacked strip) and the text's scale, tried until everything fits.
@@ -49,10 +49,10 @@ class _Card:
 
     title: str
     value: str
-    bars: tuple[tuple[str, float, Colour], ...]
+    bars: tuple[tuple[str, float, Color], ...]
     shown: int
     note: str
-    colour: Colour
+    color: Color
     affect: tuple[float, float] | None = None
 
     @property
@@ -71,9 +71,9 @@ class _Card:
 def annotate(image: ImageSource, predictions: Sequence[Prediction]) -> UInt8Array:
     """The picture with its predictions drawn in, ``(H', W', 3)`` uint8 RGB.
 
-    Every face gets a frame in its expression's colour and a card beside it with name, confidence
+    Every face gets a frame in its expression's color and a card beside it with name, confidence
     and bars, and a small circumplex where the model gives valence and arousal; crowded pictures
-    get smaller cards. Abstained faces are grey and dashed with the reason. A face with an attention
+    get smaller cards. Abstained faces are gray and dashed with the reason. A face with an attention
     map has it laid over, as :func:`~mien.inference.attention.draw_attention` says. A person of a
     video has the number of the track on the frame, and no card without probabilities. Pictures
     under 640 pixels are enlarged by a whole factor; a lone face of a photo that leaves no room
@@ -110,7 +110,7 @@ def annotate(image: ImageSource, predictions: Sequence[Prediction]) -> UInt8Arra
         else:
             unit *= scale
     for one, box, card, place in zip(seen, boxes, cards, places, strict=True):
-        _draw_frame(picture, box, card.colour, unit, dashed=one.status is Status.ABSTAINED)
+        _draw_frame(picture, box, card.color, unit, dashed=one.status is Status.ABSTAINED)
         if one.track is not None:
             _draw_number(picture, box, one.track, unit)
         if one.track is None or one.probabilities:
@@ -145,11 +145,11 @@ def annotate_file(
             partial.unlink()
 
 
-def colour_of(expression: str, names: Sequence[str] = ()) -> Colour:
-    """An expression's colour; a class of the user's own gets one by its place in ``names``."""
-    if expression in COLOURS:
-        return COLOURS[expression]
-    palette = list(COLOURS.values())[1:]
+def color_of(expression: str, names: Sequence[str] = ()) -> Color:
+    """An expression's color; a class of the user's own gets one by its place in ``names``."""
+    if expression in COLORS:
+        return COLORS[expression]
+    palette = list(COLORS.values())[1:]
     return palette[list(names).index(expression) % len(palette) if expression in names else 0]
 
 
@@ -174,9 +174,9 @@ def _scaled(box: Box, factor: int) -> Box:
 def _card(prediction: Prediction, shown: int) -> _Card:
     names = tuple(prediction.probabilities)
     ranked = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])
-    bars = tuple((name, value, colour_of(name, names)) for name, value in ranked)
+    bars = tuple((name, value, color_of(name, names)) for name, value in ranked)
     if prediction.status is Status.ABSTAINED:
-        return _Card("abstained", "", bars, 0, prediction.reason.split(";")[0], GREY)
+        return _Card("abstained", "", bars, 0, prediction.reason.split(";")[0], GRAY)
     name = prediction.expression or ""
     affect = None
     if prediction.valence is not None and prediction.arousal is not None:
@@ -187,7 +187,7 @@ def _card(prediction: Prediction, shown: int) -> _Card:
         bars=bars,
         shown=min(shown, len(bars)),
         note="",
-        colour=colour_of(name, names),
+        color=color_of(name, names),
         affect=affect,
     )
 
@@ -220,14 +220,12 @@ def _with_margin(picture: Image.Image, card: _Card, unit: float) -> tuple[Image.
     return wide, [Box(picture.width + unit, max((wide.height - height) / 2, 0), width, height)]
 
 
-def _draw_frame(
-    picture: Image.Image, box: Box, colour: Colour, unit: float, *, dashed: bool
-) -> None:
+def _draw_frame(picture: Image.Image, box: Box, color: Color, unit: float, *, dashed: bool) -> None:
     line = 0.17 * unit
     dash = 0.9 * unit if dashed else 0.0
     # A soft dark line underneath keeps the frame visible on any background.
     rounded(picture, box, 0.7 * unit, (0, 0, 0), 0.45, stroke=2.2 * line, soft=2 * line)
-    rounded(picture, box, 0.7 * unit, colour, 1.0, stroke=line, dash=dash)
+    rounded(picture, box, 0.7 * unit, color, 1.0, stroke=line, dash=dash)
 
 
 def _draw_number(picture: Image.Image, box: Box, number: int, unit: float) -> None:
@@ -244,11 +242,11 @@ def _draw_card(picture: Image.Image, place: Box, card: _Card, unit: float) -> No
     rounded(picture, place, 0.5 * unit, _PANEL, 0.82)
     left, right = place.left + 0.75 * unit, place.left + place.width - 0.65 * unit
     accent = Box(place.left + 0.28 * unit, place.top + 0.5 * unit, 0.17 * unit, 1.0 * unit)
-    rounded(picture, accent, 0.085 * unit, card.colour, 1.0)
+    rounded(picture, accent, 0.085 * unit, card.color, 1.0)
     title = place.top + 1.0 * unit
     room = right - left - text_length(card.value, unit)
     write(picture, left, title, card.title, unit, room=room, bold=True)
-    write(picture, right, title, card.value, unit, colour=card.colour, anchor="rm", bold=True)
+    write(picture, right, title, card.value, unit, color=card.color, anchor="rm", bold=True)
     if card.note:
         write(picture, left, place.top + 2.05 * unit, card.note, 0.74 * unit, room=right - left)
     elif not card.shown:
@@ -256,27 +254,27 @@ def _draw_card(picture: Image.Image, place: Box, card: _Card, unit: float) -> No
     if card.shown and card.affect:
         top = place.top + place.height - (_INSET + 0.55) * unit
         inset = Box(left + 0.1 * unit, top, _INSET * unit, _INSET * unit)
-        draw_circumplex(picture, inset, *card.affect, card.colour, unit, right=right)
-    for row, (name, value, colour) in enumerate(card.bars[: card.shown]):
+        draw_circumplex(picture, inset, *card.affect, card.color, unit, right=right)
+    for row, (name, value, color) in enumerate(card.bars[: card.shown]):
         middle = place.top + (2.36 + 1.14 * row) * unit
         small = 0.74 * unit
         start, width = left + 3.9 * unit, right - left - 5.95 * unit
-        write(picture, left, middle, name, small, colour=(222, 225, 230), room=3.8 * unit)
-        write(picture, right, middle, percent(value), small, colour=GREY, anchor="rm")
+        write(picture, left, middle, name, small, color=(222, 225, 230), room=3.8 * unit)
+        write(picture, right, middle, percent(value), small, color=GRAY, anchor="rm")
         track = Box(start, middle - 0.17 * unit, width, 0.34 * unit)
         rounded(picture, track, 0.17 * unit, WHITE, 0.13)
         # Never narrower than its round ends, so that small probabilities are still dots.
         full = Box(start, track.top, max(width * value, 0.34 * unit), track.height)
-        rounded(picture, full, 0.17 * unit, colour, 1.0 if value >= 0.005 else 0.35)
+        rounded(picture, full, 0.17 * unit, color, 1.0 if value >= 0.005 else 0.35)
 
 
 def _draw_strip(picture: Image.Image, strip: Box, card: _Card) -> None:
     """All probabilities side by side in one bar."""
     left = strip.left
-    for _, value, colour in card.bars:
+    for _, value, color in card.bars:
         width = strip.width * value
         if width >= 0.5:
-            rounded(picture, Box(left, strip.top, width, strip.height), 0, colour, 1.0)
+            rounded(picture, Box(left, strip.top, width, strip.height), 0, color, 1.0)
         left += width
 
 

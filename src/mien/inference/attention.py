@@ -1,4 +1,4 @@
-"""Where the network looked, as a translucent layer of colour over a face."""
+"""Where the network looked, as a translucent layer of color over a face."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _FINE = 256  # a map is enlarged to this side; OpenCV warps in 32nds of a pixel 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _TILE = 512  # the layer is laid on in tiles, so that a face as large as its photo costs no memory
 
-# Perceptually even and readable for colour-blind eyes.
-_COLOURS = np.asarray(
+# Perceptually even and readable for color-blind eyes.
+_COLORS = np.asarray(
     cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_VIRIDIS)[0, :, ::-1],
     np.float32,
 )
@@ -31,7 +31,7 @@ def draw_attention(
 ) -> None:
     """Lay an attention map ``(h, w)`` over the face that it belongs to.
 
-    Colours run from the map's least weight (dark blue) to its largest (yellow): they compare places
+    Colors run from the map's least weight (dark blue) to its largest (yellow): they compare places
     of one face, not faces, and not with zero or one. ``patches`` are the prediction's, and
     ``scale`` is how many pixels of the picture one of the image's has become. The layer fades at
     the edge of what the network saw. The picture is changed in place.
@@ -55,11 +55,11 @@ def draw_attention(
         if not cover.any():
             continue
         mean = np.clip(total / np.maximum(weight, 1e-6), 0, 1)
-        colours = _COLOURS[np.round(mean * 255).astype(np.uint8)]
+        colors = _COLORS[np.round(mean * 255).astype(np.uint8)]
         tile = np.array(picture.crop((left, top, right, bottom)), np.float32)
-        # Grey below, so that all colour is the map's and none the skin's.
-        grey = tile @ _LUMA
-        tile += cover[..., None] * ((1 - _OPACITY) * grey[..., None] + _OPACITY * colours - tile)
+        # Gray below, so that all color is the map's and none the skin's.
+        gray = tile @ _LUMA
+        tile += cover[..., None] * ((1 - _OPACITY) * gray[..., None] + _OPACITY * colors - tile)
         picture.paste(Image.fromarray(np.round(tile).astype(np.uint8)), (left, top))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from mien.inference.drawing import GREY, WHITE, Colour, rounded, write
+from mien.inference.drawing import GRAY, WHITE, Color, rounded, write
 from mien.schema import Box
 
 
@@ -18,7 +18,7 @@ def draw_circumplex(
     place: Box,
     valence: float,
     arousal: float,
-    colour: Colour,
+    color: Color,
     unit: float,
     *,
     right: float,
@@ -37,11 +37,11 @@ def draw_circumplex(
         rounded(picture, axis, 0, WHITE, 0.25)
     x = middle_x + radius * min(max(valence, -1.0), 1.0)
     y = middle_y - radius * min(max(arousal, -1.0), 1.0)
-    for reach, tone, opacity in ((0.42, (0, 0, 0), 0.5), (0.32, colour, 1.0)):
+    for reach, tone, opacity in ((0.42, (0, 0, 0), 0.5), (0.32, color, 1.0)):
         dot = Box(x - reach * unit, y - reach * unit, 2 * reach * unit, 2 * reach * unit)
         rounded(picture, dot, reach * unit, tone, opacity)
     left, small = place.left + place.width + 0.9 * unit, 0.74 * unit
     for row, (name, value) in enumerate((("valence", valence), ("arousal", arousal))):
         at = middle_y + (row - 0.5) * 1.14 * unit
-        write(picture, left, at, name, small, colour=(222, 225, 230))
-        write(picture, right, at, signed(value), small, colour=GREY, anchor="rm")
+        write(picture, left, at, name, small, color=(222, 225, 230))
+        write(picture, right, at, signed(value), small, color=GRAY, anchor="rm")

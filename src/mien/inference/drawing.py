@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mien.schema import Box, MienError
 
-Colour = tuple[int, int, int]
-WHITE: Colour = (255, 255, 255)
-GREY: Colour = (168, 172, 178)
+Color = tuple[int, int, int]
+WHITE: Color = (255, 255, 255)
+GRAY: Color = (168, 172, 178)
 
 
 @lru_cache(maxsize=32)
@@ -35,7 +35,7 @@ def write(
     text: str,
     size: float,
     *,
-    colour: Colour = WHITE,
+    color: Color = WHITE,
     anchor: str = "lm",
     bold: bool = False,
     room: float = math.inf,
@@ -47,14 +47,14 @@ def write(
         text += "…"
     draw = ImageDraw.Draw(picture)
     stroke = size / 60 if bold else 0
-    draw.text((x, y), text, colour, _font(size), anchor, stroke_width=stroke)
+    draw.text((x, y), text, color, _font(size), anchor, stroke_width=stroke)
 
 
 def rounded(
     picture: Image.Image,
     box: Box,
     radius: float,
-    colour: Colour,
+    color: Color,
     opacity: float,
     *,
     stroke: float = 0.0,
@@ -81,7 +81,7 @@ def rounded(
         if dash:
             cover *= (x + y) % dash < 0.55 * dash
         mask = Image.fromarray(np.round(cover * (255 * opacity)).astype(np.uint8))
-        picture.paste(colour, (x0, top), mask)
+        picture.paste(color, (x0, top), mask)
 
 
 def _clip(low: float, high: float, length: int) -> tuple[int, int]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
-from mien.evaluation.aggregate import aggregate_clips
 from mien.inference.model import read_severity_model
+from mien.metrics.aggregation import aggregate_clips
 from mien.models import SeverityInfo, find_model
 from mien.schema import FloatArray, MienError, UInt8Array
 

@@ -125,7 +125,7 @@ def table_schema(info: ModelInfo, *, embeddings: bool = False, tracks: bool = Fa
         types["embedding"] = pa.list_(number)
     about = {
         "model": info.name,
-        "terms": info.terms,
+        "license_terms": info.license_terms,
         "label_space": info.label_space.model_dump(mode="json"),
         "preprocessing_hash": info.preprocessing_hash,
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.inference.annotate import colour_of
+from mien.inference.annotate import color_of
 from mien.inference.table import explaining, replacing
 from mien.schema import MienError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST_PERSONS = 3
 _BLUE, _ORANGE, _PINK = "#0072B2", "#D55E00", "#B8336A"
-_INK, _GREY, _GAP = "#333333", "0.4", "0.87"
+_INK, _GRAY, _GAP = "#333333", "0.4", "0.87"
 
 
 def plot_timeline(reading: VideoReading, out: str | os.PathLike[str]) -> bool:
@@ -55,7 +55,7 @@ def plot_timeline(reading: VideoReading, out: str | os.PathLike[str]) -> bool:
     titled = None
     for place, (track, draw, _) in zip(places[:, 0], panels, strict=True):
         draw(place, reading, track)
-        _show_gaps(place, reading, track, labelled=track is not titled)
+        _show_gaps(place, reading, track, labeled=track is not titled)
         place.set_xlim(0, max(reading.seconds, 0.1))
         place.spines[["top", "right"]].set_visible(False)
         place.tick_params(labelsize=8)
@@ -73,7 +73,7 @@ def plot_timeline(reading: VideoReading, out: str | os.PathLike[str]) -> bool:
     )
     places[-1, 0].set_xlabel("time in seconds", fontsize=9)
     if note:
-        figure.supxlabel(note, fontsize=8, color=_GREY, x=0.01, ha="left")
+        figure.supxlabel(note, fontsize=8, color=_GRAY, x=0.01, ha="left")
     path = Path(out)
     with replacing(path) as partial, explaining(path):
         figure.savefig(partial, format="png", dpi=120)
@@ -102,9 +102,9 @@ def _panels(track: TrackSummary) -> list[tuple[_Draw, float]]:
     return found
 
 
-def _show_gaps(axes: Any, reading: VideoReading, track: TrackSummary, *, labelled: bool) -> None:
+def _show_gaps(axes: Any, reading: VideoReading, track: TrackSummary, *, labeled: bool) -> None:
     """Hatch the time in which the face was not there or not usable."""
-    at, label = 0.0, "no usable face" if labelled else ""
+    at, label = 0.0, "no usable face" if labeled else ""
     for segment in [*track.curve.segments(), None]:
         start = reading.seconds if segment is None else float(segment.edges[0])
         if start - at > 1e-6:
@@ -117,24 +117,24 @@ def _show_gaps(axes: Any, reading: VideoReading, track: TrackSummary, *, labelle
 
 def _expressions(axes: Any, reading: VideoReading, track: TrackSummary) -> None:
     names = list(track.shares)
-    colours = [tuple(part / 255 for part in colour_of(name, names)) for name in names]
+    colors = [tuple(part / 255 for part in color_of(name, names)) for name in names]
     for number, segment in enumerate(track.curve.segments()):
         # Each step from edge to edge, so that a lone one is seen as well.
         times = np.repeat(segment.edges, 2)[1:-1]
         values = np.repeat(segment.means[:, : len(names)].T, 2, axis=1)
         labels = names if number == 0 else ()
-        axes.stackplot(times, values, colors=colours, labels=labels, linewidth=0)
+        axes.stackplot(times, values, colors=colors, labels=labels, linewidth=0)
     axes.set_ylim(0, 1)
     axes.set_ylabel("probability", fontsize=9)
 
 
 def _affect(axes: Any, reading: VideoReading, track: TrackSummary) -> None:
     columns = (("arousal", _ORANGE, 1), ("valence", _BLUE, 0))
-    for name, colour, column in columns:
+    for name, color, column in columns:
         for number, segment in enumerate(track.curve.segments()):
             times = np.repeat(segment.edges, 2)[1:-1]
             values = np.repeat(segment.means[:, len(track.shares) + column], 2)
-            axes.plot(times, values, color=colour, linewidth=1.4, label=name if not number else "")
+            axes.plot(times, values, color=color, linewidth=1.4, label=name if not number else "")
     axes.axhline(0, color="0.75", linewidth=0.8, zorder=1)
     axes.set_ylim(-1, 1)
     axes.set_ylabel("-1 to 1", fontsize=9)

@@ -81,7 +81,9 @@ class RowKind:
         types |= dict.fromkeys(("start", "end"), pa.float64())
         about: dict[str, object] = {
             "model": self._named,
-            "terms": " ".join(one.terms for one in self.models if one.terms),
+            "license_terms": " ".join(
+                one.license_terms for one in self.models if one.license_terms
+            ),
         }
         if self.expressions is not None:
             about["label_space"] = self.expressions.label_space.model_dump(mode="json")

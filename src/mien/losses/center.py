@@ -16,10 +16,10 @@ Negatives = Literal["nearest", "fully-synthesized", "semi-synthesized", "predict
 def center_loss(
     embeddings: Tensor, labels: Tensor, centers: Tensor, *, attention: Tensor | None = None
 ) -> Tensor:
-    """Half the mean squared distance to the own centre, ``1/(2B) sum A_d (f_d - c_d)^2``.
+    """Half the mean squared distance to the own center, ``1/(2B) sum A_d (f_d - c_d)^2``.
 
     Wen et al., ECCV 2016; with attention the sparse center loss of DACL (Farzaneh and Qi, WACV
-    2021). Summed over the dimensions: a row (3, 4) and a centre (0, 0) give 12.5.
+    2021). Summed over the dimensions: a row (3, 4) and a center (0, 0) give 12.5.
 
     Parameters
     ----------
@@ -48,10 +48,10 @@ def triplet_center_loss(
     attention: Tensor | None = None,
     ratio: float = 0.5,
 ) -> Tensor:
-    """Mean of ``[D_A(f, own centre) - D_A(f, negative) + margin]_+``.
+    """Mean of ``[D_A(f, own center) - D_A(f, negative) + margin]_+``.
 
     ``D_A(f, c) = 1/2 sum A_d (f_d - c_d)^2`` on raw embeddings, so the margin has their scale. The
-    negative is that of `negative_centers`; the gradient reaches rows, centres and attention, not
+    negative is that of `negative_centers`; the gradient reaches rows, centers and attention, not
     the choice. He et al., CVPR 2018, takes ``nearest``; their code measures the unsquared distance.
     """
     _check(embeddings, labels, centers, attention)
@@ -72,18 +72,18 @@ def negative_centers(
     attention: Tensor | None = None,
     ratio: float = 0.5,
 ) -> Tensor:
-    """The centre that each row is pushed away from, ``(B, D)``; ties go to the lowest class.
+    """The center that each row is pushed away from, ``(B, D)``; ties go to the lowest class.
 
-    - ``nearest``: the other class's centre with the smallest ``D_A``.
-    - ``fully-synthesized``: in each dimension the nearest value among the other centres.
-    - ``semi-synthesized``: the nearest centre, except on the ``round(ratio * D)`` dimensions of
+    - ``nearest``: the other class's center with the smallest ``D_A``.
+    - ``fully-synthesized``: in each dimension the nearest value among the other centers.
+    - ``semi-synthesized``: the nearest center, except on the ``round(ratio * D)`` dimensions of
       largest attention (ties: the first), which are synthesized.
     - ``prediction-based``: the other class with the largest of ``logits`` ``(B, C)``.
 
     Raises
     ------
     ValueError
-        Shapes that do not fit, fewer than two centres, no logits where they are needed.
+        Shapes that do not fit, fewer than two centers, no logits where they are needed.
     """
     _check(embeddings, labels, centers, attention)
     return _negatives(embeddings, labels, centers, negatives, logits, attention, ratio)
@@ -99,7 +99,7 @@ def _negatives(
     ratio: float,
 ) -> Tensor:
     if len(centers) < 2:
-        raise ValueError(f"expected the centres of at least two classes, got {len(centers)}")
+        raise ValueError(f"expected the centers of at least two classes, got {len(centers)}")
     own = torch.zeros(len(labels), len(centers), dtype=torch.bool, device=labels.device)
     own.scatter_(1, labels[:, None], True)
     if negatives == "prediction-based":
@@ -124,14 +124,14 @@ def _negatives(
 
 @torch.no_grad()
 def _nearest(embeddings: Tensor, centers: Tensor, own: Tensor, attention: Tensor | None) -> Tensor:
-    """Index of the nearest other centre, ``(B,)``."""
+    """Index of the nearest other center, ``(B,)``."""
     distances = [_distances(embeddings, center, attention) for center in centers]
     return torch.stack(distances, 1).masked_fill(own, torch.inf).argmin(1)
 
 
 @torch.no_grad()
 def _nearest_values(embeddings: Tensor, centers: Tensor, own: Tensor) -> Tensor:
-    """Index of the other centre that is nearest in each dimension, ``(B, D)``."""
+    """Index of the other center that is nearest in each dimension, ``(B, D)``."""
     # One class at a time: classes are few, and (B, C, D) values are slower to make than to compare.
     least = torch.full_like(embeddings, torch.inf)
     chosen = torch.zeros_like(embeddings, dtype=torch.int64)
@@ -170,10 +170,10 @@ def _check(embeddings: Tensor, labels: Tensor, centers: Tensor, attention: Tenso
 
 
 class Centers(nn.Module):
-    """One learned centre a class, `weight` ``(classes, width)``, saved with the model.
+    """One learned center a class, `weight` ``(classes, width)``, saved with the model.
 
     With the rule ``gradient`` the optimizer moves them, at `learning_rate` through
-    `parameter_group`. With ``dacl`` they take no gradient: `update` moves each towards the mean of
+    `parameter_group`. With ``dacl`` they take no gradient: `update` moves each toward the mean of
     its rows after a step of the network. Start: normal, variance ``2 / width`` (Kaiming).
     """
 
@@ -195,17 +195,17 @@ class Centers(nn.Module):
         self.weight = nn.Parameter(start, requires_grad=rule == "gradient")
 
     def forward(self) -> Tensor:
-        """The centres."""
+        """The centers."""
         return self.weight
 
     def parameter_group(self) -> dict[str, object]:
-        """A group for the optimizer with the centres' own rate; empty under ``dacl``."""
+        """A group for the optimizer with the centers' own rate; empty under ``dacl``."""
         trained = [self.weight] if self.rule == "gradient" else []
         return {"params": trained, "lr": self.learning_rate, "weight_decay": 0.0}
 
     @torch.no_grad()
     def update(self, embeddings: Tensor, labels: Tensor, attention: Tensor | None = None) -> None:
-        """Move the centres in place by DACL's rule; nothing happens under ``gradient``.
+        """Move the centers in place by DACL's rule; nothing happens under ``gradient``.
 
         ``c_j -= learning_rate * sum over the rows of class j of A (c_j - f) / (1 + n_j)``. A class
         without rows stays. The weight of the loss term has no part in it.

@@ -1,4 +1,4 @@
-"""Label distribution learning: a score as a bell over neighbouring levels."""
+"""Label distribution learning: a score as a bell over neighboring levels."""
 
 from __future__ import annotations
 

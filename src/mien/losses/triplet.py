@@ -98,7 +98,7 @@ def active_triplets(
 ) -> float:
     """Share of the triplets whose hinge is above zero, the only ones that move anything; [0, 1].
 
-    Mean over slices and, with ``dual``, over both judgements, of the selection that the losses
+    Mean over slices and, with ``dual``, over both judgments, of the selection that the losses
     above make; one threshold is a single slice. 1 everywhere is what a collapsed embedding gives,
     0 what an embedding gives that has nothing left to learn. 0 without a valid triplet.
     """

@@ -80,10 +80,10 @@ def emotion_adjacency(
     """The matrix ``(C+2, C+2)`` that multiplies the node features from the left.
 
     Two nodes are joined where ``|correlation| >= threshold``, two expressions never. ``released``
-    is what the authors' code does: a node gives ``weight`` of itself to its neighbours in equal
+    is what the authors' code does: a node gives ``weight`` of itself to its neighbors in equal
     parts and keeps the rest, which makes rows that sum to one, and then the transpose is taken.
-    With neutral's neighbours valence and arousal and six neighbours of valence, the entry
-    [valence, neutral] is 0.5 / 2 and [neutral, valence] 0.5 / 6. A node without neighbours keeps
+    With neutral's neighbors valence and arousal and six neighbors of valence, the entry
+    [valence, neutral] is 0.5 / 2 and [neutral, valence] 0.5 / 6. A node without neighbors keeps
     itself (our choice; a share of nothing has no value).
 
     ``symmetric`` is the usual D^-1/2 (E + I) D^-1/2 of the edges E, D the row sums of E + I, where
@@ -115,9 +115,9 @@ def emotion_adjacency(
         scale = 1 / np.sqrt((edges + itself).sum(1))
         scaled: NDArray[np.float64] = scale[:, None] * (edges + itself) * scale
         return scaled
-    neighbours = edges.sum(1)
-    shares = np.divide(weight, neighbours, out=np.zeros(len(rho)), where=neighbours > 0)
-    adjacency = edges * shares[:, None] + np.diag(np.where(neighbours > 0, 1 - weight, 1.0))
+    neighbors = edges.sum(1)
+    shares = np.divide(weight, neighbors, out=np.zeros(len(rho)), where=neighbors > 0)
+    adjacency = edges * shares[:, None] + np.diag(np.where(neighbors > 0, 1 - weight, 1.0))
     return np.ascontiguousarray(adjacency.T)
 
 

@@ -21,7 +21,7 @@ Pooling = Literal["average", "max"]
 class Outputs(NamedTuple):
     """What the network gives for a batch.
 
-    ``embedding`` ``(B, D)`` is not normalised (losses that want unit rows normalise themselves),
+    ``embedding`` ``(B, D)`` is not normalized (losses that want unit rows normalize themselves),
     except a sliced one, whose slices have unit rows times the root of their width. ``logits`` is
     ``(B, classes)``. ``attention`` ``(B, D)`` weighs the embedding's dimensions and
     ``attention_map`` ``(B, H, W)`` the places of the last map, both in (0, 1). ``valence_arousal``

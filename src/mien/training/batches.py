@@ -1,4 +1,4 @@
-"""Batches of a training: which rows, their crops augmented and normalised, their targets."""
+"""Batches of a training: which rows, their crops augmented and normalized, their targets."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class EpochBatches:
 
 
 class Crops(torch.utils.data.Dataset[Batch]):
-    """Rows of a dataset as augmented, normalised batches; indexed by (epoch, rows)."""
+    """Rows of a dataset as augmented, normalized batches; indexed by (epoch, rows)."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ def network_input(
     ``dataset`` gives crops as the network reads them (see :meth:`Dataset.read_as`). Rows with the
     same number in ``alike`` ``(B,)``, as the frames of a recording, are all changed alike.
     """
-    # Grey crops stay single-channelled through the augmentation, which takes half the time.
+    # Gray crops stay single-channelled through the augmentation, which takes half the time.
     crops = dataset.crops.stored(rows)
     if augmentation is not None:
         drawn = rows if alike is None else alike
@@ -111,6 +111,6 @@ def images_for_network(crops: NDArray[np.uint8], preprocessing: Preprocessing) -
 
 
 def loader(rows: torch.utils.data.Dataset[Batch], batches: Any) -> DataLoader[Batch]:
-    """A loader without workers: a batch costs a few per cent of a step and stays reproducible."""
+    """A loader without workers: a batch costs a few percent of a step and stays reproducible."""
     # `batch_size=None` hands each (epoch, rows) pair to the dataset as it is.
     return DataLoader(rows, sampler=batches, batch_size=None)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mien.evaluation.geometry import effective_rank, spread
+from mien.metrics.geometry import effective_rank, spread
 from mien.training.module import Module
 
 SMALLEST_SPREAD = 0.05

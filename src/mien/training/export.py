@@ -175,7 +175,7 @@ def _write(
         "preprocessing": info["preprocessing"],
         "preprocessing_hash": info["preprocessing_hash"],
         "card": card,
-        "terms": _terms(info["terms"]),
+        "license_terms": _terms(info["license_terms"]),
         "recipe": _shareable(info["recipe"]),
         "selected_on": info.get("selected_on", {}),
         "created": datetime.now(UTC).date().isoformat(),

@@ -92,7 +92,10 @@ def fit(
             "label_space": dataset.label_space.model_dump(mode="json"),
             "preprocessing": dataset.preprocessing.model_dump(mode="json"),
             "preprocessing_hash": dataset.preprocessing.hash,
-            "terms": {"data": dataset.terms, "start_weights": recipe.backbone.terms},
+            "license_terms": {
+                "data": dataset.license_terms,
+                "start_weights": recipe.backbone.license_terms,
+            },
             "dataset": {
                 "corpus": dataset.info.get("corpus"),
                 "checksum": dataset.info.get("checksum"),
@@ -253,7 +256,7 @@ class _Recorder(lightning.Callback):
         }
         weights = self.out / "model.safetensors"
         temporary = weights.with_name("model.safetensors.part")
-        # Learned parts of the loss terms (centres) go along, under a prefix of their own.
+        # Learned parts of the loss terms (centers) go along, under a prefix of their own.
         state = {**module.network.state_dict(), **module.terms.state_dict(prefix=TERMS_PREFIX)}
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
         os.replace(temporary, weights)

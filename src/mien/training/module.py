@@ -20,7 +20,7 @@ from mien.training.terms import CenterTerm
 
 
 class Module(lightning.LightningModule):
-    """Network, loss terms, optimiser and schedule of a recipe.
+    """Network, loss terms, optimizer and schedule of a recipe.
 
     ``class_counts`` are how many training rows each class has, for terms that weigh classes.
     """
@@ -103,7 +103,7 @@ class Module(lightning.LightningModule):
         return total
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
-        """Centres with a rule of their own move after the optimiser's step."""
+        """Centers with a rule of their own move after the optimizer's step."""
         for term in self.terms:
             if isinstance(term, CenterTerm):
                 term.after_step()
@@ -125,7 +125,7 @@ class Module(lightning.LightningModule):
         self.validation.append(self(batch.inputs)._replace(attention=None, attention_map=None))
 
     def configure_optimizers(self) -> Any:
-        """AdamW or SGD with warm-up and cosine; centres learn at their own rate."""
+        """AdamW or SGD with warm-up and cosine; centers learn at their own rate."""
         settings = self.recipe.optimizer
         trained = [p for p in self.network.parameters() if p.requires_grad]
         matrices = [p for p in trained if p.ndim > 1]

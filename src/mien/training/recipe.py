@@ -21,7 +21,7 @@ from pydantic import (
 
 from mien.data.augment import Augmentation
 from mien.data.clips import Clips
-from mien.evaluation.aggregate import Aggregate
+from mien.metrics.aggregation import Aggregate
 from mien.networks.clips import VIDEO_BACKBONES
 from mien.schema import MienError, Preprocessing
 from mien.training.head import Graph, Head
@@ -46,7 +46,7 @@ class Backbone(_Settings):
     """A timm backbone and where its start weights come from.
 
     ``weights`` is null, ``hub``, a ``.safetensors`` file, or the name or ``.onnx`` file of an
-    exported model; with weights, ``terms`` must say where they come from and under which licence,
+    exported model; with weights, ``terms`` must say where they come from and under which license,
     because that travels with the model. An exported model says so itself, and its architecture
     (see :func:`mien.training.start.describe_backbone`).
     ``restore_batch_norm`` is for weights whose batch norm was folded into the convolutions.
@@ -56,7 +56,7 @@ class Backbone(_Settings):
 
     name: str = "mobilenetv1_100"
     weights: str | None = None
-    terms: str = ""
+    license_terms: str = ""
     arguments: dict[str, Any] = Field(default_factory=dict)
     restore_batch_norm: bool = False
     frozen: bool = False
@@ -79,9 +79,10 @@ class Backbone(_Settings):
 
     @model_validator(mode="after")
     def _terms_travel(self) -> Backbone:
-        if self.weights is not None and not self.terms:
+        if self.weights is not None and not self.license_terms:
             raise ValueError(
-                "start weights need backbone.terms: one sentence with their source and licence"
+                "start weights need backbone.license_terms: one sentence with their source and "
+                "license"
             )
         return self
 

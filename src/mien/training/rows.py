@@ -52,7 +52,7 @@ def _usable(dataset: Dataset, usable: NDArray[np.bool_], split: str) -> NDArray[
     if not len(rows):
         found = ", ".join(sorted(set(dataset.splits)))
         raise MienError(
-            f"expected labelled faces in the splits train and valid, got none in {split!r} of "
+            f"expected labeled faces in the splits train and valid, got none in {split!r} of "
             f"{dataset.folder} (it has {found}); prepare it again with both, for a folder of your "
             "own with --valid-from-train 0.1"
         )

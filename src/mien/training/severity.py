@@ -21,20 +21,20 @@ from mien.data.clips import (
     videos_of,
 )
 from mien.data.dataset import Dataset
-from mien.evaluation.affect import (
+from mien.labels import RESEARCH_ONLY, Scale
+from mien.metrics.aggregation import aggregate_clips
+from mien.metrics.regression import (
     concordance,
     correlation,
     mean_absolute_error,
     moments,
     root_mean_squared_error,
 )
-from mien.evaluation.aggregate import aggregate_clips
-from mien.evaluation.conformal import calibrate
-from mien.evaluation.recordings import Recordings
-from mien.labels import RESEARCH_ONLY, Scale
 from mien.networks.clips import ClipNetwork, build_clip_network
 from mien.networks.network import Outputs
 from mien.schema import MienError
+from mien.statistics.conformal import calibrate
+from mien.statistics.recordings import Recordings
 from mien.training.batch import Batch
 from mien.training.batches import images_for_network, loader
 from mien.training.features import cached_frames
@@ -82,7 +82,7 @@ class ClipBatches:
 
 
 class ClipCrops(torch.utils.data.Dataset[Batch]):
-    """Clips as augmented, normalised batches; a clip's frames are all changed alike."""
+    """Clips as augmented, normalized batches; a clip's frames are all changed alike."""
 
     def __init__(self, dataset: Dataset, videos: Videos, recipe: Recipe, *, training: bool) -> None:
         self.dataset, self.videos, self.recipe = dataset, videos, recipe
@@ -228,7 +228,7 @@ def severity_task(
                 split: {"used": len(own), "without_score": len(found[split]) - len(own)}
                 for split, own in videos.items()
             },
-            "use": f"{RESEARCH_ONLY} Trained on: {dataset.terms}",
+            "use": f"{RESEARCH_ONLY} Trained on: {dataset.license_terms}",
         },
     )
 

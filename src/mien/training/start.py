@@ -45,35 +45,35 @@ def describe_backbone(said: Mapping[str, Any]) -> dict[str, Any]:
     merged = {**arguments, **given}
     if _of_the_function(merged) != _of_the_function(arguments):
         _refuse(weights, "arguments", arguments, given)
-    terms = said.get("terms") or ""
-    if info.terms:
-        terms = f"the model {info.name}, with these terms: {info.terms}"
-    if said.get("terms") and said["terms"] != terms:
+    terms = said.get("license_terms") or ""
+    if info.license_terms:
+        terms = f"the model {info.name}, with these terms: {info.license_terms}"
+    if said.get("license_terms") and said["license_terms"] != terms:
         raise MienError(
             f"expected the terms of {weights} to travel with its weights, got a recipe with others "
-            "in backbone.terms; set backbone.terms to null to take the model's"
+            "in backbone.license_terms; set backbone.license_terms to null to take the model's"
         )
     return {
         "restore_batch_norm": folded,
         **said,
         "name": name,
         "arguments": merged,
-        "terms": terms,
+        "license_terms": terms,
     }
 
 
 def expected_pixels(weights: str | None, dataset: Preprocessing) -> dict[str, Any]:
     """Of an exported model's preprocessing, what its weights expect of any crops.
 
-    ``mean`` and ``std``, and the order of colours where both have colours; size, margin and
+    ``mean`` and ``std``, and the order of colors where both have colors; size, margin and
     template are the dataset's.
     """
     if weights is None or not is_model(weights):
         return {}
     preprocessing = _read(weights)[0].preprocessing
     kept = {"mean", "std"}
-    if "grey" not in (preprocessing.colour, dataset.colour):
-        kept.add("colour")
+    if "gray" not in (preprocessing.color, dataset.color):
+        kept.add("color")
     return preprocessing.model_dump(include=kept)
 
 

@@ -125,7 +125,7 @@ class Triplet(LossTerm):
         return Function(self._loss)
 
     def trivial(self, shape: Shape) -> float:
-        """All distances zero: the threshold, once for each judgement."""
+        """All distances zero: the threshold, once for each judgment."""
         return self.threshold * (2 if self.dual else 1)
 
     def active(self, embeddings: Tensor, labels: Tensor, shape: Shape) -> float:
@@ -180,7 +180,7 @@ class MultiThreshold(LossTerm):
         return Function(loss)
 
     def trivial(self, shape: Shape) -> float:
-        """The mean threshold, once for each judgement."""
+        """The mean threshold, once for each judgment."""
         return (self.low + self.high) / 2 * (2 if self.dual else 1)
 
     def active(self, embeddings: Tensor, labels: Tensor, shape: Shape) -> float:
@@ -192,7 +192,7 @@ class MultiThreshold(LossTerm):
 
 
 class Expression(LossTerm):
-    """:func:`mien.losses.expression_metric_loss`, or with ``form: center`` its centre variant."""
+    """:func:`mien.losses.expression_metric_loss`, or with ``form: center`` its center variant."""
 
     term: Literal["expression"]
     form: Literal["pair", "center"] = "pair"
@@ -213,10 +213,10 @@ class Expression(LossTerm):
 
 
 class _WithCenters(LossTerm):
-    """Terms with a learned centre a class.
+    """Terms with a learned center a class.
 
-    ``rule`` ``gradient`` lets the optimiser move the centres at ``rate`` times the network's rate
-    (ours); ``dacl`` moves them towards their rows' means after each step, by the share ``rate``.
+    ``rule`` ``gradient`` lets the optimizer move the centers at ``rate`` times the network's rate
+    (ours); ``dacl`` moves them toward their rows' means after each step, by the share ``rate``.
     """
 
     rate: float = Field(default=10.0, gt=0)
@@ -256,7 +256,7 @@ class TripletCenter(_WithCenters):
         return CenterTerm(self._loss, shape, rule=self.rule, rate=self.rate)
 
     def trivial(self, shape: Shape) -> float:
-        """Rows as far from their own centre as from the negative: the margin."""
+        """Rows as far from their own center as from the negative: the margin."""
         return self.margin
 
     def _loss(self, outputs: Outputs, batch: Batch, centers: Tensor) -> Tensor:
@@ -340,7 +340,7 @@ Term = Annotated[
 
 
 class CenterTerm(nn.Module):
-    """A loss with learned centres; :meth:`after_step` is DACL's own rule for moving them."""
+    """A loss with learned centers; :meth:`after_step` is DACL's own rule for moving them."""
 
     def __init__(
         self,
@@ -363,7 +363,7 @@ class CenterTerm(nn.Module):
         return self.function(outputs, batch, self.centers.weight)
 
     def after_step(self) -> None:
-        """Move the centres towards the rows of the last batch; nothing under ``gradient``."""
+        """Move the centers toward the rows of the last batch; nothing under ``gradient``."""
         if self._seen is not None:
             self.centers.update(*self._seen)
             self._seen = None

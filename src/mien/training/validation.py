@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from mien.data.targets import Targets
-from mien.evaluation.affect import DIMENSIONS, affect_metrics
-from mien.evaluation.metrics import classification_metrics
-from mien.evaluation.uncertainty import temperature_scale
+from mien.metrics.classification import classification_metrics
+from mien.metrics.regression import DIMENSIONS, affect_metrics
 from mien.networks.network import Outputs
 from mien.schema import FloatArray
+from mien.statistics.bootstrap import temperature_scale
 
 
 def join_outputs(parts: list[Outputs]) -> Outputs:

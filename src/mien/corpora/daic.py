@@ -1,0 +1,85 @@
+"""DAIC-WOZ and E-DAIC: interviews with PHQ-8 scores, for those who hold their videos."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from mien.corpora.items import Corpus, LeftOut, Options, Reading, VideoItem, storable
+from mien.corpora.severity import SIGNED_TERMS, Entry, reading_of, rows_of, score_of
+from mien.faces.video import VIDEO_SUFFIXES
+from mien.labels import SCALES
+from mien.schema import MienError
+
+
+def _read_daic(source: Path, options: Options) -> Reading:
+    """Tables of participants by split; a video in each participant's folder, where there is one."""
+    tables = [
+        (split, source / name)
+        for split, names in (
+            ("train", ("train_split_Depression_AVEC2017.csv", "train_split.csv")),
+            ("valid", ("dev_split_Depression_AVEC2017.csv", "dev_split.csv")),
+            ("test", ("full_test_split.csv", "test_split.csv")),
+        )
+        for name in names
+        if (source / name).is_file()
+    ]
+    if not tables:
+        raise MienError(
+            f"expected the tables of DAIC-WOZ or E-DAIC at {source}, got none of them: mien "
+            f"corpora shows their names"
+        )
+    found: list[Entry] = []
+    for split, table in tables:
+        for number, row in enumerate(rows_of(table, {"participant_id"}), 2):
+            person = row["participant_id"]
+            text = row.get("phq8_score") or row.get("phq_score") or ""
+            if not person:
+                place = f"{table.name}/{number}"
+                found.append(LeftOut(place, table.name, "no participant in the row"))
+                continue
+            folder = source / f"{person}_P"
+            videos = [
+                path
+                for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
+                if path.suffix.lower() in VIDEO_SUFFIXES
+            ]
+            if not videos:
+                found.append(LeftOut(f"{person}_P", table.name, "no video of the participant"))
+                continue
+            found += [
+                LeftOut(storable(path.relative_to(source)), folder.name, "a second video of them")
+                for path in videos[1:]
+            ]
+            item = VideoItem(
+                id=f"{person}_P",
+                source=storable(videos[0].relative_to(source)),
+                path=videos[0],
+                split=split,
+                subject=person,
+                session=person,
+            )
+            try:
+                found.append(replace(item, severity=score_of(text, SCALES["phq-8"])))
+            except ValueError as error:
+                found.append(LeftOut(item.id, item.source, f"label unreadable: {error}"))
+    if not any(isinstance(entry, VideoItem) for entry in found):
+        raise MienError(
+            f"expected DAIC-WOZ at {source} with videos, got none of {len(found)} participants in "
+            f"{len(tables)} tables: the corpus is published without videos, and mien reads faces"
+        )
+    return reading_of(found, options, SCALES["phq-8"], source)
+
+
+CORPUS = Corpus(
+    name="daic-woz",
+    description="DAIC-WOZ and E-DAIC (Gratch et al., 2014): interviews with PHQ-8 scores",
+    layout=(
+        "  train_split_Depression_AVEC2017.csv, dev_split_..., full_test_split.csv (DAIC-WOZ)\n"
+        "  or train_split.csv, dev_split.csv, test_split.csv (E-DAIC)\n"
+        "  300_P/*.mp4   a video of the participant; it is published without, features only"
+    ),
+    license_terms=SIGNED_TERMS,
+    read=_read_daic,
+    videos=True,
+)

@@ -1,0 +1,269 @@
+"""Images of one's own: a folder a class, with or without splits above, or a table of paths."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from mien.corpora.items import (
+    Corpus,
+    Item,
+    LeftOut,
+    Options,
+    Reading,
+    split_name,
+    stamp,
+    storable,
+)
+from mien.corpora.manifest import SUFFIXES, Row, columns_of, read_rows
+from mien.corpora.splitting import cut, rank
+from mien.data.dataset import VALENCE_AROUSAL_FIELDS
+from mien.faces.images import IMAGE_SUFFIXES
+from mien.labels import EXPRESSIONS, LabelSpace, label_space_of
+from mien.schema import MienError
+
+_LAYOUT = (
+    "a folder with one folder of images a class (happy/a.jpg), or train, valid and test folders "
+    "with such folders in them (train/happy/a.jpg), or a .csv, .tsv or .parquet file with a column "
+    "path (or image bytes in a column image) and, if you have them, label, split, subject, and "
+    "valence and arousal in [-1, 1]; paths are relative to the file"
+)
+_IGNORED = re.compile(r"\..*|__MACOSX|(readme|licen[cs]e)(\..*)?|thumbs\.db|desktop\.ini", re.I)
+_NUMERIC = re.compile(r"[+-]?\d+")
+
+
+def read(source: Path, options: Options) -> Reading:
+    """Read class folders or a table; see ``CORPUS.layout``.
+
+    Raises :class:`MienError` where neither is there, where labels are bare numbers without
+    ``options.classes``, and for splits that are none.
+    """
+    if source.is_dir():
+        tops = _top_folders(source)
+        with_splits = all(split_name(name) for name in tops)
+        return _arrange(lambda _: _folder_rows(source, tops, with_splits), source, options)
+    if source.is_file() and source.suffix.lower() in SUFFIXES:
+        columns = columns_of(source)
+        return _arrange(
+            lambda with_images: read_rows(source, columns, with_images=with_images),
+            source,
+            options,
+        )
+    got = "something else" if source.exists() else "nothing there"
+    raise MienError(f"expected at {source} {_LAYOUT}; got {got}")
+
+
+CORPUS = Corpus(
+    name="folder",
+    description="images of your own, in class folders or listed in a table",
+    layout=_LAYOUT,
+    license_terms="Your own images: their terms are yours to state.",
+    read=read,
+)
+
+
+def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Options) -> Reading:
+    """Find classes and splits in a first pass over ``rows`` without images, then read items."""
+    digest = hashlib.sha256(stamp(source).encode() if source.is_file() else b"")
+    total = 0
+    with_affect = False
+    labels: set[str] = set()
+    splits: set[str] = set()
+    subjects: set[str] = set()
+    ranks: defaultdict[str | None, array[int]] = defaultdict(lambda: array("Q"))
+    for row in rows(False):
+        total += 1
+        digest.update(f"{row.source}\0{row.stamp}\0".encode())
+        if row.problem:
+            continue
+        with_affect = with_affect or bool(row.affect)
+        split = _split(row, source)
+        if row.label is not None:
+            labels.add(row.label)
+        if split is not None:
+            splits.add(split)
+        if split in (None, "train"):
+            if row.subject is not None:
+                subjects.add(row.subject)
+            ranks[row.label].append(rank(options.seed, row.id))
+    if total == 0:
+        raise MienError(f"expected {_LAYOUT}; got no image in {source}")
+
+    space, names = _classes(labels, options.classes, source)
+    valid, test = options.valid_from_train, 0.0
+    notes = []
+    if not splits:
+        valid, test = 0.1, 0.1
+    elif valid and "valid" in splits:
+        raise MienError(
+            f"expected no valid split in {source} where one is to be made from train, got one: "
+            f"leave the option out"
+        )
+    by_label = {label: cut(values, valid=valid, test=test) for label, values in ranks.items()}
+    by_subject = cut((rank(options.seed, name) for name in subjects), valid=valid, test=test)
+    if valid:
+        how = "by subject" if subjects else "within each class"
+        what = (
+            "the splits train, valid and test (80, 10, 10 %)"
+            if test
+            else f"the split valid ({valid:.0%} of train)"
+        )
+        notes.append(f"mien made {what} {how} by a hash of the names, seed {options.seed}")
+
+    def items() -> Iterator[Item | LeftOut]:
+        for row in rows(True):
+            split = _split(row, source)
+            if row.problem:
+                yield LeftOut(row.id, row.source, row.problem)
+                continue
+            if splits and split is None:
+                yield LeftOut(row.id, row.source, "no split in the table")
+                continue
+            if split in (None, "train"):
+                cuts = by_subject if subjects else by_label[row.label]
+                split = cuts.split(rank(options.seed, row.subject or row.id))
+            yield Item(
+                id=row.id,
+                source=row.source,
+                image=row.image,
+                split=split,
+                subject=row.subject,
+                label=names[row.label] if row.label is not None else None,
+                tight=options.tight,
+                extra=row.affect,
+            )
+
+    return Reading(
+        label_space=space,
+        items=items,
+        fingerprint=digest.hexdigest(),
+        total=total,
+        fields=VALENCE_AROUSAL_FIELDS if with_affect else (),
+        notes=tuple(notes),
+    )
+
+
+def _split(row: Row, source: Path) -> str | None:
+    if row.split is None:
+        return None
+    split = split_name(row.split)
+    if split is None:
+        raise MienError(
+            f"expected train, valid or test as the split of {row.id!r} in {source}, got "
+            f"{row.split!r}: correct it"
+        )
+    return split
+
+
+def _classes(
+    labels: set[str], classes: tuple[str, ...] | None, source: Path
+) -> tuple[LabelSpace, dict[str, str]]:
+    """The label space, and the name in it of each label that the source uses."""
+    codes: dict[str, str] = {}
+    for index, entry in enumerate(classes or ()):
+        code, _, name = entry.rpartition("=")
+        codes[code.strip() or str(index)] = name.strip()
+    numeric = sorted((label for label in labels if _NUMERIC.fullmatch(label)), key=int)
+    if numeric and not codes:
+        raise MienError(
+            f"expected class names in {source}, got the numbers {', '.join(numeric)}, whose order "
+            f"corpora do not share: name them with --classes, as anger,disgust,... from 0 or as "
+            f"1=surprise,2=fear,..."
+        )
+    if unknown := [label for label in numeric if label not in codes]:
+        raise MienError(
+            f"expected labels from {', '.join(codes)} in {source}, got {', '.join(unknown)}: name "
+            f"every number in --classes, as 1=surprise,2=fear,... where they do not start at 0"
+        )
+    if not labels and not codes:
+        return LabelSpace(name="expressions", names=EXPRESSIONS), {}
+    try:
+        space = label_space_of(list(codes.values()) or sorted(labels))
+        return space, {label: space.names[space.index(codes.get(label, label))] for label in labels}
+    except ValidationError:
+        given = ", ".join(codes.values()) or ", ".join(sorted(labels))
+        raise MienError(
+            f"expected at least two distinct classes in {source}, got {given}: add the others, or "
+            f"name them all with --classes"
+        ) from None
+    except ValueError as error:
+        raise MienError(f"--classes and {source} do not fit: {error}") from None
+
+
+def _top_folders(source: Path) -> list[str]:
+    """The folders in ``source`` that hold images, sorted; these are splits or classes."""
+    with _listing(source) as entries:
+        folders = sorted(entry.name for entry in entries if _is_folder(entry))
+    used = [name for name in folders if next(_walk(source / name), None)]
+    splits = [name for name in used if split_name(name)]
+    if splits and len(splits) < len(used):
+        other = next(name for name in used if name not in splits)
+        raise MienError(
+            f"expected either split folders or class folders in {source}, got both ({splits[0]}, "
+            f"{other}): put all classes into splits, or none"
+        )
+    if not used:
+        raise MienError(f"expected at {source} {_LAYOUT}; got no folder with images in it")
+    return used
+
+
+def _folder_rows(source: Path, tops: list[str], with_splits: bool) -> Iterator[Row]:
+    for path in sorted(source.iterdir()):
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+            name = storable(path.name)
+            yield Row(name, name, path, stamp=stamp(path), problem="not in a class folder")
+    for top in tops:
+        for file in _walk(source / top):
+            path = file.relative_to(source)
+            name = storable(path.as_posix())
+            depth = 1 if with_splits else 0
+            problem = ""
+            if len(path.parts) < depth + 2:
+                problem = "not in a class folder"
+            elif file.suffix.lower() not in IMAGE_SUFFIXES:
+                problem = f"not an image file: {storable(file.suffix) or 'no suffix'}"
+            yield Row(
+                id=name,
+                source=name,
+                image=file,
+                label=None if problem else storable(path.parts[depth]),
+                split=top if with_splits else None,
+                stamp=stamp(file),
+                problem=problem,
+            )
+
+
+def _walk(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
+    """Files below ``folder``, sorted; links are followed unless they lead back up."""
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        return
+    with _listing(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if _is_folder(entry):
+            yield from _walk(folder / entry.name, above | {here})
+        elif not _IGNORED.fullmatch(entry.name):
+            yield folder / entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir() and not _IGNORED.fullmatch(entry.name)
+
+
+def _listing(folder: Path) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+    try:
+        return os.scandir(folder)
+    except OSError as error:
+        raise MienError(
+            f"expected to read the folder {folder}, got {error.strerror}: change its permissions"
+        ) from None

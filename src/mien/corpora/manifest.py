@@ -1,0 +1,206 @@
+"""Rows of a table of images: CSV, TSV or Parquet with a path, or with the images themselves."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mien.corpora.affect import valence_arousal
+from mien.corpora.items import stamp, storable
+from mien.schema import MienError
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+_COLUMNS = {
+    "image": ("path", "file", "filename", "file_name", "image", "image_path"),
+    "label": ("label", "expression", "class", "emotion"),
+    "split": ("split",),
+    "subject": ("subject",),
+    "valence": ("valence",),
+    "arousal": ("arousal",),
+}
+_ID_COLUMNS = ("id", "name")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image as its folder or table names it, before classes and splits are known.
+
+    ``stamp`` changes when the file does; ``problem`` is the reason why the row cannot be used;
+    ``affect`` is valence and arousal, empty where the table has no such columns.
+    """
+
+    id: str
+    source: str
+    image: Path | bytes
+    label: str | None = None
+    split: str | None = None
+    subject: str | None = None
+    stamp: str = ""
+    problem: str = ""
+    affect: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a table is what; ``embedded``: the images are in the table."""
+
+    image: str
+    label: str | None
+    split: str | None
+    subject: str | None
+    identity: str | None
+    embedded: bool
+    valence: str | None
+    arousal: str | None
+
+
+def columns_of(path: Path) -> Columns:
+    """The columns of a table; raises :class:`MienError` where none of them holds the images."""
+    types: dict[str, Any] = {}
+    if path.suffix.lower() == ".parquet":
+        try:
+            types = {column.name: column.type for column in pq.read_schema(path)}
+        except (OSError, pa.ArrowException) as error:
+            raise MienError(
+                f"expected a Parquet file at {path}, got {error}: copy it again"
+            ) from None
+    else:
+        types = dict.fromkeys(_header(path)[0])
+    names = {name.strip().lower(): name for name in types}
+    found = {
+        role: next((names[name] for name in known if name in names), None)
+        for role, known in _COLUMNS.items()
+    }
+    image = found["image"]
+    if image is None:
+        raise MienError(
+            f"expected a column {', '.join(_COLUMNS['image'][:-1])} or {_COLUMNS['image'][-1]} in "
+            f"{path}, got {', '.join(types) or 'nothing'}: name the column of paths"
+        )
+    if len(affect := [role for role in ("valence", "arousal") if found[role]]) == 1:
+        raise MienError(
+            f"expected both columns valence and arousal in {path}, or neither, got only "
+            f"{affect[0]}: add the other"
+        )
+    kind = types[image]
+    embedded = kind is not None and (
+        pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind)
+    )
+    identity = next((names[name] for name in _ID_COLUMNS if embedded and name in names), None)
+    return Columns(
+        image,
+        found["label"],
+        found["split"],
+        found["subject"],
+        identity,
+        embedded,
+        found["valence"],
+        found["arousal"],
+    )
+
+
+def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Row]:
+    """The rows of a table in order; embedded images are read only ``with_images``."""
+    for index, row in enumerate(_records(path, columns, with_images=with_images)):
+        label, split, subject = (
+            _text(row.get(column)) if column else None
+            for column in (columns.label, columns.split, columns.subject)
+        )
+        label = re.sub(r"^([+-]?\d+)\.0*$", r"\1", label) if label else None
+        affect, fault = _affect(row, columns)
+        if columns.embedded:
+            image = row.get(columns.image)
+            image = image.get("bytes") if isinstance(image, dict) else image
+            name = _text(row.get(columns.identity)) if columns.identity else None
+            problem = "image unreadable: no bytes" if with_images and not image else ""
+            yield Row(
+                id=name or f"{path.name}:{index}",
+                source=storable(path.name),
+                image=image or b"",
+                label=label,
+                split=split,
+                subject=subject,
+                problem=problem or fault,
+                affect=affect,
+            )
+            continue
+        text = _text(row.get(columns.image))
+        file = path.parent / (text or "")
+        yield Row(
+            id=storable(text or f"{path.name}:{index}"),
+            source=storable(text or path.name),
+            image=file,
+            label=label,
+            split=split,
+            subject=subject,
+            stamp=stamp(file),
+            problem=fault if text else "no path in the table",
+            affect=affect,
+        )
+
+
+def _affect(row: Mapping[str, Any], columns: Columns) -> tuple[Mapping[str, float | None], str]:
+    """Valence and arousal of a row, or the reason why it cannot be used."""
+    if columns.valence is None or columns.arousal is None:
+        return {}, ""
+    try:
+        return valence_arousal(row[columns.valence], row[columns.arousal]), ""
+    except ValueError as error:
+        return {}, str(error)
+
+
+def _records(path: Path, columns: Columns, *, with_images: bool) -> Iterator[dict[str, Any]]:
+    wanted = [columns.label, columns.split, columns.subject, columns.identity]
+    wanted += [columns.valence, columns.arousal]
+    if with_images or not columns.embedded:
+        wanted.append(columns.image)
+    if path.suffix.lower() == ".parquet":
+        with pq.ParquetFile(path) as table:
+            names = [name for name in wanted if name]
+            for batch in table.iter_batches(batch_size=256, columns=names or [columns.image]):
+                yield from batch.to_pylist()
+        return
+    header, delimiter = _header(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            lines = csv.reader(text, delimiter=delimiter)
+            next(lines)
+            for line in lines:
+                if not line:
+                    continue
+                if len(line) != len(header):
+                    raise MienError(
+                        f"expected {len(header)} columns in line {lines.line_num} of {path}, got "
+                        f"{len(line)}: correct it"
+                    )
+                yield dict(zip(header, line, strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MienError(f"expected a table as UTF-8 text in {path}, got {error}") from None
+
+
+def _header(path: Path) -> tuple[list[str], str]:
+    """The column names, and the delimiter that is most frequent among them."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            first = text.readline()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MienError(f"expected a table as UTF-8 text in {path}, got {error}") from None
+    delimiter = max(",;\t", key=first.count)
+    return next(csv.reader([first], delimiter=delimiter), []), delimiter
+
+
+def _text(value: Any) -> str | None:
+    """A cell as text; empty cells and NaN are None. Whole floats lose their point."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() or None

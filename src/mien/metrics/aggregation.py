@@ -1,0 +1,36 @@
+"""From the clips of a recording to its one prediction."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.metrics.classification import FloatArray, IntArray
+
+Aggregate = Literal["mean", "median", "trimmed"]
+
+
+def aggregate_clips(
+    values: NDArray[np.floating[Any]], owners: IntArray, count: int, how: Aggregate
+) -> FloatArray:
+    """One value of each of ``count`` recordings from those of their clips, ``(count,)``.
+
+    ``owners`` ``(n,)`` say whose each of the ``(n,)`` values is; each recording has at least one.
+    ``trimmed`` is the mean without a quarter of the clips at each end, rounded down.
+
+    >>> aggregate_clips(np.array([1.0, 2, 3, 10]), np.zeros(4, int), 1, "trimmed")
+    array([2.5])
+    """
+    found = np.empty(count)
+    for number in range(count):
+        own = np.sort(np.asarray(values, np.float64)[owners == number])
+        if not own.size:
+            raise ValueError(f"expected a clip of each recording, got none of number {number}")
+        if how == "median":
+            found[number] = np.median(own)
+        else:
+            cut = len(own) // 4 if how == "trimmed" else 0
+            found[number] = own[cut : len(own) - cut].mean()
+    return found

@@ -1,0 +1,163 @@
+"""How well predicted valence and arousal agree with their targets, as pure functions on arrays.
+
+As in :mod:`mien.metrics.classification`, ``weights`` ``(B, N)`` give one value for each of their
+rows, so one definition serves a metric and its bootstrap draws; without weights a value has shape
+``()``.
+What is not defined is NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.metrics.classification import FloatArray
+
+DIMENSIONS = ("valence", "arousal")
+
+
+class Moments(NamedTuple):
+    """Means, variances and covariance over all rows, divided by n, not n - 1; ``()`` or ``(B,)``.
+
+    The variance of a constant is 0 exactly.
+    """
+
+    mean: FloatArray
+    target_mean: FloatArray
+    variance: FloatArray
+    target_variance: FloatArray
+    covariance: FloatArray
+
+
+def moments(
+    predictions: NDArray[np.floating[Any]],
+    targets: NDArray[np.floating[Any]],
+    *,
+    weights: FloatArray | None = None,
+) -> Moments:
+    """The moments of ``(N,)`` predictions and targets, N > 0, from which CCC and PCC follow."""
+    if predictions.shape != targets.shape or targets.ndim != 1 or targets.size == 0:
+        raise ValueError(
+            f"expected predictions and targets (N,), got {predictions.shape} and {targets.shape}"
+        )
+    w = np.ones((1, targets.size)) if weights is None else weights
+    total = w.sum(1)
+    x, y = np.asarray(predictions, np.float64), np.asarray(targets, np.float64)
+    mean, target_mean = w @ x / total, w @ y / total
+    off, target_off = x - mean[:, None], y - target_mean[:, None]
+
+    def product(one: FloatArray, two: FloatArray) -> FloatArray:
+        mean: FloatArray = np.einsum("bn,bn,bn->b", w, one, two) / total
+        return mean
+
+    # The rounding of its mean leaves a constant a variance of about (eps * size)^2.
+    rounding = (16 * np.finfo(np.float64).eps) ** 2
+    variance, target_variance = product(off, off), product(target_off, target_off)
+    variance[variance <= rounding * (w @ x**2 / total)] = 0
+    target_variance[target_variance <= rounding * (w @ y**2 / total)] = 0
+    found = Moments(mean, target_mean, variance, target_variance, product(off, target_off))
+    return found if weights is not None else Moments(*(value[0] for value in found))
+
+
+def concordance(moments: Moments) -> FloatArray:
+    """Lin's concordance correlation coefficient over the whole set, in [-1, 1].
+
+    ``2 cov / (var + var + (difference of means)^2)``. It is never the mean of batches' values,
+    which is another number. A constant prediction has 0; where both are one constant it is NaN.
+
+    Predictions (0, 2), targets (0, 4): 2*2 / (1 + 4 + 1). With n - 1 it were 8 / 11.
+
+    >>> concordance(moments(np.array([0.0, 2.0]), np.array([0.0, 4.0]))).round(4)
+    np.float64(0.6667)
+    """
+    spread = (
+        moments.variance + moments.target_variance + np.square(moments.mean - moments.target_mean)
+    )
+    varying = (moments.variance > 0) & (moments.target_variance > 0)
+    return _ratio(np.where(varying, 2 * moments.covariance, 0.0), spread)
+
+
+def correlation(moments: Moments) -> FloatArray:
+    """Pearson's correlation coefficient, in [-1, 1]; NaN where either is constant.
+
+    >>> correlation(moments(np.array([0.0, 2.0]), np.array([0.0, 4.0])))
+    np.float64(1.0)
+    """
+    scale = np.sqrt(moments.variance) * np.sqrt(moments.target_variance)
+    found: FloatArray = np.clip(_ratio(moments.covariance, scale), -1, 1)
+    return found
+
+
+def root_mean_squared_error(
+    predictions: FloatArray, targets: FloatArray, *, weights: FloatArray | None = None
+) -> FloatArray:
+    """Root of the mean squared difference of ``(N,)`` values.
+
+    >>> root_mean_squared_error(np.array([0.0, 2.0]), np.array([0.0, 4.0])).round(4)  # sqrt(4 / 2)
+    np.float64(1.4142)
+    """
+    found: FloatArray = np.sqrt(_means(np.square(predictions - targets), weights))
+    return found
+
+
+def mean_absolute_error(
+    predictions: FloatArray, targets: FloatArray, *, weights: FloatArray | None = None
+) -> FloatArray:
+    """Mean absolute difference of ``(N,)`` values."""
+    return _means(np.abs(predictions - targets), weights)
+
+
+def sign_agreement(
+    predictions: FloatArray, targets: FloatArray, *, weights: FloatArray | None = None
+) -> FloatArray:
+    """SAGR: share of rows whose prediction has the sign of the target, in [0, 1].
+
+    A target of exactly 0 has no sign, so its row is left out (our choice; ``sign(0) == sign(x)``
+    would count nearly every such row as wrong). A prediction of 0 agrees with neither sign.
+
+    >>> sign_agreement(np.array([0.2, -0.1, 0.3, 0.0]), np.array([0.9, 0.1, 0.0, 0.5])).round(4)
+    np.float64(0.3333)
+    """
+    signed = targets != 0
+    agreed = np.sign(predictions[signed]) == np.sign(targets[signed])
+    return _means(agreed.astype(np.float64), None if weights is None else weights[:, signed])
+
+
+def affect_metrics(
+    predictions: NDArray[np.floating[Any]],
+    targets: NDArray[np.floating[Any]],
+    *,
+    weights: FloatArray | None = None,
+) -> dict[tuple[str, str], FloatArray]:
+    """Every metric of ``(N, 2)`` valence and arousal, by dimension and name.
+
+    ``("valence", "ccc")`` and so on with pcc, rmse, mae, sagr; ``("mean", "ccc")`` is the mean of
+    the two, NaN where either is.
+    """
+    x, y = np.asarray(predictions, np.float64), np.asarray(targets, np.float64)
+    found: dict[tuple[str, str], FloatArray] = {}
+    for index, name in enumerate(DIMENSIONS):
+        own, truth = x[:, index], y[:, index]
+        of_both = moments(own, truth, weights=weights)
+        found |= {
+            (name, "ccc"): concordance(of_both),
+            (name, "pcc"): correlation(of_both),
+            (name, "rmse"): root_mean_squared_error(own, truth, weights=weights),
+            (name, "mae"): mean_absolute_error(own, truth, weights=weights),
+            (name, "sagr"): sign_agreement(own, truth, weights=weights),
+        }
+    return found | {("mean", "ccc"): (found["valence", "ccc"] + found["arousal", "ccc"]) / 2}
+
+
+def _means(values: FloatArray, weights: FloatArray | None) -> FloatArray:
+    if weights is None:
+        return _ratio(values.sum(), np.float64(values.size))
+    return _ratio(weights @ values, weights.sum(1))
+
+
+def _ratio(part: FloatArray, whole: FloatArray | np.float64) -> FloatArray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio: FloatArray = np.where(whole > 0, np.divide(part, whole), np.nan)[()]
+    return ratio

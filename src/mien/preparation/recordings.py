@@ -1,0 +1,235 @@
+"""Recordings -> frames -> faces -> crops: what a worker does with one video."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+
+from mien.corpora.items import LeftOut, VideoItem
+from mien.data.dataset import FACES_SCHEMA
+from mien.faces.align import cut_face
+from mien.faces.tracks import MediaPipeFramesDetector, track_faces
+from mien.faces.video import Video
+from mien.preparation.cropping import Entry, part_schema, write_part_file
+from mien.preparation.workers import Stopped
+from mien.schema import MienError, Preprocessing
+
+OTHERS_ONLY = "another person only"
+_BATCH = 64
+
+LeftOutRow = tuple[str, str, str]
+
+
+class _Recording(NamedTuple):
+    """What one recording gave: its main person's track, what was left out, and its counts."""
+
+    main: int | None
+    left_out: list[LeftOutRow]
+    counts: dict[str, Any]
+
+
+class VideoCropper:
+    """Turns recordings into part files; see :class:`mien.preparation.workers.PartWriter`.
+
+    Of several persons in a recording the one seen for the longest time is taken, the first of
+    those where it is equal. Each frame that is looked at becomes a row or is left out with a
+    reason. Who will be the main person is known at the end only, so the crops of all wait in a
+    file beside the part: memory does not grow with a recording.
+    """
+
+    def __init__(
+        self,
+        corpus: str,
+        preprocessing: Preprocessing,
+        fields: Sequence[pa.Field],
+        rate: float | None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._corpus, self._preprocessing, self._rate = corpus, preprocessing, rate
+        self._stopped = stopped
+        self._detector: MediaPipeFramesDetector | None = None
+        self._schema = part_schema(preprocessing, fields)
+        self._extra = [field.name for field in fields]
+
+    def close(self) -> None:
+        """Release the detector."""
+        if self._detector is not None:
+            self._detector.close()
+            self._detector = None
+
+    def write_part(self, entries: Sequence[Entry], path: Path) -> None:
+        """Crop the frames of ``entries`` into the part file ``path``, which appears complete."""
+        left_out: list[LeftOutRow] = []
+        videos: dict[str, dict[str, Any]] = {}
+        with _Waiting(path, self._schema) as waiting:
+            for entry in entries:
+                if isinstance(entry, LeftOut):
+                    left_out.append((entry.id, entry.source, entry.reason))
+                    continue
+                if not isinstance(entry, VideoItem):
+                    raise TypeError("expected recordings, got an image")
+                try:
+                    found = self._read(entry, waiting)
+                except MienError as error:
+                    waiting.choose(None)
+                    left_out.append((entry.id, entry.source, f"video unreadable: {error}"))
+                    continue
+                waiting.choose(found.main)
+                left_out += found.left_out
+                videos[entry.id] = found.counts
+            about = {
+                "left_out": left_out,
+                "several_faces": sum(counts["tracks"] > 1 for counts in videos.values()),
+                "searched": sum(counts["frames"] for counts in videos.values()),
+                "videos": videos,
+            }
+            write_part_file(path, self._schema, waiting.chosen(), about)
+
+    def _read(self, item: VideoItem, waiting: _Waiting) -> _Recording:
+        self._detector = self._detector or MediaPipeFramesDetector()
+        self._detector.restart()
+        rows: Counter[int] = Counter()
+        lasting: Counter[int] = Counter()
+        reasons: dict[int, str] = {}
+        seen: dict[int, list[int]] = {}
+        last, step = 0.0, 0.0
+        usable: list[int] = []
+        with Video(item.path) as video:
+            for frame, faces, reason in track_faces(video.frames(rate=self._rate), self._detector):
+                if self._stopped():
+                    raise Stopped
+                step = frame.time - last
+                lasting.update(dict.fromkeys(usable, step))
+                last, usable = frame.time, []
+                reasons[frame.index] = reason or OTHERS_ONLY
+                for number, face in faces:
+                    try:
+                        cut = cut_face(frame.pixels, face, self._preprocessing)
+                    except ValueError as error:
+                        reasons[frame.index] = f"face not aligned: {error}"
+                        continue
+                    channels = 1 if self._preprocessing.color == "gray" else 3
+                    values = {
+                        "time": frame.time,
+                        "landmarks": None if cut.landmarks is None else cut.landmarks.ravel(),
+                        "alignment": cut.alignment.value,
+                        "crop": np.ascontiguousarray(cut.crop[..., :channels]).tobytes(),
+                    }
+                    waiting.add(self._row(item, frame.index, number, values), number)
+                    rows[number] += 1
+                    usable.append(number)
+                if usable:
+                    seen[frame.index] = usable
+            lasting.update(dict.fromkeys(usable, step))
+            seconds, damage = video.seconds, video.damage
+        main = max(rows, key=lambda number: (lasting[number], rows[number], -number), default=None)
+        missing = [
+            (f"{item.id}/{index:06d}", item.source, reason)
+            for index, reason in reasons.items()
+            if main not in seen.get(index, ())
+        ]
+        if damage:
+            missing.append((item.id, item.source, f"video damaged: {damage}"))
+        if not reasons:
+            missing.append((item.id, item.source, "video without frames"))
+        counts = {
+            "frames": len(reasons),
+            "usable": 0 if main is None else rows[main],
+            "seconds": last if seconds is None else seconds,
+            "tracks": len(rows),
+            "track": main,
+        }
+        return _Recording(main, missing, counts)
+
+    def _row(
+        self, item: VideoItem, index: int, track: int, values: dict[str, Any]
+    ) -> dict[str, Any]:
+        own = {
+            "severity": item.severity,
+            "task": item.task,
+            "session": item.session,
+            "track": track,
+        }
+        return {
+            **dict.fromkeys(FACES_SCHEMA.names),
+            "id": f"{item.id}/{index:06d}",
+            "source": item.source,
+            "corpus": self._corpus,
+            "split": item.split,
+            "subject": item.subject,
+            "video": item.id,
+            "frame": index,
+            **values,
+            **{name: own[name] for name in self._extra},
+        }
+
+
+class _Waiting:
+    """Rows of all persons in a file beside ``path``, until those of one are chosen."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path = path.with_name(f"{path.name}.{os.getpid()}.rows.tmp")
+        self._schema = schema
+        self._rows: list[dict[str, Any]] = []
+        self._tracks = array("q")
+        self._keep: list[np.ndarray[Any, np.dtype[np.bool_]]] = []
+
+    def __enter__(self) -> Self:
+        self._stream = self._path.open("wb")
+        self._writer = pa.ipc.new_file(self._stream, self._schema)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a full disk, which was told already
+            self._writer.close()
+        with contextlib.suppress(OSError):
+            self._stream.close()
+        self._path.unlink(missing_ok=True)
+
+    def add(self, row: dict[str, Any], track: int) -> None:
+        """Take a row of a person."""
+        self._rows.append(row)
+        self._tracks.append(track)
+        if len(self._rows) >= _BATCH:
+            self._flush()
+
+    def choose(self, track: int | None) -> None:
+        """Keep of the rows added since the last choice those of one person, or none."""
+        tracks = np.array(self._tracks, np.int64)
+        self._keep.append(tracks == track if track is not None else np.zeros(len(tracks), bool))
+        self._tracks = array("q")
+
+    def chosen(self) -> Iterator[pa.RecordBatch]:
+        """The rows that were kept; none can be added after."""
+        self._flush()
+        self._writer.close()
+        self._stream.close()
+        keep = np.concatenate(self._keep) if self._keep else np.zeros(0, bool)
+        begin = 0
+        with pa.memory_map(str(self._path)) as stream:
+            reader = pa.ipc.open_file(stream)
+            for number in range(reader.num_record_batches):
+                batch = reader.get_batch(number)
+                kept = batch.filter(pa.array(keep[begin : begin + len(batch)]))
+                begin += len(batch)
+                if len(kept):
+                    yield kept
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_batch(pa.RecordBatch.from_pylist(self._rows, schema=self._schema))
+            self._rows = []

@@ -1,0 +1,243 @@
+"""Write a dataset's files: tables and crops stream through, the description comes last."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mien import __version__
+from mien.data.crops import Crops
+from mien.data.dataset import (
+    CROPS_FILE,
+    FACES_FILE,
+    FACES_SCHEMA,
+    FORMAT,
+    INFO_FILE,
+    LEFT_OUT_FILE,
+    Dataset,
+    sha256_of,
+)
+from mien.data.targets import make_targets
+from mien.labels import LabelSpace, Scale
+from mien.schema import MienError, Preprocessing, UInt8Array
+
+_ROW_GROUP = 4096
+
+Block = tuple[pa.Table, UInt8Array]
+"""Rows of ``faces.parquet`` and their crops, ``(n, S, S, 3)`` or, for gray, ``(n, S, S, 1)``."""
+
+
+def write_dataset(
+    folder: str | os.PathLike[str], blocks: Iterable[Block], *, rows: int, **description: Any
+) -> Dataset:
+    """Write a new dataset folder in one step and open it; see :func:`write_files`.
+
+    The folder appears under its name when it is complete. Raises :class:`MienError` where
+    something has that name already.
+    """
+    folder = Path(folder)
+    refuse_existing(folder)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True)
+    try:
+        write_files(partial, blocks, rows=rows, **description)
+        os.replace(partial, folder)
+    except BaseException:
+        for path in partial.iterdir():
+            path.unlink()
+        partial.rmdir()
+        raise
+    return Dataset.open(folder)
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise :class:`MienError` where ``folder`` is there already: datasets are not overwritten."""
+    if folder.exists() or folder.is_symlink():
+        raise MienError(
+            f"expected a new folder for the dataset, got {folder}, which exists: choose another "
+            f"name or delete it"
+        )
+
+
+def write_files(
+    folder: Path,
+    blocks: Iterable[Block],
+    *,
+    rows: int,
+    label_space: LabelSpace,
+    preprocessing: Preprocessing,
+    corpus: str,
+    license_terms: str,
+    vote_names: Sequence[str] = (),
+    left_out: Sequence[tuple[str, str, str]] = (),
+    notes: Sequence[str] = (),
+    several_faces: int = 0,
+    scale: Scale | None = None,
+    videos: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Write the files of a dataset into ``folder``, ``dataset.json`` last.
+
+    ``blocks`` must hold ``rows`` rows in all; they are written one at a time, so memory does not
+    grow with the corpus. ``left_out`` are id, source and reason; ``scale`` is that of a column
+    ``severity``, ``videos`` counts the frames of recordings. The bytes depend on the arguments
+    alone. Raises ``ValueError`` where rows, crops and ``rows`` disagree, and for a partial image:
+    datasets keep whole crops.
+    """
+    if preprocessing.partial_image != "full":
+        raise ValueError(f"expected whole crops, got {preprocessing.partial_image!r}")
+    channels = 1 if preprocessing.color == "gray" else 3
+    side = preprocessing.size
+    digest = hashlib.sha256()
+    written = 0
+    landmarks: Counter[str] = Counter()
+    faces = _Faces(folder / FACES_FILE)
+    try:
+        with (folder / CROPS_FILE).open("wb") as stream:
+            header = _npy_header((rows, side, side, channels))
+            stream.write(header)
+            digest.update(header)
+            for table, crops in blocks:
+                if crops.dtype != np.uint8 or crops.shape[:3] != (table.num_rows, side, side):
+                    raise ValueError(
+                        f"expected {table.num_rows} uint8 crops of {side} pixels, got "
+                        f"{crops.dtype} of shape {crops.shape}"
+                    )
+                pixels = np.ascontiguousarray(crops[..., :channels]).data
+                stream.write(pixels)
+                digest.update(pixels)
+                written += table.num_rows
+                with_landmarks = table.filter(table["landmarks"].is_valid())
+                landmarks.update(with_landmarks["alignment"].to_pylist())
+                faces.write(table)
+            _to_disk(stream)
+    finally:
+        faces.close()
+    if written != rows:
+        raise ValueError(f"expected {rows} rows in all, got {written}")
+    with (folder / LEFT_OUT_FILE).open("w", encoding="utf-8", newline="") as text:
+        lines = csv.writer(text, lineterminator="\n")
+        lines.writerow(("id", "source", "reason"))
+        lines.writerows(left_out)
+
+    digests = {CROPS_FILE: digest.hexdigest()}
+    files = {
+        name: {
+            "bytes": (folder / name).stat().st_size,
+            "sha256": digests.get(name) or sha256_of(folder / name),
+        }
+        for name in (FACES_FILE, CROPS_FILE, LEFT_OUT_FILE)
+    }
+    info: dict[str, Any] = {
+        "format": FORMAT,
+        "corpus": corpus,
+        "license_terms": license_terms,
+        "rows": rows,
+        "label_space": label_space.model_dump(mode="json"),
+        "vote_names": list(vote_names),
+        "preprocessing": preprocessing.model_dump(mode="json"),
+        "preprocessing_hash": preprocessing.hash,
+        **({} if scale is None else {"scale": scale.model_dump(mode="json")}),
+        **({"videos": dict(videos)} if videos else {}),
+    }
+    dataset = Dataset(
+        folder=folder,
+        label_space=label_space,
+        preprocessing=preprocessing,
+        license_terms=license_terms,
+        vote_names=tuple(vote_names),
+        info=info,
+        crops=Crops(folder / CROPS_FILE),
+    )
+    info |= {
+        "counts": _counts(dataset),
+        "alignment": dict(sorted(Counter(dataset.column("alignment")).items())),
+        "landmarks": dict(sorted(landmarks.items())),
+        "several_faces": several_faces,
+        "left_out": dict(sorted(Counter(group_reason(row[2]) for row in left_out).items())),
+        "notes": list(notes),
+        "files": files,
+        "checksum": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest(),
+        "created_with": f"mien {__version__}",
+    }
+    temporary = folder / f"{INFO_FILE}.tmp"
+    with temporary.open("w", encoding="utf-8") as text:
+        text.write(json.dumps(info, indent=2, ensure_ascii=False) + "\n")
+        _to_disk(text)
+    os.replace(temporary, folder / INFO_FILE)
+
+
+class _Faces:
+    """Writes tables of any length as row groups of a few thousand rows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held: list[pa.Table] = []
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, table: pa.Table) -> None:
+        self._held.append(table)
+        if sum(held.num_rows for held in self._held) >= _ROW_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        if self._held or self._writer is None:
+            self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _flush(self) -> None:
+        table = pa.concat_tables(self._held) if self._held else FACES_SCHEMA.empty_table()
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
+        self._writer.write_table(table)
+        self._held.clear()
+
+
+def group_reason(reason: str) -> str:
+    """The part of a reason that rows share: what stands before the colon.
+
+    >>> group_reason("image unreadable: a.jpg is truncated")
+    'image unreadable'
+    """
+    return reason.split(": ", 1)[0]
+
+
+def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
+    """Rows by split and class under the majority rule; the rest are "no majority" or without label.
+
+    Rows of the rest that have valence and arousal are counted on their own.
+    """
+    targets = make_targets(dataset, "majority")
+    rest = "no majority" if dataset.vote_names else "no label"
+    names = np.array([*dataset.label_space.names, "valence and arousal only", rest])
+    labels = np.where((targets.labels < 0) & targets.usable, len(names) - 2, targets.labels)
+    counts: dict[str, dict[str, int]] = {}
+    for split in sorted(set(dataset.splits)):
+        found = Counter(names[labels[dataset.splits == split]].tolist())
+        counts[split] = {name: found[name] for name in names.tolist() if found[name]}
+    return counts
+
+
+def _npy_header(shape: tuple[int, ...]) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        buffer, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
+    return buffer.getvalue()
+
+
+def _to_disk(stream: IO[Any]) -> None:
+    # A rename may survive a power cut that the data before it did not.
+    stream.flush()
+    os.fsync(stream.fileno())

@@ -1,0 +1,1 @@
+"""Reports and comparisons: arrays in, documents out."""

@@ -1,0 +1,1 @@
+"""How sure a figure is: intervals, paired tests, conformal calibration, subjects."""

