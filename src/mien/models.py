@@ -10,94 +10,97 @@ import json
 import os
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+)
 
-from mien.labels import LabelSpace, Scale
+from mien.heads import HEADS, HeadInfo
+from mien.metrics.aggregation import Aggregate
 from mien.schema import MienError, Preprocessing
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
 METADATA_KEY = "mien"
-FORMAT = 1
-OUTPUTS = ("probabilities", "embedding")
-OPTIONAL_OUTPUTS = ("valence_arousal", "attention")
-"""Outputs that a model may have; without them it reads expressions only."""
+FORMAT = 2
+RUN_FILE = "model.json"
 
 
-class Calibration(BaseModel):
-    """How the probabilities were calibrated; the temperature is already inside the network."""
+class ClipsInfo(BaseModel):
+    """How clips are cut: ``length`` frames, every ``stride``-th of a recording kept at ``fps``.
+
+    ``fps`` is that of the training data, None where it is unknown; ``per_video`` clips make the
+    prediction of a recording by ``aggregate``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    length: int = Field(ge=1, le=512)
+    stride: int = Field(ge=1, le=100)
+    fps: float | None = Field(default=None, gt=0)
+    per_video: int = Field(default=4, ge=1, le=1000)
+    aggregate: Aggregate = "mean"
+
+
+class ModelInfo(BaseModel):
+    """What a model says of itself: ``model.json`` of a run, or the ONNX metadata ``mien``.
+
+    ``heads`` maps the name of each head to what that head says. With ``clips`` the model reads
+    clips of recordings, else single faces. ``attention`` says whether it gives attention maps.
+    ``card`` is Markdown, ``license_terms`` the terms of use in one paragraph.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    temperature: float = Field(default=1.0, gt=0)
-    method: str = "none"
-
-
-class _Described(BaseModel):
-    """What every model says. ``card`` is Markdown, ``terms`` the terms of use in one paragraph."""
-
-    model_config = ConfigDict(frozen=True)
-
-    format: int = FORMAT
+    format: Literal[2] = FORMAT
     name: str
+    heads: dict[str, SerializeAsAny[HeadInfo]] = Field(min_length=1)
     preprocessing: Preprocessing
     preprocessing_hash: str
+    clips: ClipsInfo | None = None
+    attention: bool = False
     card: str = ""
     license_terms: str = ""
     recipe: dict[str, Any] = Field(default_factory=dict)
     created_with: str = ""
     parity: dict[str, Any] = Field(default_factory=dict)
 
+    @field_validator("heads", mode="before")
+    @classmethod
+    def _known_heads(cls, heads: Any) -> Any:
+        if not isinstance(heads, dict):
+            return heads
+        if unknown := [name for name in heads if name not in HEADS]:
+            raise ValueError(f"expected heads {', '.join(HEADS)}, got {', '.join(unknown)}")
+        # In the order of the registry, whatever the order they were written in.
+        return {
+            name: head.Info.model_validate(heads[name])
+            for name, head in HEADS.items()
+            if name in heads
+        }
 
-class ModelInfo(_Described):
-    """What a model of expressions says of itself: the JSON under ``mien`` of its ONNX metadata.
+    @property
+    def outputs(self) -> dict[str, tuple[int | str, ...]]:
+        """What the exported model gives: name -> shape behind the batch axis."""
+        shapes: dict[str, tuple[int | str, ...]] = {}
+        for name, info in self.heads.items():
+            shapes |= HEADS[name].outputs(info)
+        shapes["embedding"] = ("D",)
+        return shapes | ({"attention": ("h", "w")} if self.attention else {})
 
-    ``abstain_below`` is the confidence under which the model would rather not answer, None for
-    always answering. ``outputs`` are those of the ONNX graph itself, whatever the metadata say.
-    """
-
-    label_space: LabelSpace
-    calibration: Calibration = Calibration()
-    abstain_below: float | None = Field(default=None, ge=0, le=1)
-    outputs: tuple[str, ...] = OUTPUTS
-
-
-class ClipsInfo(BaseModel):
-    """How clips are cut: ``length`` frames, every ``stride``-th of ``rate`` a second.
-
-    ``rate`` is that of the training data, None where it is unknown; ``per_video`` clips make the
-    score of a recording by ``aggregate``.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    length: int = Field(ge=1)
-    stride: int = Field(ge=1)
-    rate: float | None = Field(default=None, gt=0)
-    per_video: int = Field(default=4, ge=1)
-    aggregate: Literal["mean", "median", "trimmed"] = "mean"
-
-
-class Conformal(BaseModel):
-    """The interval around a score: ``half_width`` points each way, None with a ``reason``."""
-
-    model_config = ConfigDict(frozen=True)
-
-    coverage: float = Field(default=0.9, gt=0, lt=1)
-    half_width: float | None = None
-    subjects: int = 0
-    split: str = "valid"
-    reason: str = ""
-
-
-class SeverityInfo(_Described):
-    """What a model of severity says of itself; ``use`` is what it is for and what it is not."""
-
-    task: Literal["severity"]
-    scale: Scale
-    clips: ClipsInfo
-    conformal: Conformal = Conformal()
-    use: str
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input ``input``: ``(3, S, S)``, or ``(T, 3, S, S)`` for a clip."""
+        size = self.preprocessing.size
+        face = (3, size, size)
+        return face if self.clips is None else (self.clips.length, *face)
 
 
 def shipped_models() -> dict[str, Path]:
@@ -127,8 +130,28 @@ def find_model(name_or_file: str | os.PathLike[str]) -> Path:
     raise MienError(f"expected an ONNX file or the name of a shipped model ({names}), got {got}")
 
 
-def parse_description(text: str, path: str | os.PathLike[str]) -> ModelInfo | SeverityInfo:
-    """The description in ``text``, the metadata of the model file ``path``.
+def read_info(run_or_model: str | os.PathLike[str]) -> ModelInfo:
+    """What a run folder, an ONNX file or a shipped model says of itself, without torch.
+
+    Raises :class:`~mien.schema.MienError` for anything else and for damaged descriptions.
+    """
+    path = Path(run_or_model)
+    if not path.is_dir():
+        return read_onnx_info(find_model(run_or_model))
+    description = path / RUN_FILE
+    if not description.is_file():
+        raise MienError(
+            f"expected a run folder with {RUN_FILE}, got {path}; a run has it after its first epoch"
+        )
+    try:
+        text = description.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MienError(f"expected a readable {description}, got {error}") from None
+    return parse_info(text, description)
+
+
+def parse_info(text: str, path: str | os.PathLike[str]) -> ModelInfo:
+    """The description in ``text``, the metadata of the model ``path``.
 
     Raises :class:`~mien.schema.MienError` where it is damaged, incomplete or of another format.
     """
@@ -136,7 +159,7 @@ def parse_description(text: str, path: str | os.PathLike[str]) -> ModelInfo | Se
     try:
         fields = json.loads(text)
         version = fields["format"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MienError(
             f"expected JSON with a format number in the metadata of {name}, got {text[:40]!r}; "
             "export the model again"
@@ -148,8 +171,7 @@ def parse_description(text: str, path: str | os.PathLike[str]) -> ModelInfo | Se
             + (f" ({fields['created_with']})" if fields.get("created_with") else "")
         )
     try:
-        kind = SeverityInfo if fields.get("task") == "severity" else ModelInfo
-        info: ModelInfo | SeverityInfo = kind.model_validate(fields)
+        info = ModelInfo.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -163,3 +185,45 @@ def parse_description(text: str, path: str | os.PathLike[str]) -> ModelInfo | Se
             f"got {info.preprocessing_hash}; the metadata was edited, export the model again"
         )
     return info
+
+
+def open_session(path: str | os.PathLike[str], *, threads: int | None = None) -> InferenceSession:
+    """The onnxruntime session of an ONNX file; ``threads`` of one run (None: one per core).
+
+    Raises :class:`~mien.schema.MienError` for a file that onnxruntime cannot load.
+    """
+    import onnxruntime
+
+    path = Path(path)
+    if threads is not None and threads < 1:
+        raise MienError(f"expected at least one thread, got {threads}")
+    if not path.is_file():
+        raise MienError(f"expected an ONNX file, got {str(path)!r}, which does not exist")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    # onnxruntime's errors share no class but Exception.
+    except Exception as error:
+        detail = str(error).rsplit("failed:", 1)[-1].splitlines()[0].strip().rstrip(".")
+        raise MienError(
+            f"expected an ONNX model, got {str(path)!r}, which onnxruntime cannot load ({detail})"
+        ) from error
+
+
+def session_info(session: InferenceSession, path: str | os.PathLike[str]) -> ModelInfo:
+    """What the model behind a session says of itself; ``path`` names it in messages."""
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise MienError(
+            f"expected a model written by `mien export`, got {os.fspath(path)!r}, an ONNX file "
+            "without mien's metadata; export it from a run"
+        )
+    return parse_info(text, path)
+
+
+def read_onnx_info(path: str | os.PathLike[str]) -> ModelInfo:
+    """What an ONNX file says of itself."""
+    return session_info(open_session(path, threads=1), path)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NamedTuple
@@ -131,31 +131,26 @@ class Face:
             )
 
 
-class Readings(NamedTuple):
-    """What a model gives for N crops; what it does not give is None.
+class ModelOutput(NamedTuple):
+    """What a model gives for N crops or clips.
 
-    ``probabilities`` ``(N, C)`` sum to one by row, ``embeddings`` ``(N, D)`` have length one,
-    ``valence_arousal`` is ``(N, 2)`` and ``attention`` ``(N, h, w)`` in [0, 1]; all float32.
+    ``embeddings`` ``(N, D)`` have length one; ``heads`` are the arrays of its heads by the name of
+    the output, such as ``expression`` ``(N, C)``, rows that sum to one, or ``valence_arousal``
+    ``(N, 2)``; ``attention`` ``(N, h, w)`` in [0, 1], None without. All float32.
     """
 
-    probabilities: FloatArray
     embeddings: FloatArray
-    valence_arousal: FloatArray | None = None
+    heads: dict[str, FloatArray]
     attention: FloatArray | None = None
 
 
-def join_readings(parts: Sequence[Readings]) -> Readings:
-    """The readings of several batches of one model, one after the other."""
-
-    def joined(arrays: Iterable[FloatArray | None]) -> FloatArray | None:
-        given = [array for array in arrays if array is not None]
-        return np.concatenate(given) if given else None
-
-    return Readings(
-        np.concatenate([part.probabilities for part in parts]),
+def concatenate_outputs(parts: Sequence[ModelOutput]) -> ModelOutput:
+    """The outputs of several batches of one model, one after the other."""
+    attention = [part.attention for part in parts if part.attention is not None]
+    return ModelOutput(
         np.concatenate([part.embeddings for part in parts]),
-        joined(part.valence_arousal for part in parts),
-        joined(part.attention for part in parts),
+        {name: np.concatenate([part.heads[name] for part in parts]) for name in parts[0].heads},
+        np.concatenate(attention) if attention else None,
     )
 
 
@@ -184,12 +179,13 @@ class Patch(NamedTuple):
 class Prediction:
     """What the model says of one face, or why there is nothing to say.
 
-    ``probabilities`` follows the model's label space and sums to one. With status ``no-face`` or
-    ``unreadable`` there is no face and ``reason`` says why; with ``abstained`` the probabilities
-    are there and ``reason`` says why they should not be used. ``box`` and ``landmarks`` are in
-    pixels of the upright image; ``frame`` counts from 0 and ``time`` is in seconds, both None
-    for a photo; ``track`` is the number of the person in a video. ``valence`` and ``arousal`` are
-    None where the model gives none, else in [-1, 1] but for models that leave it. ``attention``
+    With status ``no-face`` or ``unreadable`` there is no face and ``reason`` says why; with
+    ``abstained`` the values are there and ``reason`` says why they should not be used. What a
+    model's heads do not give is None or empty: ``probabilities`` follows the label space and sums
+    to one, ``valence`` and ``arousal`` lie in [-1, 1], ``action_units`` maps units to
+    probabilities, ``severity`` is in points of a scale with ``severity_low`` and
+    ``severity_high`` its conformal interval. ``frame`` counts from 0 and ``time`` is in seconds,
+    both None for a photo; ``track`` is the number of the person in a video. ``attention``
     ``(h, w)`` float32 in [0, 1] lies over the crop.
     """
 
@@ -208,6 +204,12 @@ class Prediction:
     crop: UInt8Array | None = None
     valence: float | None = None
     arousal: float | None = None
+    action_units: dict[str, float] = field(default_factory=dict)
+    severity: float | None = None
+    severity_low: float | None = None
+    severity_high: float | None = None
+    band: str = ""
+    use: str = ""
     attention: FloatArray | None = None
     patches: tuple[Patch, ...] = ()
     track: int | None = None
@@ -215,5 +217,3 @@ class Prediction:
     def __post_init__(self) -> None:
         if self.status is not Status.OK and not self.reason:
             raise ValueError(f"a prediction with status {self.status.value!r} needs a reason")
-        if self.status is Status.OK and not self.probabilities:
-            raise ValueError("a prediction with status 'ok' needs probabilities")

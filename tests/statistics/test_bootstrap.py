@@ -4,7 +4,8 @@ from scipy.special import log_softmax, softmax
 from sklearn.metrics import f1_score
 
 from mien.metrics import classification as metrics
-from mien.statistics.bootstrap import Interval, bootstrap_intervals, temperature_scale
+from mien.statistics.bootstrap import Interval, bootstrap_intervals
+from mien.statistics.calibration import temperature_scale
 
 
 def mean_of(values: np.ndarray):

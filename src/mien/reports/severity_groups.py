@@ -123,7 +123,9 @@ def conformal(
             "coverage": coverage, "half_width": None, "subjects": 0, "split": None, "reason": reason
         }  # fmt: skip
     else:
-        entry = calibrate(validation, coverage=coverage)
+        entry = calibrate(
+            validation.scores, validation.predictions, validation.subjects, coverage=coverage
+        )
     nothing = Interval(None, reason=entry.get("reason", "")).as_dict()
     measured = {"all": nothing} | dict.fromkeys(groups, nothing)
     half = entry["half_width"]

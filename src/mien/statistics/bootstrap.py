@@ -1,4 +1,4 @@
-"""Bootstrap intervals that respect subjects, and the temperature of a softmax."""
+"""Bootstrap intervals that respect subjects."""
 
 from __future__ import annotations
 
@@ -167,46 +167,3 @@ def _interval(value: float, drawn: FloatArray, level: float, unit: str) -> Inter
     # All draws alike (every row right) is no certainty, only more than this method can see.
     alike = f"the same in every draw; more {unit}s might differ" if np.ptp(defined) == 0 else ""
     return Interval(value, float(low), float(high), alike)
-
-
-def temperature_scale(logits: FloatArray, targets: IntArray | FloatArray) -> float:
-    """The temperature T > 0 for which ``softmax(logits / T)`` has the lowest mean NLL.
-
-    Parameters
-    ----------
-    logits
-        ``(N, C)`` logits or log-probabilities (they give the same softmax); ``-inf`` is allowed.
-    targets
-        ``(N,)`` classes, or ``(N, C)`` distributions whose rows sum to one.
-
-    Returns
-    -------
-    T in [1/50, 50]. Rows that are all right want T -> 0 and get 1/50; where T makes no
-    difference (constant logits) it is 1.
-    """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import logsumexp
-
-    scores = np.asarray(logits, np.float64)
-    if scores.ndim != 2 or 0 in scores.shape or np.isnan(scores).any() or np.isposinf(scores).any():
-        raise ValueError(f"expected non-empty (N, C) logits below infinity, got {scores.shape}")
-    truth = np.asarray(targets)
-    if truth.ndim == 1:
-        if truth.shape != scores.shape[:1] or truth.min() < 0 or truth.max() >= scores.shape[1]:
-            raise ValueError(f"expected {len(scores)} targets in [0, {scores.shape[1]})")
-        truth = np.eye(scores.shape[1])[truth]
-    if truth.shape != scores.shape or (truth < 0).any() or not np.allclose(truth.sum(1), 1):
-        raise ValueError(f"expected target rows of {scores.shape} that sum to one")
-    # exp(-104) is 0 in float32: a log-probability of -inf stands for anything below.
-    scores = np.where(np.isneginf(scores), scores.max(1, keepdims=True) - 104, scores)
-
-    def loss(log_inverse: float) -> float:
-        scaled = scores * np.exp(log_inverse)
-        return float((logsumexp(scaled, axis=1) - (truth * scaled).sum(1)).mean())
-
-    # Convex in 1/T, hence with one minimum in log(1/T), where the search is even in scale.
-    limit = float(np.log(50))
-    inner = float(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x)
-    # The search never reaches its bounds, and where the loss is 0 it stops anywhere.
-    best = min((limit, -limit, inner), key=loss)
-    return float(np.exp(-best)) if loss(best) < loss(0.0) - 1e-12 else 1.0

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.statistics.arrays import subject_numbers
-from mien.statistics.recordings import Recordings
 
 COVERAGE = 0.9
 
@@ -77,27 +76,31 @@ def conformal_half_width(
 
 
 def calibrate(
-    validation: Recordings, *, coverage: float = COVERAGE, split: str = "valid"
+    targets: NDArray[np.floating[Any]],
+    predictions: NDArray[np.floating[Any]],
+    subjects: NDArray[Any],
+    *,
+    coverage: float = COVERAGE,
+    split: str = "valid",
 ) -> dict[str, Any]:
     """The entry ``conformal`` of a model: ``coverage``, ``half_width``, ``subjects``, ``split``.
 
-    ``half_width`` is None where there are too few subjects, and ``reason`` says so.
+    Arrays are ``(n,)`` as for :func:`conformal_half_width`. ``half_width`` is None where there are
+    too few subjects, and ``reason`` says so.
     """
-    if validation.predictions is None:
-        raise ValueError("expected recordings with predictions, got none")
-    scores, predictions, names = validation.scores, validation.predictions, validation.subjects
-    width = conformal_half_width(scores, predictions, names, coverage=coverage)
-    subjects = len(np.unique(_owners(names[validation.known])))
+    width = conformal_half_width(targets, predictions, subjects, coverage=coverage)
+    labeled = np.isfinite(targets) & np.isfinite(predictions)
+    count = len(np.unique(_owners(subjects[labeled])))
     entry = {
         "coverage": coverage,
         "half_width": width if math.isfinite(width) else None,
-        "subjects": subjects,
+        "subjects": count,
         "split": split,
     }
     if math.isfinite(width):
         return entry
     return entry | {
-        "reason": f"{subjects} subject{'s' * (subjects != 1)} of {split} cannot give an interval "
+        "reason": f"{count} subject{'s' * (count != 1)} of {split} cannot give an interval "
         f"of {100 * coverage:g} %: it takes {fewest_subjects(coverage)}"
     }
 

@@ -1,0 +1,136 @@
+"""Expression: one class of a label space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
+from mien.labels import LabelSpace
+from mien.metrics import classification
+from mien.metrics.metric import Metric
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ExpressionSettings(HeadSettings):
+    """Linear classifiers of the embedding; ``bias`` adds one to each."""
+
+    bias: bool = True
+
+
+class Calibration(BaseModel):
+    """How the probabilities were calibrated; the temperature is inside the exported network."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(default=1.0, gt=0, le=1e6)
+    method: str = "none"
+
+
+class ExpressionInfo(HeadInfo):
+    """The classes, their calibration, and when the model would rather not answer.
+
+    ``abstain_below`` is the confidence under which a model abstains, None for always answering.
+    """
+
+    label_space: LabelSpace
+    calibration: Calibration = Calibration()
+    abstain_below: float | None = Field(default=None, ge=0, le=1)
+
+
+def _of_confusion(name: str, title: str, description: str) -> Metric:
+    function = getattr(classification, name)
+
+    def measure(targets: NDArray[Any], probabilities: NDArray[Any]) -> float:
+        classes = probabilities.shape[1]
+        matrix = classification.confusion_matrix(targets, probabilities.argmax(1), classes)
+        return float(function(matrix))
+
+    return Metric(name, title, description, "%", True, measure)
+
+
+def _calibration_error(targets: NDArray[Any], probabilities: NDArray[Any]) -> float:
+    bins = classification.reliability(targets, probabilities)
+    return classification.expected_calibration_error(bins)
+
+
+def _log_loss(targets: NDArray[Any], probabilities: NDArray[Any]) -> float:
+    return float(classification.negative_log_likelihoods(targets, probabilities).mean())
+
+
+class ExpressionHead(Head[ExpressionSettings, ExpressionInfo]):
+    """Targets ``expression`` ``(N,)``, -1 unknown, and ``expression_distribution`` ``(N, C)``."""
+
+    name = "expression"
+    title = "Expression"
+    labels = "an expression"
+    columns = ("label",)
+    metrics = (
+        _of_confusion("accuracy", "Accuracy", "share of rows that are read right"),
+        _of_confusion(
+            "mean_class_accuracy",
+            "Mean-class accuracy",
+            "mean recall of the classes that have rows",
+        ),
+        _of_confusion("macro_f1", "Macro-F1", "mean F1 of the classes that have rows"),
+        Metric(
+            "ece",
+            "Calibration error",
+            "gap between confidence and accuracy; 0 is best",
+            "%",
+            False,
+            _calibration_error,
+        ),
+        Metric("nll", "Log loss", "nats per row; 0 is best", "nats", False, _log_loss),
+    )
+    Settings = ExpressionSettings
+    Info = ExpressionInfo
+
+    def describe(self, settings: ExpressionSettings, labels: Labels) -> ExpressionInfo:
+        """The dataset's classes."""
+        return ExpressionInfo(label_space=labels.label_space)
+
+    def outputs(self, info: ExpressionInfo) -> dict[str, tuple[int, ...]]:
+        """Probabilities ``(B, C)`` that sum to one by row."""
+        return {"expression": (len(info.label_space),)}
+
+    def measured(self, arrays: Validation) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Classes ``(N,)`` and probabilities ``(N, C)``."""
+        return arrays.targets["expression"], arrays.predictions["expression"]
+
+    def calibrate(self, info: ExpressionInfo, arrays: Validation) -> ExpressionInfo:
+        """One temperature that fits the rows best; 1 where there are none."""
+        targets = arrays.targets["expression"]
+        if not len(targets):
+            return info
+        # Here, because a reader of photos needs no scipy.
+        from mien.statistics.calibration import temperature_scale
+
+        temperature = temperature_scale(arrays.outputs["expression"], targets)
+        found = Calibration(temperature=temperature, method="temperature scaling on valid")
+        return info.model_copy(update={"calibration": found})
+
+    def fields(self, info: ExpressionInfo) -> dict[str, pa.DataType]:
+        """``expression``, ``confidence`` and ``probabilities``, a struct with a field per class."""
+        import pyarrow as pa
+
+        return {
+            "expression": pa.string(),
+            "confidence": pa.float32(),
+            "probabilities": pa.struct([(name, pa.float32()) for name in info.label_space.names]),
+        }
+
+    def read(self, info: ExpressionInfo, outputs: Arrays, row: int) -> dict[str, Any]:
+        """The most probable class, its probability and those of all classes."""
+        names, probabilities = info.label_space.names, outputs["expression"][row]
+        top = int(np.argmax(probabilities))
+        return {
+            "expression": names[top],
+            "confidence": float(probabilities[top]),
+            "probabilities": dict(zip(names, probabilities.tolist(), strict=True)),
+        }

@@ -1,0 +1,109 @@
+"""What every head of a network says of itself, without torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from mien.metrics.metric import Metric
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Arrays = Mapping[str, NDArray[Any]]
+"""Arrays by name whose first axis is rows (faces, clips or recordings)."""
+
+
+class HeadSettings(BaseModel):
+    """What a recipe says of a head, under ``heads.NAME``; a head adds its own keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HeadInfo(BaseModel):
+    """What a trained head says of itself, in ``model.json`` and in an ONNX file's metadata.
+
+    A head adds what its numbers mean (classes, scale, units) and what was calibrated.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Validation(NamedTuple):
+    """What a head gave for the N labeled rows of the split valid, for metrics and calibration.
+
+    ``targets`` are the head's targets by name; ``outputs`` the network's raw outputs and
+    ``predictions`` the same as the exported model would give them, uncalibrated; both by name.
+    ``subjects`` ``(N,)`` are names, "" where unknown.
+    """
+
+    targets: Arrays
+    outputs: Arrays
+    predictions: Arrays
+    subjects: NDArray[np.str_]
+
+
+class Labels(NamedTuple):
+    """What a dataset's labels mean, as a head needs it to describe itself."""
+
+    label_space: Any
+    scale: Any
+    license_terms: str
+    folder: str
+
+
+Settings = TypeVar("Settings", bound=HeadSettings)
+Info = TypeVar("Info", bound=HeadInfo)
+
+
+class Head(ABC, Generic[Settings, Info]):
+    """One thing that a network reads from a face: the description that all stages share.
+
+    A head is registered in :data:`mien.heads.HEADS`; its layers are in
+    :mod:`mien.networks.heads`, its losses in :mod:`mien.training.losses` and its section of a
+    report in :mod:`mien.reports.sections`.
+    """
+
+    name: ClassVar[str]
+    """The key everywhere: recipes, targets, outputs, metadata, reports."""
+    title: ClassVar[str]
+    labels: ClassVar[str]
+    """What a labeled row has, as a phrase for messages: "an expression"."""
+    columns: ClassVar[tuple[str, ...]]
+    """The dataset's columns that hold its labels."""
+    metrics: ClassVar[tuple[Metric, ...]]
+    """Measured on the split valid after each epoch; the first selects the epoch by default."""
+    Settings: type[Settings]
+    Info: type[Info]
+
+    @abstractmethod
+    def describe(self, settings: Settings, labels: Labels) -> Info:
+        """What a head says of itself before training; :class:`MienError` where labels lack it."""
+
+    @abstractmethod
+    def outputs(self, info: Info) -> dict[str, tuple[int, ...]]:
+        """The exported model's outputs: name -> shape behind the batch axis.
+
+        The first is always there and has the head's name; further ones are optional.
+        """
+
+    @abstractmethod
+    def measured(self, arrays: Validation) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The targets and predictions that :attr:`metrics` take."""
+
+    def calibrate(self, info: Info, arrays: Validation) -> Info:
+        """``info`` with what is calibrated on the split valid; as it is where nothing is."""
+        return info
+
+    @abstractmethod
+    def fields(self, info: Info) -> dict[str, pa.DataType]:
+        """The columns of a table of faces that the head fills, with their Arrow types."""
+
+    @abstractmethod
+    def read(self, info: Info, outputs: Arrays, row: int) -> dict[str, Any]:
+        """What the head says of one row: fields of :class:`mien.schema.Prediction` by name."""
