@@ -10,7 +10,7 @@ import json
 import os
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import (
     BaseModel,
@@ -59,7 +59,7 @@ class ModelInfo(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    format: Literal[2] = FORMAT
+    format: int = FORMAT
     name: str
     heads: dict[str, SerializeAsAny[HeadInfo]] = Field(min_length=1)
     preprocessing: Preprocessing

@@ -57,11 +57,11 @@ class Labels(NamedTuple):
     folder: str
 
 
-Settings = TypeVar("Settings", bound=HeadSettings)
-Info = TypeVar("Info", bound=HeadInfo)
+SettingsT = TypeVar("SettingsT", bound=HeadSettings)
+InfoT = TypeVar("InfoT", bound=HeadInfo)
 
 
-class Head(ABC, Generic[Settings, Info]):
+class Head(ABC, Generic[SettingsT, InfoT]):
     """One thing that a network reads from a face: the description that all stages share.
 
     A head is registered in :data:`mien.heads.HEADS`; its layers are in
@@ -78,15 +78,15 @@ class Head(ABC, Generic[Settings, Info]):
     """The dataset's columns that hold its labels."""
     metrics: ClassVar[tuple[Metric, ...]]
     """Measured on the split valid after each epoch; the first selects the epoch by default."""
-    Settings: type[Settings]
-    Info: type[Info]
+    Settings: type[SettingsT]
+    Info: type[InfoT]
 
     @abstractmethod
-    def describe(self, settings: Settings, labels: Labels) -> Info:
+    def describe(self, settings: SettingsT, labels: Labels) -> InfoT:
         """What a head says of itself before training; :class:`MienError` where labels lack it."""
 
     @abstractmethod
-    def outputs(self, info: Info) -> dict[str, tuple[int, ...]]:
+    def outputs(self, info: InfoT) -> dict[str, tuple[int, ...]]:
         """The exported model's outputs: name -> shape behind the batch axis.
 
         The first is always there and has the head's name; further ones are optional.
@@ -96,14 +96,14 @@ class Head(ABC, Generic[Settings, Info]):
     def measured(self, arrays: Validation) -> tuple[NDArray[Any], NDArray[Any]]:
         """The targets and predictions that :attr:`metrics` take."""
 
-    def calibrate(self, info: Info, arrays: Validation) -> Info:
+    def calibrate(self, info: InfoT, arrays: Validation) -> InfoT:
         """``info`` with what is calibrated on the split valid; as it is where nothing is."""
         return info
 
     @abstractmethod
-    def fields(self, info: Info) -> dict[str, pa.DataType]:
+    def fields(self, info: InfoT) -> dict[str, pa.DataType]:
         """The columns of a table of faces that the head fills, with their Arrow types."""
 
     @abstractmethod
-    def read(self, info: Info, outputs: Arrays, row: int) -> dict[str, Any]:
+    def read(self, info: InfoT, outputs: Arrays, row: int) -> dict[str, Any]:
         """What the head says of one row: fields of :class:`mien.schema.Prediction` by name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,16 @@ from mien.schema import MienError
 
 
 def create_backbone(
-    name: str, *, weights: str | None = None, arguments: Mapping[str, Any] | None = None
+    name: str,
+    *,
+    weights: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    image_size: int | None = None,
 ) -> nn.Module:
-    """A timm backbone without pooling and classifier.
+    """A timm backbone without pooling and classifier, convolutional or a transformer.
 
-    Called on ``(B, 3, S, S)`` it returns the last feature map ``(B, num_features, H, W)``.
+    What it returns for ``(B, 3, S, S)`` differs from backbone to backbone; :func:`feature_map`
+    makes it a map ``(B, C, H, W)``.
 
     Parameters
     ----------
@@ -36,19 +42,21 @@ def create_backbone(
         error.
     arguments
         Passed on to ``timm.create_model``, e.g. ``{"drop_path_rate": 0.1}``.
+    image_size
+        Side of the images in pixels: transformers that are built for one size are built for this.
     """
     if not timm.is_model(name):
         close = timm.list_models(f"*{name.rstrip('0123456789_')}*")[:5] or timm.list_models()[:5]
         raise MienError(
             f"expected a backbone that timm knows (such as {', '.join(close)}), got {name!r}"
         )
+    options = dict(arguments or {})
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    if image_size is not None and config is not None and config.fixed_input_size:
+        options.setdefault("img_size", image_size)
     try:
         backbone: nn.Module = timm.create_model(
-            name,
-            num_classes=0,
-            global_pool="",
-            pretrained=weights == "hub",
-            **dict(arguments or {}),
+            name, num_classes=0, global_pool="", pretrained=weights == "hub", **options
         )
     except TypeError as error:
         raise MienError(
@@ -58,6 +66,34 @@ def create_backbone(
     if weights is not None and weights != "hub":
         _load_weights(backbone, weights)
     return backbone
+
+
+def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
+    """The last map ``(B, C, H, W)`` of a timm backbone for ``(B, 3, S, S)``.
+
+    Tokens ``(B, N, C)`` of a transformer become the square map that they were cut from, without
+    class and register tokens (ours: what stands above pools places); maps with channels last are
+    turned.
+    """
+    features: Tensor = backbone(images)
+    if features.ndim == 3:
+        tokens = features[:, getattr(backbone, "num_prefix_tokens", 0) :]
+        side = math.isqrt(tokens.shape[1])
+        if side * side == tokens.shape[1]:
+            return tokens.mT.reshape(len(tokens), -1, side, side)
+    elif features.ndim == 4:
+        last = str(getattr(backbone, "output_fmt", "")).endswith("NHWC")
+        return features.permute(0, 3, 1, 2) if last else features
+    raise MienError(
+        "expected a backbone that gives a feature map (B, C, H, W) or the tokens of a square one, "
+        f"got shape {tuple(features.shape)}; choose another one"
+    )
+
+
+def feature_width(backbone: nn.Module) -> int:
+    """Channels of the map that a timm backbone returns; some widen it behind `num_features`."""
+    width: Any = getattr(backbone, "head_hidden_size", None) or backbone.num_features
+    return int(width)
 
 
 def _load_weights(backbone: nn.Module, weights: str) -> None:

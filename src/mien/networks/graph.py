@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -180,7 +180,7 @@ class EmotionGraph(nn.Module):
         :func:`word_vectors`); ``"one-hot"``, where W1 itself is a learned vector a node; or
         ``"learned"``, trained from random vectors of length about one. The two are our choice
         where no word vectors are at hand.
-    node_size, hidden
+    node_size, hidden_size
         F of learned nodes, and the width between the layers.
     """
 
@@ -194,7 +194,7 @@ class EmotionGraph(nn.Module):
         *,
         nodes: Literal["one-hot", "learned"] | ArrayLike | Tensor = "one-hot",
         node_size: int = 300,
-        hidden: int = 512,
+        hidden_size: int = 512,
     ) -> None:
         super().__init__()
         matrix = torch.as_tensor(adjacency, dtype=torch.float32)
@@ -217,48 +217,13 @@ class EmotionGraph(nn.Module):
                     f"expected node features ({count}, F), got shape {tuple(given.shape)}"
                 )
             self.register_buffer("nodes", given.clone())
-        self.first = nn.Parameter(_uniform(self.nodes.shape[1], hidden))
-        self.second = nn.Parameter(_uniform(hidden, size))
+        self.first = nn.Parameter(_uniform(self.nodes.shape[1], hidden_size))
+        self.second = nn.Parameter(_uniform(hidden_size, size))
 
     def forward(self) -> Tensor:
         """The classifiers ``(C+2, D)``: of the expressions, then of valence and arousal."""
         between = functional.leaky_relu(self.adjacency @ (self.nodes @ self.first), _SLOPE)
         return self.adjacency @ (between @ self.second)
-
-
-class GraphHead(nn.Module):
-    """Logits and valence-arousal from a feature by the classifiers of an :class:`EmotionGraph`.
-
-    ``options`` are the graph's. Neither output has a bias or is squashed, as released, so
-    valence and arousal may leave [-1, 1].
-    """
-
-    def __init__(self, adjacency: ArrayLike | Tensor, size: int, **options: Any) -> None:
-        super().__init__()
-        # Not named `graph`: torch.export's modules have an attribute of that name.
-        self.classifiers = EmotionGraph(adjacency, size, **options)
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Features ``(B, D)`` -> logits ``(B, C)``, valence and arousal ``(B, 2)``."""
-        scores = features @ self.classifiers().T
-        return scores[:, :-2], scores[:, -2:]
-
-
-class LinearHead(nn.Module):
-    """The control of :class:`GraphHead`: plain linear classifiers on the same feature.
-
-    Without ``bias`` (our default) it differs from the graph only in where the classifiers come
-    from. The released multi-task baseline has biases, and another pooling.
-    """
-
-    def __init__(self, classes: int, size: int, *, bias: bool = False) -> None:
-        super().__init__()
-        self.linear = nn.Linear(size, classes + 2, bias=bias)
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Features ``(B, D)`` -> logits ``(B, C)``, valence and arousal ``(B, 2)``."""
-        scores = self.linear(features)
-        return scores[:, :-2], scores[:, -2:]
 
 
 def _uniform(inputs: int, outputs: int) -> Tensor:

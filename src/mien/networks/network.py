@@ -1,4 +1,4 @@
-"""The assembly: backbone, attention, pooling, embedding, heads."""
+"""The assembly: backbone, attention, pooling over places and time, embedding, heads."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any, Literal, NamedTuple
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mien.networks.attention import ElementAttention, PixelAttention
-from mien.networks.backbones import create_backbone
-from mien.networks.graph import GraphHead, LinearHead
-from mien.schema import MienError
+from mien.networks.backbones import create_backbone, feature_map, feature_width
+from mien.networks.embedding import Embedding
+from mien.networks.heads import LAYERS, GraphLayer
+from mien.networks.temporal import create_temporal
+from mien.networks.video import VIDEO_BACKBONES, create_video_backbone
 
 Pooling = Literal["average", "max"]
 
@@ -22,134 +23,100 @@ class Outputs(NamedTuple):
     """What the network gives for a batch.
 
     ``embedding`` ``(B, D)`` is not normalized (losses that want unit rows normalize themselves),
-    except a sliced one, whose slices have unit rows times the root of their width. ``logits`` is
-    ``(B, classes)``. ``attention`` ``(B, D)`` weighs the embedding's dimensions and
-    ``attention_map`` ``(B, H, W)`` the places of the last map, both in (0, 1). ``valence_arousal``
-    ``(B, 2)`` is as the head gives it and may leave [-1, 1]. ``severity`` ``(B,)`` is in points; a
-    network that gives it has the logits of its levels. None is what the network has not.
+    except a sliced one, whose slices have unit rows times the root of their width. ``heads`` are
+    the raw outputs of the heads by name, such as the logits ``expression`` ``(B, C)``.
+    ``attention`` ``(B, D)`` weighs the embedding's dimensions and ``attention_map`` ``(B, H, W)``
+    the places of the last map, both in (0, 1); None without.
     """
 
     embedding: Tensor
-    logits: Tensor
+    heads: dict[str, Tensor]
     attention: Tensor | None = None
     attention_map: Tensor | None = None
-    valence_arousal: Tensor | None = None
-    severity: Tensor | None = None
-
-
-class Embedding(nn.Sequential):
-    """Pooled features ``(B, C)`` -> embedding ``(B, D)``.
-
-    ``size`` None takes the features themselves; a number adds a linear layer with batch norm, and
-    ``hidden`` another one with ReLU before it. ``slices`` > 1 cuts the embedding into equal
-    slices and scales each to unit rows times the root of its width, so that its entries keep the
-    size that batch norm gave them; losses on unit slices do not see the factor.
-    """
-
-    def __init__(
-        self, channels: int, *, size: int | None, hidden: int | None = None, slices: int = 1
-    ) -> None:
-        layers: list[nn.Module] = []
-        if hidden is not None:
-            layers += [nn.Linear(channels, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()]
-        if size is not None:
-            width = hidden or channels
-            layers += [nn.Linear(width, size, bias=False), nn.BatchNorm1d(size)]
-        super().__init__(*layers)
-        self.size = size or hidden or channels
-        self.slices = slices
-
-    def forward(self, pooled: Tensor) -> Tensor:
-        """``(B, C)`` -> ``(B, D)``."""
-        rows: Tensor = pooled
-        for layer in self:
-            rows = layer(rows)
-        if self.slices == 1:
-            return rows
-        width = self.size // self.slices
-        slices: Tensor = functional.normalize(rows.reshape(-1, self.slices, width), dim=2)
-        return slices.reshape(-1, self.size).mul(width**0.5)
 
 
 class Network(nn.Module):
-    """Backbone -> attention -> pooling -> embedding -> head.
+    """Backbone -> attention -> pooling -> (temporal) -> embedding -> heads.
 
-    The head is linear and gives logits, unless ``affect_head`` gives valence and arousal as well.
-    ``dropout`` acts before the head only. With ``pixel_attention`` the map is weighted place by
-    place before it is pooled; ``attended`` False pools the plain map for embedding and head, so
+    A network of clips differs from one of images in its backbone and its pooling over time: with
+    ``temporal`` each frame is read by the backbone and pooled, and ``temporal`` makes one row of
+    the frames'; with ``whole_clips`` the backbone reads the clip at once.
+
+    ``dropout`` acts before the heads only. With ``pixel_attention`` the map is weighted place by
+    place before it is pooled; ``attended`` False pools the plain map for embedding and heads, so
     that the weights reach the element-wise attention alone. ``element_attention`` weighs the
-    embedding's dimensions for the losses that take it; the head sees the embedding as it is.
+    embedding's dimensions for the losses that take it; the heads see the embedding as it is.
     """
 
     def __init__(
         self,
         backbone: nn.Module,
         *,
-        channels: int,
-        classes: int,
         embedding: Embedding,
+        heads: nn.ModuleList,
+        pixel_attention: PixelAttention | None = None,
+        element_attention: ElementAttention | None = None,
+        attended: bool = True,
+        temporal: nn.Module | None = None,
+        whole_clips: bool = False,
         dropout: float = 0.0,
         pooling: Pooling = "average",
-        pixel_attention: bool = False,
-        element_attention: bool = False,
-        attended: bool = True,
-        bias: bool = True,
-        affect_head: LinearHead | GraphHead | None = None,
     ) -> None:
         super().__init__()
-        self.classes = classes
         self.backbone = backbone
-        self.pooling = pooling
-        self.attended = attended
-        self.pixel_attention = PixelAttention(channels) if pixel_attention else None
+        self.pixel_attention = pixel_attention
+        self.temporal = temporal
         self.embedding = embedding
-        self.element_attention = (
-            ElementAttention(channels, embedding.size) if element_attention else None
-        )
+        self.element_attention = element_attention
+        self.attended = attended
+        self.whole_clips = whole_clips
+        self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
-        self.classifier = affect_head or nn.Linear(embedding.size, classes, bias=bias)
-        for layer in self.classifier.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.normal_(layer.weight, std=0.01)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+        self.heads = heads
 
-    @property
-    def gives_affect(self) -> bool:
-        """Whether the head gives valence and arousal."""
-        return not isinstance(self.classifier, nn.Linear)
+    def forward(self, inputs: Tensor) -> Outputs:
+        """Images ``(B, 3, S, S)`` as :func:`mien.faces.tensors.to_tensor` makes them, or clips.
 
-    def forward(self, images: Tensor) -> Outputs:
-        """Images ``(B, 3, S, S)`` as :func:`mien.faces.tensors.to_tensor` makes them."""
-        return self.forward_head(self.forward_features(images))
+        Clips are ``(B, T, 3, S, S)``.
+        """
+        if self.whole_clips:
+            return self.forward_head(self.backbone(inputs.transpose(1, 2)))
+        if self.temporal is None:
+            return self.forward_head(self.forward_features(inputs))
+        rows = self.forward_features(inputs.flatten(0, 1))
+        return self.forward_head(rows.reshape(*inputs.shape[:2], -1))
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """The backbone's last map ``(B, C, H, W)``."""
-        features: Tensor = self.backbone(images)
-        if features.ndim != 4:
-            raise MienError(
-                "expected a backbone that gives a feature map (B, C, H, W), got shape "
-                f"{tuple(features.shape)}; choose a convolutional one"
-            )
-        return features
+        """What a frozen backbone gives once and for all.
+
+        The last map ``(B, C, H, W)`` of images; for frames of clips, which have no attention, its
+        pooled rows ``(B, C)``.
+        """
+        features = feature_map(self.backbone, images)
+        return features if self.temporal is None else self._pool(features, None)
 
     def forward_head(self, features: Tensor) -> Outputs:
-        """Everything above the map ``(B, C, H, W)``."""
+        """Everything above the backbone.
+
+        ``features`` are maps ``(B, C, H, W)`` of images, or of clips the rows of their frames
+        ``(B, T, C)``, or with a backbone that reads clips at once ``(B, C)``.
+        """
         weights = None if self.pixel_attention is None else self.pixel_attention(features)
-        pooled = self._pool(features, weights if self.attended else None)
-        embedding = self.embedding(pooled)
-        attention = None
-        if self.element_attention is not None:
+        if self.whole_clips:
+            pooled = seen = features
+        elif self.temporal is not None:
+            pooled = seen = self.temporal(features)
+        else:
+            pooled = self._pool(features, weights if self.attended else None)
             seen = pooled if self.attended else self._pool(features, weights)
-            attention = self.element_attention(seen)
-        scores = self.classifier(self.dropout(embedding))
-        logits, affect = scores if self.gives_affect else (scores, None)
+        embedding = self.embedding(pooled)
+        attention = None if self.element_attention is None else self.element_attention(seen)
+        rows = self.dropout(embedding)
+        outputs: dict[str, Tensor] = {}
+        for head in self.heads:
+            outputs |= head(rows)
         return Outputs(
-            embedding,
-            logits,
-            attention,
-            None if weights is None else weights.squeeze(1),
-            affect,
+            embedding, outputs, attention, None if weights is None else weights.squeeze(1)
         )
 
     def _pool(self, features: Tensor, weights: Tensor | None) -> Tensor:
@@ -159,115 +126,113 @@ class Network(nn.Module):
             return (features if weights is None else features * weights).amax((2, 3))
         if weights is None:
             return features.mean((2, 3))
-        # One product a row, forward and back, where a weighted map would be written out.
+        # One product per row, forward and back, where a weighted map would be written out.
         places = features.flatten(2)
         return (places @ weights.flatten(2).mT).squeeze(2) / places.shape[2]
 
 
-class Predictions(nn.Module):
-    """The network as it is exported: images in, calibrated probabilities and unit embedding out.
-
-    Valence and arousal are cut to [-1, 1], where their labels are (ours; the head has no bounds).
-    With ``mirror`` the outputs for an image and its mirror image are averaged: a little more
-    accurate, since a face's expression has no side, at twice the time.
-    """
-
-    def __init__(self, network: Network, temperature: float, *, mirror: bool = False) -> None:
-        super().__init__()
-        self.network = network
-        self.temperature = temperature
-        self.mirror = mirror
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What :meth:`forward` gives, in order; the last two only where the network has them."""
-        given = {
-            "valence_arousal": self.network.gives_affect,
-            "attention": self.network.pixel_attention is not None,
-        }
-        return ("probabilities", "embedding", *(name for name, there in given.items() if there))
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """``(B, 3, S, S)`` -> tensors by :attr:`names`.
-
-        Probabilities ``(B, classes)``, embedding ``(B, D)`` of length 1, valence and arousal
-        ``(B, 2)`` in [-1, 1], attention map ``(B, H, W)`` in (0, 1).
-        """
-        seen = self.network(images)
-        embedding, logits, places = seen.embedding, seen.logits, seen.attention_map
-        affect = seen.valence_arousal
-        if self.mirror:
-            mirrored = self.network(images.flip(3))
-            embedding = functional.normalize(embedding, dim=1)
-            embedding = embedding + functional.normalize(mirrored.embedding, dim=1)
-            logits = (logits + mirrored.logits) / 2
-            affect = None if affect is None else (affect + mirrored.valence_arousal) / 2
-            places = None if places is None else (places + mirrored.attention_map.flip(2)) / 2
-        probabilities = functional.softmax(logits / self.temperature, dim=1)
-        affect = None if affect is None else affect.clamp(-1, 1)
-        outputs = (probabilities, functional.normalize(embedding, dim=1), affect, places)
-        return tuple(output for output in outputs if output is not None)
-
-
-def build_network(
-    architecture: Mapping[str, Any],
+def create_network(
+    backbone: str = "mobilenetv1_100",
     *,
+    heads: Mapping[str, Mapping[str, Any]],
+    arguments: Mapping[str, Any] | None = None,
+    embedding: Mapping[str, Any] | int | None = None,
+    pooling: Pooling = "average",
+    dropout: float = 0.0,
+    attention: Mapping[str, bool] | None = None,
+    temporal: Mapping[str, Any] | None = None,
+    graph: Mapping[str, Any] | None = None,
     weights: str | None = None,
+    image_size: int | None = None,
     node_vectors: ArrayLike | None = None,
 ) -> Network:
-    """A network from its architecture, as ``model.json`` stores it under that name.
+    """A network from its architecture, which ``model.json`` of a run stores under that name.
 
-    ``backbone`` (a timm name), ``arguments`` for it, ``classes``, ``embedding`` (a size, or
-    ``size``, ``hidden`` and ``slices``), ``dropout``, ``pooling``, ``attention`` (``pixel``,
-    ``element``, ``attended``) and ``head`` (``kind``, ``valence_arousal``, ``bias``, and of a
-    graph its ``adjacency``, ``nodes``, ``node_size`` and ``hidden``); only ``backbone`` and
-    ``classes`` have to be there. ``weights`` are the backbone's start weights (see
-    :func:`mien.networks.backbones.create_backbone`). ``node_vectors`` ``(C+2, F)`` are the word
-    vectors of a graph whose ``nodes`` are ``vectors``; without them they are zeros, for a state
-    to be loaded.
+    Parameters
+    ----------
+    backbone, arguments, weights
+        As for :func:`mien.networks.backbones.create_backbone`, or one of
+        :data:`mien.networks.video.VIDEO_BACKBONES`, which reads clips at once.
+    heads
+        The architecture of each head by name: ``{"expression": {"classes": 7, "bias": True}}``,
+        ``{"valence_arousal": {}}``, or ``{"severity": {"top": 63, "kind": "levels",
+        "temperature": 1}}``.
+    embedding
+        Its size, or ``size``, ``hidden_size`` and ``slices`` (see :class:`Embedding`); None takes
+        the pooled features themselves.
+    pooling, dropout, attention
+        ``attention`` has ``pixel``, ``element`` and ``attended`` (see :class:`Network`).
+    temporal
+        ``kind`` and ``hidden_size`` of the pooling over a clip's frames (see
+        :func:`mien.networks.temporal.create_temporal`); None reads single images.
+    graph
+        ``adjacency``, ``nodes``, ``node_size`` and ``hidden_size`` of an emotion graph that makes
+        the classifiers of expression, valence and arousal; None gives each head its own layer.
+    image_size
+        Side of the images in pixels, for backbones that are built for one size.
+    node_vectors
+        Word vectors ``(C+2, F)`` of a graph whose ``nodes`` are ``vectors``; without them they are
+        zeros, for a state to be loaded.
+
+    >>> network = create_network("test_resnet", heads={"expression": {"classes": 7}}, embedding=16)
+    >>> outputs = network(torch.zeros(2, 3, 32, 32))
+    >>> tuple(outputs.embedding.shape), tuple(outputs.heads["expression"].shape)
+    ((2, 16), (2, 7))
     """
-    backbone = create_backbone(
-        architecture["backbone"], weights=weights, arguments=architecture.get("arguments")
-    )
-    channels = width_of(backbone)
-    embedding = architecture.get("embedding")
+    whole_clips = backbone in VIDEO_BACKBONES
+    body: nn.Module
+    pooling_over_time: nn.Module | None = None
+    if whole_clips:
+        body, width = create_video_backbone(backbone, weights=weights, arguments=arguments)
+        channels = width
+    else:
+        body = create_backbone(
+            backbone, weights=weights, arguments=arguments, image_size=image_size
+        )
+        channels = width = feature_width(body)
+        if temporal is not None:
+            pooling_over_time, width = create_temporal(
+                temporal["kind"], channels, temporal["hidden_size"]
+            )
     # A bare number is the size.
-    embedding = embedding if isinstance(embedding, Mapping) else {"size": embedding}
-    attention, head = architecture.get("attention", {}), architecture.get("head", {})
-    rows = Embedding(channels, **embedding)
-    classes = architecture["classes"]
+    shape = embedding if isinstance(embedding, Mapping) else {"size": embedding}
+    rows = Embedding(width, **shape)
+    kinds = attention or {}
     return Network(
-        backbone,
-        channels=channels,
-        classes=classes,
+        body,
         embedding=rows,
-        dropout=architecture.get("dropout", 0.0),
-        pooling=architecture.get("pooling", "average"),
-        pixel_attention=attention.get("pixel", False),
-        element_attention=attention.get("element", False),
-        attended=attention.get("attended", True),
-        bias=head.get("bias", True),
-        affect_head=_affect_head(head, classes, rows.size, node_vectors),
+        pixel_attention=PixelAttention(channels) if kinds.get("pixel") else None,
+        element_attention=ElementAttention(width, rows.size) if kinds.get("element") else None,
+        attended=kinds.get("attended", True),
+        temporal=pooling_over_time,
+        whole_clips=whole_clips,
+        dropout=dropout,
+        pooling=pooling,
+        heads=_create_heads(heads, graph, rows.size, node_vectors),
     )
 
 
-def _affect_head(
-    head: Mapping[str, Any], classes: int, size: int, node_vectors: ArrayLike | None
-) -> LinearHead | GraphHead | None:
-    """The head for expressions, valence and arousal; None for expressions alone."""
-    if not head.get("valence_arousal", False):
-        return None
-    if head["kind"] == "linear":
-        return LinearHead(classes, size, bias=head["bias"])
-    nodes = head["nodes"]
-    if nodes == "vectors":
-        shape = (classes + 2, head["node_size"])
-        nodes = torch.zeros(shape) if node_vectors is None else node_vectors
-    options = {"nodes": nodes, "node_size": head["node_size"], "hidden": head["hidden"]}
-    return GraphHead(head["adjacency"], size, **options)
-
-
-def width_of(backbone: nn.Module) -> int:
-    """Channels of the map that a timm backbone returns; some widen it behind `num_features`."""
-    width: Any = getattr(backbone, "head_hidden_size", None) or backbone.num_features
-    return int(width)
+def _create_heads(
+    heads: Mapping[str, Mapping[str, Any]],
+    graph: Mapping[str, Any] | None,
+    size: int,
+    node_vectors: ArrayLike | None,
+) -> nn.ModuleList:
+    """One module per head, or one of a graph for the heads that it joins."""
+    joined = () if graph is None else ("expression", "valence_arousal")
+    modules: list[nn.Module] = []
+    if graph is not None:
+        nodes = graph["nodes"]
+        if nodes == "vectors":
+            shape = (heads["expression"]["classes"] + 2, graph["node_size"])
+            nodes = torch.zeros(shape) if node_vectors is None else node_vectors
+        options = {"nodes": nodes, "node_size": graph["node_size"]}
+        modules.append(
+            GraphLayer(graph["adjacency"], size, hidden_size=graph["hidden_size"], **options)
+        )
+    modules += [
+        LAYERS[name].create(size, **options)
+        for name, options in heads.items()
+        if name not in joined
+    ]
+    return nn.ModuleList(modules)
