@@ -7,7 +7,7 @@ import pytest
 
 from mien.corpora import corpus_of
 from mien.corpora.items import LeftOut, Options, Reading, VideoItem
-from mien.labels import SCALES
+from mien.scales import SCALES
 from mien.schema import MienError
 
 

@@ -13,8 +13,9 @@ import mien.evaluation.evaluate
 from mien.data.clips import videos_of
 from mien.data.dataset import FACES_SCHEMA, SEVERITY_FIELD, Dataset
 from mien.evaluation.severity import SeverityModel, recordings_of
-from mien.labels import LABEL_SPACES, RESEARCH_ONLY, SCALES
+from mien.labels import LABEL_SPACES
 from mien.preparation.write import write_dataset
+from mien.scales import RESEARCH_ONLY, SCALES
 from mien.schema import Preprocessing
 from mien.statistics.recordings import Recordings
 

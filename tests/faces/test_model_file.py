@@ -101,7 +101,7 @@ def test_a_cache_that_cannot_be_written_is_an_error(
 ) -> None:
     cache.parent.write_text("a file where the folder should be")
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(CONTENT))
-    with pytest.raises(MienError, match="expected to store MediaPipe's face model"):
+    with pytest.raises(MienError, match=r"expected to write .*face_landmarker\.task"):
         face_landmarker_file()
 
 

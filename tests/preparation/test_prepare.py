@@ -192,7 +192,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(source, expected, tmp_path, work
     parts = sorted((tmp_path / "out.partial" / "parts").glob("*.arrow"))
     assert parts
     times = {path: path.stat().st_mtime_ns for path in parts}
-    (tmp_path / "out.partial" / "parts" / "000009.arrow.1.tmp").write_bytes(b"half")
+    (tmp_path / "out.partial" / "parts" / ".000009.arrow.1.partial").write_bytes(b"half")
 
     seen = []
 
@@ -223,7 +223,7 @@ def test_an_interrupted_run_keeps_its_parts(source, tmp_path, workers):
     assert stopped.returncode == -2  # as Python ends on a KeyboardInterrupt that nobody catches
     assert stopped.stderr.count("Traceback") == 1  # no worker adds its own
     assert list((tmp_path / "out.partial" / "parts").glob("*.arrow"))
-    assert not list((tmp_path / "out.partial" / "parts").glob("*.tmp"))
+    assert not list((tmp_path / "out.partial" / "parts").glob(".*.partial"))
     assert run(source, out, workers).returncode == 0
 
 

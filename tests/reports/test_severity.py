@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from mien.labels import RESEARCH_ONLY, SCALES, Scale
 from mien.reports.severity import (
     Recordings,
     SeverityEvaluation,
     evaluate_severity,
     write_severity_report,
 )
+from mien.scales import RESEARCH_ONLY, SCALES, Scale
 from mien.schema import MienError
 from mien.statistics.baselines import agreement
 from mien.statistics.conformal import calibrate, conformal_half_width, fewest_subjects

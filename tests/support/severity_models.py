@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from mien.labels import RESEARCH_ONLY
+from mien.scales import RESEARCH_ONLY
 from mien.schema import Preprocessing
 
 SIZE, LENGTH = 16, 4

@@ -15,7 +15,8 @@ import pytest
 import mien.synthetic.corpus
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
-from mien.labels import EXPRESSIONS, SCALES
+from mien.labels import EXPRESSIONS
+from mien.scales import SCALES
 from mien.schema import MienError, Preprocessing
 from mien.synthetic import CORPUS
 from mien.synthetic.behavior import draw_course, draw_manner, on_a_day

@@ -22,7 +22,7 @@ def frozen(toy_run: Path) -> Recipe:
     return load_recipe(
         "triplet",
         [
-            "backbone={name: test_resnet, frozen: true, views: 3, terms: drawn}",
+            "backbone={name: test_resnet, frozen: true, views: 3, license_terms: drawn}",
             f"backbone.weights={toy_run / 'model.safetensors'}",
             "embedding={size: 16, hidden: 16}",
             "sampler={kind: shuffled, batch_size: 24}",
@@ -78,7 +78,7 @@ def test_maps_are_computed_once_for_what_decides_them(
     assert train("another loss", "('losses', [{'term': 'cross-entropy'}])") == 0
     assert train("another augmentation", "('augmentation', {'rotation': 3})") == 4
     assert train("partial", "('preprocessing', {'partial_image': 'stack'})") == 4
-    assert not list((tmp_path / "maps").rglob("*.part"))
+    assert not list((tmp_path / "maps").rglob("*.partial"))
 
 
 def test_views_are_the_augmented_faces(

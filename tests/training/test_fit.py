@@ -46,7 +46,7 @@ def test_a_run_holds_what_the_layout_promises(small_run: Path) -> None:
         "metrics.jsonl",
         "checkpoints",
     }
-    assert not [path for path in small_run.rglob("*.part")]
+    assert not [path for path in small_run.rglob("*.partial")]
     lines = read_metrics(small_run)
     assert [line["epoch"] for line in lines] == [0, 1, 2]
     assert set(lines[0]["train"]) == {"cross-entropy", "triplet", "loss"}

@@ -204,7 +204,7 @@ def test_joined_datasets_train_together(
 ) -> None:
     both = open_joined([toy_dataset, affect_dataset])
     heard: list[str] = []
-    frozen = ["backbone={name: test_resnet, frozen: true, views: 1, terms: drawn}"]
+    frozen = ["backbone={name: test_resnet, frozen: true, views: 1, license_terms: drawn}"]
     weights = fit(
         load_recipe("softmax", [*SMALL, "schedule.epochs=1"]), both, tmp_path / "start", threads=1
     )

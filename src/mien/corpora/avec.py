@@ -18,7 +18,7 @@ from mien.corpora.items import (
 )
 from mien.corpora.severity import SIGNED_TERMS, Entry, check_task, reading_of, scored
 from mien.faces.video import VIDEO_SUFFIXES
-from mien.labels import SCALES
+from mien.scales import SCALES
 from mien.schema import MienError
 
 

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from mien.labels import LabelSpace, Scale
+from mien.labels import LabelSpace
+from mien.scales import Scale
 from mien.schema import UInt8Array
 
 

@@ -15,7 +15,7 @@ from mien.corpora.items import (
     storable,
 )
 from mien.corpora.severity import Entry, check_task, reading_of, rows_of, score_of
-from mien.labels import SCALES, Scale
+from mien.scales import SCALES, Scale
 from mien.schema import MienError
 
 

@@ -20,7 +20,8 @@ from mien.corpora.items import (
 )
 from mien.corpora.splitting import cut, rank
 from mien.data.dataset import SEVERITY_FIELD
-from mien.labels import LABEL_SPACES, Scale
+from mien.labels import LABEL_SPACES
+from mien.scales import Scale
 from mien.schema import MienError
 
 FIELDS = (

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mien.data.crops import Crops, PartialCrops
-from mien.labels import LabelSpace, Scale
+from mien.labels import LabelSpace
+from mien.scales import Scale
 from mien.schema import FloatArray, MienError, Preprocessing
 
 FORMAT = 1

@@ -12,7 +12,7 @@ import numpy as np
 
 from mien.data.clips import videos_of
 from mien.data.dataset import Dataset
-from mien.labels import Scale
+from mien.scales import Scale
 from mien.schema import FloatArray, MienError, Preprocessing
 
 if TYPE_CHECKING:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.util
 import os
 import urllib.request
 from pathlib import Path
 
+from mien.files import write_bytes
 from mien.schema import MienError
 
 FACE_MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
@@ -82,15 +82,4 @@ def _download(target: Path) -> None:
             f"expected MediaPipe's face model with sha256 {FACE_MODEL_SHA256[:12]}, got a download "
             f"with {found[:12]}; {_HOW_TO_GET_IT}"
         )
-    partial = target.with_suffix(f".{os.getpid()}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(target)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise MienError(
-            f"expected to store MediaPipe's face model in {target.parent}, got {error.strerror}; "
-            f"{_HOW_TO_GET_IT}"
-        ) from error
+    write_bytes(target, content, advice=_HOW_TO_GET_IT)

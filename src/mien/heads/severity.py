@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
-from mien.labels import RESEARCH_ONLY, Scale
 from mien.metrics import regression
 from mien.metrics.metric import Metric
+from mien.scales import RESEARCH_ONLY, Scale
 from mien.schema import MienError
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from mien.faces.images import load_image
+from mien.files import replacing
 from mien.inference.attention import draw_attention
 from mien.inference.cards import place_cards
 from mien.inference.circumplex import draw_circumplex
@@ -130,19 +130,8 @@ def annotate_file(
     if out.suffix.lower() not in formats:
         raise MienError(f"expected a picture named {', '.join(formats)}, got {str(out)!r}")
     picture = Image.fromarray(annotate(image, predictions))
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as partial:
         picture.save(partial, formats[out.suffix.lower()], quality=92)
-        os.replace(partial, out)
-    except OSError as error:
-        raise MienError(
-            f"expected to write {str(out)!r}, got {error.strerror or error}; "
-            "free some space or choose another place"
-        ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def color_of(expression: str, names: Sequence[str] = ()) -> Color:

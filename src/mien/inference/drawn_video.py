@@ -14,8 +14,8 @@ import numpy as np
 
 from mien.faces.native import cv2
 from mien.faces.video import Frame, load_av
+from mien.files import explaining, replacing
 from mien.inference.annotate import annotate
-from mien.inference.table import explaining, replacing
 from mien.schema import Box, MienError, Prediction, UInt8Array
 
 _SECOND = 30_000  # the usual frame rates, 30000 / 1001 too, divide it; MPEG-4 allows up to 65,535
@@ -92,7 +92,7 @@ class DrawnVideo:
 
     def _open(self, picture: UInt8Array) -> None:
         av = load_av()
-        partial = self._stack.enter_context(replacing(self.path))
+        partial = self._stack.enter_context(replacing(self.path, explain=False))
         self._container = av.open(str(partial), "w", format="mp4")
         try:
             av.Codec("libx264", "w")

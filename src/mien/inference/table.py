@@ -7,13 +7,14 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.files import explaining, replacing
 from mien.models import ModelInfo
 from mien.schema import MienError, Prediction, Status
 
@@ -90,7 +91,7 @@ def open_table(
     suffix = path.suffix.lower()
     if suffix not in writers:
         raise MienError(f"expected a table named {', '.join(writers)}, got {str(path)!r}")
-    with replacing(path) as partial:
+    with replacing(path, explain=False) as partial:
         with explaining(path):
             write, close = writers[suffix](partial, schema())
 
@@ -211,32 +212,3 @@ def _parquet_writer(partial: Path, schema: pa.Schema) -> _Writer:
 
     writer = pq.ParquetWriter(partial, schema, compression="zstd")
     return lambda rows: writer.write_batch(pa.RecordBatch.from_pylist(rows, schema)), writer.close
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary sibling that takes the name of ``path`` on success and is removed otherwise."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with explaining(path):
-        if path.is_dir():
-            raise IsADirectoryError(None, "a folder of this name")
-        path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield partial
-        with explaining(path):
-            os.replace(partial, path)
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-
-
-@contextmanager
-def explaining(path: Path) -> Iterator[None]:
-    """Turn an error of writing ``path`` into a MienError that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise MienError(
-            f"expected to write {str(path)!r}, got {error.strerror or error}; "
-            "free some space or choose another place"
-        ) from error

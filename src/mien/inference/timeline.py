@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.files import replacing
 from mien.inference.annotate import color_of
-from mien.inference.table import explaining, replacing
 from mien.schema import MienError
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ def plot_timeline(reading: VideoReading, out: str | os.PathLike[str]) -> bool:
     places[-1, 0].set_xlabel("time in seconds", fontsize=9)
     if note:
         figure.supxlabel(note, fontsize=8, color=_GRAY, x=0.01, ha="left")
-    path = Path(out)
-    with replacing(path) as partial, explaining(path):
+    with replacing(out) as partial:
         figure.savefig(partial, format="png", dpi=120)
     return True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from mien.faces.align import cut_face
 from mien.faces.detect import Detector
 from mien.faces.images import load_image
 from mien.faces.tight import find_tight_face
+from mien.files import flush_to_disk, replacing
 from mien.preparation.workers import Stopped
 from mien.schema import Face, MienError, Preprocessing, UInt8Array
 
@@ -185,16 +185,12 @@ def write_part_file(
 
     ``about`` says what was left out and counts the rest.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     schema = schema.with_metadata({"part": json.dumps(about)})
-    try:
-        with temporary.open("wb") as stream:
-            with pa.ipc.new_file(stream, schema) as writer:
-                for batch in batches:
-                    writer.write_batch(batch.replace_schema_metadata(schema.metadata))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with (
+        replacing(path, explain=False) as temporary,  # a full disk is explained for all parts
+        temporary.open("wb") as stream,
+    ):
+        with pa.ipc.new_file(stream, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+        flush_to_disk(stream)

@@ -21,6 +21,7 @@ from mien.data.dataset import CROPS_FILE, FACES_FILE, INFO_FILE, LEFT_OUT_FILE, 
 from mien.data.partial import PARTS, PLAN_FILE, claimed
 from mien.faces.detect import MediaPipeDetector
 from mien.faces.tracks import MediaPipeFramesDetector
+from mien.files import remove_temporaries
 from mien.preparation.cropping import Cropper, DetectorMaker, Entry, read_part
 from mien.preparation.progress import Progress, shown_progress
 from mien.preparation.recordings import VideoCropper
@@ -185,8 +186,7 @@ def _make_parts(
     """Write the part files that are missing; the paths of all, in the order of the entries."""
     parts = folder / PARTS
     parts.mkdir(exist_ok=True)
-    for stale in parts.glob("*.tmp"):
-        stale.unlink()
+    remove_temporaries(parts)
     count = -(-reading.total // size)
     paths = [parts / f"{index:06d}.arrow" for index in range(count)]
     present = {path for path in paths if _is_part(path, preprocessing.size)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from mien.data.dataset import FACES_SCHEMA
 from mien.faces.align import cut_face
 from mien.faces.tracks import MediaPipeFramesDetector, track_faces
 from mien.faces.video import Video
+from mien.files import temporary_sibling
 from mien.preparation.cropping import Entry, part_schema, write_part_file
 from mien.preparation.workers import Stopped
 from mien.schema import MienError, Preprocessing
@@ -177,7 +177,7 @@ class _Waiting:
     """Rows of all persons in a file beside ``path``, until those of one are chosen."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path = path.with_name(f"{path.name}.{os.getpid()}.rows.tmp")
+        self._path = temporary_sibling(path.with_name(f"{path.name}.rows"))
         self._schema = schema
         self._rows: list[dict[str, Any]] = []
         self._tracks = array("q")

@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,9 @@ from mien.data.dataset import (
     sha256_of,
 )
 from mien.data.targets import make_targets
-from mien.labels import LabelSpace, Scale
+from mien.files import flush_to_disk, replacing, replacing_folder
+from mien.labels import LabelSpace
+from mien.scales import Scale
 from mien.schema import MienError, Preprocessing, UInt8Array
 
 _ROW_GROUP = 4096
@@ -48,16 +50,8 @@ def write_dataset(
     """
     folder = Path(folder)
     refuse_existing(folder)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    try:
-        write_files(partial, blocks, rows=rows, **description)
-        os.replace(partial, folder)
-    except BaseException:
-        for path in partial.iterdir():
-            path.unlink()
-        partial.rmdir()
-        raise
+    with replacing_folder(folder) as temporary:
+        write_files(temporary, blocks, rows=rows, **description)
     return Dataset.open(folder)
 
 
@@ -120,7 +114,7 @@ def write_files(
                 with_landmarks = table.filter(table["landmarks"].is_valid())
                 landmarks.update(with_landmarks["alignment"].to_pylist())
                 faces.write(table)
-            _to_disk(stream)
+            flush_to_disk(stream)
     finally:
         faces.close()
     if written != rows:
@@ -170,11 +164,12 @@ def write_files(
         "checksum": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest(),
         "created_with": f"mien {__version__}",
     }
-    temporary = folder / f"{INFO_FILE}.tmp"
-    with temporary.open("w", encoding="utf-8") as text:
+    with (
+        replacing(folder / INFO_FILE, explain=False) as temporary,
+        temporary.open("w", encoding="utf-8") as text,
+    ):
         text.write(json.dumps(info, indent=2, ensure_ascii=False) + "\n")
-        _to_disk(text)
-    os.replace(temporary, folder / INFO_FILE)
+        flush_to_disk(text)
 
 
 class _Faces:
@@ -235,9 +230,3 @@ def _npy_header(shape: tuple[int, ...]) -> bytes:
         buffer, {"descr": "|u1", "fortran_order": False, "shape": shape}
     )
     return buffer.getvalue()
-
-
-def _to_disk(stream: IO[Any]) -> None:
-    # A rename may survive a power cut that the data before it did not.
-    stream.flush()
-    os.fsync(stream.fileno())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mien.files import write_json, write_text
 from mien.metrics import classification as metrics
 from mien.metrics.classification import FloatArray, IntArray
 from mien.metrics.regression import DIMENSIONS
@@ -168,11 +167,8 @@ def write_report(evaluation: Evaluation, report: dict[str, Any], folder: str | P
 
 def write_documents(folder: str | Path, name: str, document: Mapping[str, Any], page: str) -> Path:
     """Write ``NAME.json`` and ``NAME.html`` into ``folder``; each appears whole or not at all."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    _replace(folder / f"{name}.json", text)
-    return _replace(folder / f"{name}.html", page)
+    write_json(Path(folder) / f"{name}.json", document)
+    return write_text(Path(folder) / f"{name}.html", page)
 
 
 def _other_rule(
@@ -236,14 +232,3 @@ def require_train_extra() -> None:
             f"expected the packages that evaluation needs, got no {', '.join(missing)}: "
             'run pip install "mien[train]"'
         )
-
-
-def _replace(path: Path, text: str) -> Path:
-    """Write through a sibling, so that nobody ever finds half a file under the name."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path

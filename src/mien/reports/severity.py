@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.labels import RESEARCH_ONLY
 from mien.reports.report import require_train_extra, write_documents
 from mien.reports.severity_groups import by_band, by_usable, conformal, confusion
+from mien.scales import RESEARCH_ONLY
 from mien.schema import MienError
 from mien.statistics.baselines import BASELINES, MEASURES, Guesses, guess, measure
 from mien.statistics.conformal import COVERAGE, conformal_half_width

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.labels import RESEARCH_ONLY
 from mien.metrics.classification import FloatArray
 from mien.reports.report import require_train_extra, write_documents
+from mien.scales import RESEARCH_ONLY
 from mien.schema import MienError
 from mien.statistics.baselines import COMPARED, MEASURES, guess, measure, word
 from mien.statistics.paired import ONE_SEED

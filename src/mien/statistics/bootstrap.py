@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.metrics.classification import FloatArray, IntArray
+from mien.metrics.classification import FloatArray
 
 Key = TypeVar("Key", bound=Hashable)
 Statistics = Callable[[FloatArray], Mapping[Key, FloatArray]]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.labels import Scale
+from mien.scales import Scale
 from mien.statistics.arrays import subject_numbers
 
 

@@ -17,11 +17,13 @@ import pyarrow as pa
 from mien import __version__
 from mien.data.dataset import FACES_SCHEMA, INFO_FILE, Dataset
 from mien.data.partial import PARTS, PLAN_FILE, claimed
-from mien.labels import LABEL_SPACES, SCALES
+from mien.files import remove_temporaries
+from mien.labels import LABEL_SPACES
 from mien.preparation.cropping import read_part, write_part_file
 from mien.preparation.progress import Progress, shown_progress
 from mien.preparation.workers import Chunk, Stopped, available_cores, write_parts
 from mien.preparation.write import Block, refuse_existing, write_files
+from mien.scales import SCALES
 from mien.schema import Alignment, MienError, Preprocessing
 from mien.synthetic import CORPUS
 from mien.synthetic.faces import FACES_OF_A_SUBJECT, FIELDS, Shot, face_shot
@@ -251,8 +253,7 @@ def _render_parts(
 ) -> list[Path]:
     """Write the part files that are missing; the paths of all, in the order of the entries."""
     parts.mkdir(exist_ok=True)
-    for stale in parts.glob("*.tmp"):
-        stale.unlink()
+    remove_temporaries(parts)
     chunks: list[Chunk] = [
         (list(range(first, min(first + per_part, entries))), parts / f"{first:08d}.arrow")
         for first in range(0, entries, per_part)

@@ -17,8 +17,9 @@ import pyarrow as pa
 from PIL import Image
 
 from mien.data.dataset import FACES_SCHEMA, SEVERITY_FIELD, Dataset
-from mien.labels import LABEL_SPACES, SCALES
+from mien.labels import LABEL_SPACES
 from mien.preparation.write import write_dataset
+from mien.scales import SCALES
 from mien.schema import Preprocessing, UInt8Array
 
 TERMS = "toy data: faces drawn by mien, free to use; results on them mean nothing for real faces"

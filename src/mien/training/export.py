@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import warnings
 from datetime import UTC, datetime
 from importlib import metadata
@@ -20,6 +19,7 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from mien.files import write_bytes
 from mien.networks.clips import SeverityPredictions
 from mien.networks.network import Predictions
 from mien.schema import MienError
@@ -184,13 +184,7 @@ def _write(
         "parity": parity,
     }
     helper.set_model_props(model, {"mien": json.dumps(document)})
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(out.name + ".part")
-    try:
-        temporary.write_bytes(model.SerializeToString())
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(out, model.SerializeToString())
     return document
 
 

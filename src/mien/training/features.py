@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from mien.data.augment import Augmentation
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets
+from mien.files import flush_to_disk, replacing
 from mien.networks.clips import ClipNetwork
 from mien.networks.network import Network
 from mien.schema import MienError
@@ -154,44 +154,33 @@ def _write_view(
     path: Path,
     alike: NDArray[np.int64] | None,
 ) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Plain writes, because a full disk behind a memory map kills the process.
-        with temporary.open("wb") as stream:
-            for start in range(0, len(rows), _AT_ONCE):
-                # Views belong to the data, not to a run's seed: every seed reads the same ones.
-                some = rows[start : start + _AT_ONCE]
-                images = network_input(
-                    dataset,
-                    some,
-                    augmentation,
-                    seed=0,
-                    epoch=number,
-                    alike=None if alike is None else alike[some],
+    advice = "make room, or name another folder with --features"
+    # Plain writes, because a full disk behind a memory map kills the process.
+    with replacing(path, advice=advice) as temporary, temporary.open("wb") as stream:
+        for start in range(0, len(rows), _AT_ONCE):
+            # Views belong to the data, not to a run's seed: every seed reads the same ones.
+            some = rows[start : start + _AT_ONCE]
+            images = network_input(
+                dataset,
+                some,
+                augmentation,
+                seed=0,
+                epoch=number,
+                alike=None if alike is None else alike[some],
+            )
+            maps = network.forward_features(images).numpy()
+            with np.errstate(over="ignore"):
+                half = np.ascontiguousarray(maps, np.float16)
+            if not np.isfinite(half).all():
+                raise MienError(
+                    "the frozen backbone gives numbers beyond the range of float16; train it "
+                    "with backbone.frozen=false"
                 )
-                maps = network.forward_features(images).numpy()
-                with np.errstate(over="ignore"):
-                    half = np.ascontiguousarray(maps, np.float16)
-                if not np.isfinite(half).all():
-                    raise MienError(
-                        "the frozen backbone gives numbers beyond the range of float16; train it "
-                        "with backbone.frozen=false"
-                    )
-                if start == 0:
-                    header = header_data_from_array_1_0(half)
-                    write_array_header_1_0(stream, header | {"shape": (len(rows), *half.shape[1:])})
-                stream.write(half.data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise MienError(
-            f"expected to write the backbone's maps to {path.parent}, got {error}; make room, or "
-            "name another folder with --features"
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+            if start == 0:
+                header = header_data_from_array_1_0(half)
+                write_array_header_1_0(stream, header | {"shape": (len(rows), *half.shape[1:])})
+            stream.write(half.data)
+        flush_to_disk(stream)
 
 
 def _key(

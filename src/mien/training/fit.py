@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import signal
 import sys
 import time
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from mien.data.dataset import Dataset
 from mien.faces.native import ignore_profiling_signal
+from mien.files import remove_temporaries, replacing, write_text
 from mien.networks.backbones import restore_batch_norm
 from mien.schema import MienError
 from mien.training.collapse import watch
@@ -74,8 +74,10 @@ def fit(
 
     # Only now, so that a start that fails leaves no folder behind.
     checkpoint = out / CHECKPOINT
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    _write_text(out / "recipe.yaml", recipe.to_yaml())
+    for folder in (out, checkpoint.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_temporaries(folder)
+    write_text(out / "recipe.yaml", recipe.to_yaml())
     resume = resume and checkpoint.is_file()
     if recipe.backbone.restore_batch_norm and not resume and not recipe.backbone.frozen:
         restore_batch_norm(
@@ -209,7 +211,7 @@ class _Recorder(lightning.Callback):
         path = self.out / "metrics.jsonl"
         if path.is_file():
             lines = path.read_text("utf-8").splitlines(keepends=True)
-            _write_text(path, "".join(lines[: trainer.current_epoch]))
+            write_text(path, "".join(lines[: trainer.current_epoch]))
 
     def on_train_epoch_start(
         self, trainer: lightning.Trainer, module: lightning.LightningModule
@@ -255,27 +257,18 @@ class _Recorder(lightning.Callback):
             **kept,
         }
         weights = self.out / "model.safetensors"
-        temporary = weights.with_name("model.safetensors.part")
         # Learned parts of the loss terms (centers) go along, under a prefix of their own.
         state = {**module.network.state_dict(), **module.terms.state_dict(prefix=TERMS_PREFIX)}
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
-        os.replace(temporary, weights)
-        _write_text(self.out / "model.json", json.dumps(document, indent=2))
+        with replacing(weights) as temporary:
+            save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
+        write_text(self.out / "model.json", json.dumps(document, indent=2))
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule
     ) -> None:
         """Lightning's checkpoint, whole or not at all."""
-        path = self.out / CHECKPOINT
-        temporary = path.with_name("last.ckpt.part")
-        trainer.save_checkpoint(temporary)
-        os.replace(temporary, path)
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+        with replacing(self.out / CHECKPOINT) as temporary:
+            trainer.save_checkpoint(temporary)
 
 
 @contextmanager

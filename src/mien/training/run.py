@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from mien.labels import LabelSpace, Scale
+from mien.labels import LabelSpace
 from mien.networks.clips import ClipNetwork, build_clip_network
 from mien.networks.network import Predictions, build_network
+from mien.scales import Scale
 from mien.schema import MienError, Preprocessing, Readings, join_readings
 from mien.training.batches import images_for_network
 from mien.training.recipe import Severity

@@ -21,7 +21,6 @@ from mien.data.clips import (
     videos_of,
 )
 from mien.data.dataset import Dataset
-from mien.labels import RESEARCH_ONLY, Scale
 from mien.metrics.aggregation import aggregate_clips
 from mien.metrics.regression import (
     concordance,
@@ -32,6 +31,7 @@ from mien.metrics.regression import (
 )
 from mien.networks.clips import ClipNetwork, build_clip_network
 from mien.networks.network import Outputs
+from mien.scales import RESEARCH_ONLY, Scale
 from mien.schema import MienError
 from mien.statistics.conformal import calibrate
 from mien.statistics.recordings import Recordings

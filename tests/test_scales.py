@@ -1,11 +1,11 @@
-"""Scales of scores; label spaces are tested where they are used."""
+"""Scales of scores."""
 
 from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
 
-from mien.labels import SCALES, Scale
+from mien.scales import SCALES, Scale
 
 
 @pytest.mark.parametrize(
