@@ -58,7 +58,10 @@ def frozen(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("weights") / "start.safetensors"
     torch.manual_seed(0)
     save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), path)
-    return f"backbone={{name: test_resnet, weights: {path}, terms: ours, frozen: true, views: 2}}"
+    return (
+        f"backbone={{name: test_resnet, weights: {path}, license_terms: ours, frozen: true, "
+        "views: 2}"
+    )
 
 
 def outputs_and_batch(scores: list[float], levels: int = 25) -> tuple[Outputs, Batch]:
@@ -76,7 +79,7 @@ def outputs_and_batch(scores: list[float], levels: int = 25) -> tuple[Outputs, B
     )
 
 
-C3D_FROZEN = "backbone={name: c3d, weights: some.safetensors, terms: ours, frozen: true}"
+C3D_FROZEN = "backbone={name: c3d, weights: some.safetensors, license_terms: ours, frozen: true}"
 SCORES = [0.0, 2.0, 5.0, 11.0, 24.0, 12.0]
 
 
