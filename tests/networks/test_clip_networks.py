@@ -61,6 +61,59 @@ def test_only_the_mean_does_not_see_the_order_of_frames(temporal):
     assert torch.allclose(forward, backward, atol=1e-5) == (temporal == "mean")
 
 
+def signs(channels, *rows):
+    """Frames of plus and minus 1, which the norm in front of a temporal head leaves as they are.
+
+    Each row says whether the first half of its channels is plus, the second half minus.
+    """
+    half = torch.cat([torch.ones(channels // 2), -torch.ones(channels // 2)])
+    return torch.stack([half if plus else -half for plus in rows])[None]
+
+
+def test_the_convolution_gives_the_mean_and_the_largest_value_over_time():
+    channels = network().channels
+    head = network(temporal="convolution", hidden=2 * channels).temporal
+    # Convolutions that hand each channel on as it is; what is below 0 they cut off.
+    for layer in head.modules():
+        if isinstance(layer, torch.nn.Conv1d):
+            torch.nn.init.dirac_(layer.weight)
+            torch.nn.init.zeros_(layer.bias)
+    with torch.inference_mode():
+        seen = head(signs(channels, True, True, False, True)).reshape(2, 2, channels // 2)
+    # The first half of the channels is 1, 1, 0, 1 over time, the second 0, 0, 1, 0.
+    expected = torch.tensor([[3 / 4, 1 / 4], [1, 1]])
+    torch.testing.assert_close(
+        seen, expected[..., None].expand(-1, -1, channels // 2), atol=1e-4, rtol=0
+    )
+
+
+def test_the_convolution_sees_one_frame_to_each_side_twice():
+    net = network(temporal="convolution")
+    frames = torch.randn(1, 9, net.channels)
+    with torch.inference_mode():
+        rows = net.temporal.layers(net.temporal.norm(frames).transpose(1, 2))
+        frames[:, 4] *= -1
+        other = net.temporal.layers(net.temporal.norm(frames).transpose(1, 2))
+    changed = (rows - other).abs().amax((0, 1)) > 1e-6
+    assert changed.tolist() == [2 <= place <= 6 for place in range(9)]
+
+
+def test_the_recurrent_head_gives_the_last_state_of_normed_frames():
+    net = network(temporal="gru")
+    frames = torch.randn(2, 5, net.channels) * 3 + 1
+    with torch.inference_mode():
+        mean = frames.mean(2, keepdim=True)
+        normed = (frames - mean) / frames.var(2, keepdim=True, correction=0).add(1e-5).sqrt()
+        last = net.temporal.gru(normed)[1][0]
+        torch.testing.assert_close(net.temporal(frames), last)
+
+
+def test_the_mean_head_is_the_mean_of_the_frames():
+    net = network(temporal="mean")
+    seen = net.temporal(torch.tensor([[[1.0, 8], [2, 0], [6, 1]]]))
+    assert seen.tolist() == [[3, 3]]
+
+
 def test_frames_one_by_one_are_what_clips_are():
     net = network()
     clips = torch.randn(2, 4, 3, 32, 32)

@@ -58,6 +58,20 @@ def test_luck_of_the_seeds_widens_the_interval() -> None:
     assert found.high - found.value == pytest.approx(4.3027 * (19 / 3) ** 0.5, rel=1e-3)
 
 
+def test_few_subjects_count_one_degree_of_freedom_less() -> None:
+    # Four subjects of two recordings each, whose errors differ by 0, 1, 2 and 5 with every seed.
+    gap = np.repeat([0.0, 1, 2, 5], 2)
+    truth, names = np.arange(8.0), np.repeat(list("abcd"), 2)
+    found = paired_severity_differences(
+        truth, np.tile(truth + 1 + gap, (3, 1)), np.tile(truth + 1, (3, 1)), names, draws=20_000
+    )["mae"]
+    assert found.value == pytest.approx(2)
+    # The bootstrap variance of a mean of four is 14 / 4 over 4; t of 3 degrees is 3.182, of 4
+    # 2.776 and of 7, one less than the recordings, 2.365.
+    assert found.high - found.value == pytest.approx(3.1824 * (14 / 16) ** 0.5, rel=0.02)
+    assert found.value - found.low == pytest.approx(found.high - found.value)
+
+
 def test_subjects_not_recordings_are_drawn() -> None:
     rng = np.random.default_rng(3)
     truth, gap = rng.uniform(0, 60, 12), rng.normal(0, 4, (2, 12))

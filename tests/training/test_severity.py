@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from mien import losses
 from mien.data.augment import Augmentation
+from mien.data.clips import Videos
 from mien.data.concat import open_joined
 from mien.data.dataset import Dataset
 from mien.networks.clips import ClipNetwork, SeverityPredictions, build_clip_network
@@ -28,7 +29,12 @@ from mien.training.fit import fit
 from mien.training.module import Module
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import load_severity_run
-from mien.training.severity import predict_recordings, severity_task
+from mien.training.severity import (
+    ClipBatches,
+    ClipFeatures,
+    predict_recordings,
+    severity_task,
+)
 from mien.training.term import term_value
 
 SMALL = (
@@ -52,7 +58,10 @@ def frozen(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("weights") / "start.safetensors"
     torch.manual_seed(0)
     save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), path)
-    return f"backbone={{name: test_resnet, weights: {path}, terms: ours, frozen: true, views: 2}}"
+    return (
+        f"backbone={{name: test_resnet, weights: {path}, license_terms: ours, frozen: true, "
+        "views: 2}"
+    )
 
 
 def outputs_and_batch(scores: list[float], levels: int = 25) -> tuple[Outputs, Batch]:
@@ -70,7 +79,7 @@ def outputs_and_batch(scores: list[float], levels: int = 25) -> tuple[Outputs, B
     )
 
 
-C3D_FROZEN = "backbone={name: c3d, weights: some.safetensors, terms: ours, frozen: true}"
+C3D_FROZEN = "backbone={name: c3d, weights: some.safetensors, license_terms: ours, frozen: true}"
 SCORES = [0.0, 2.0, 5.0, 11.0, 24.0, 12.0]
 
 
@@ -217,6 +226,76 @@ def test_recordings_without_a_score_are_counted_and_only_predicted(tmp_path: Pat
     assert recipe.severity is not None and dataset.scale is not None
     found = predict_recordings(task.network.eval(), dataset, "test", recipe.severity, dataset.scale)
     assert len(found) == 4 and np.isnan(found.scores[0]) and np.isfinite(found.predictions).all()
+
+
+def recordings(count: int = 12, frames: int = 20) -> Videos:
+    """As many recordings of equal length, one after another, with a score each."""
+    names = np.array([f"video-{number}" for number in range(count)])
+    starts = np.arange(count) * frames
+    scores = np.arange(count, dtype=np.float32)
+    return Videos(names, names, scores, starts, np.full(count, frames))
+
+
+def clip_batches(*changes: str) -> ClipBatches:
+    """Clips of frames 0, 2, 4, 6 or later, in batches of half the recordings."""
+    return ClipBatches(load_recipe("ldl", [*SMALL, "sampler.batch_size=6", *changes]), recordings())
+
+
+def first_frames(batches: ClipBatches, epoch: int) -> list[list[int]]:
+    """Where the clips of each batch of an epoch begin in their recordings."""
+    batches.set_epoch(epoch)
+    starts = batches.videos.starts
+    return [(rows[:, 0] - starts[chosen]).tolist() for _, chosen, rows in batches]
+
+
+def test_clips_of_a_batch_are_of_its_recordings() -> None:
+    batches = clip_batches()
+    batches.set_epoch(3)
+    found = list(batches)
+    assert len(found) == len(batches) == 4  # two passes of two batches
+    for epoch, chosen, rows in found:
+        assert epoch == 3 and len(chosen) == 6
+        within = rows - batches.videos.starts[chosen][:, None]
+        assert (np.diff(within) == 2).all() and within.min() >= 0 and within.max() < 20
+    chosen = np.concatenate([chosen for _, chosen, _ in found])
+    assert np.bincount(chosen).tolist() == [2] * 12
+
+
+def test_clips_are_drawn_anew_in_every_epoch_batch_and_seed() -> None:
+    # All recordings are equally long, so only the generator's seed tells two batches apart.
+    batches = clip_batches()
+    drawn = [first for epoch in range(5) for first in first_frames(batches, epoch)]
+    assert len({tuple(first) for first in drawn}) == 20
+    assert first_frames(batches, 4) == drawn[-4:]
+    other = first_frames(clip_batches("seed=1"), 4)
+    assert not any(own == first for own, first in zip(other, drawn[-4:], strict=True))
+
+
+def test_over_the_epochs_a_clip_begins_wherever_it_fits() -> None:
+    batches = clip_batches()
+    drawn = np.concatenate([np.ravel(first_frames(batches, epoch)) for epoch in range(50)])
+    # 20 frames and clips from the first to the seventh: 14 places, each about 1200 / 14 times.
+    counts = np.bincount(drawn)
+    assert len(counts) == 14 and abs(counts - 1200 / 14).max() < 4.5 * (1200 / 14) ** 0.5
+
+
+def test_a_recording_is_read_in_another_view_in_another_epoch() -> None:
+    # A view's rows all hold its number.
+    views = [np.full((240, 2), number, np.float16) for number in range(3)]
+    chosen, rows = np.arange(12), np.arange(240).reshape(12, 20)
+
+    def seen(epoch: int, *, seed: int = 0, training: bool = True) -> list[float]:
+        source = ClipFeatures(views, recordings(), seed=seed, training=training)
+        inputs = source[epoch, chosen, rows].inputs
+        assert (inputs == inputs[:, :1, :1]).all()
+        return inputs[:, 0, 0].tolist()
+
+    drawn = [seen(epoch) for epoch in range(30)]
+    assert seen(3) == drawn[3] != seen(3, seed=1)
+    assert len({tuple(each) for each in drawn}) == 30
+    # 360 draws of three views: 120 each, with a standard deviation of 9.
+    assert abs(np.bincount(np.ravel(drawn).astype(int)) - 120).max() < 36
+    assert seen(5, training=False) == [0] * 12
 
 
 def test_all_frames_of_a_recording_are_augmented_alike(videos: Dataset) -> None:

@@ -1,0 +1,62 @@
+"""What mixup makes of a batch."""
+
+import numpy as np
+import pytest
+import torch
+
+from mien.training.batch import Batch, mix
+
+ROWS = 8
+
+
+def example() -> Batch:
+    """Rows with a class each, so that the blended distribution says what a row is made of."""
+    inputs = torch.randn(ROWS, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    affect = torch.full((ROWS, 2), torch.nan)
+    return Batch(inputs, torch.arange(ROWS), torch.eye(ROWS), affect)
+
+
+def shares(step: int, *, alpha: float = 1.0, seed: int = 0) -> torch.Tensor:
+    """How much of each row is in each blended one."""
+    return mix(example(), alpha=alpha, seed=seed, step=step).distribution
+
+
+def test_every_row_is_blended_with_one_other() -> None:
+    found = shares(2)
+    own = found.diagonal()
+    partner = (found - found.diag().diag()).argmax(1)
+    share = own.min().item()
+    assert 0.5 <= share < 0.99
+    for row in range(ROWS):
+        expected = torch.zeros(ROWS)
+        expected[row] += share
+        expected[int(partner[row]) if own[row] < 1 else row] += 1 - share
+        torch.testing.assert_close(found[row], expected)
+    # Each row is lent once, most of them to another row.
+    torch.testing.assert_close(found.sum(0), torch.ones(ROWS))
+    assert (own < 1).sum() >= ROWS / 2
+
+
+def test_images_are_blended_as_their_targets_are() -> None:
+    batch = example()
+    for step in range(4):
+        mixed = mix(batch, alpha=0.4, seed=5, step=step)
+        expected = torch.einsum("ij,jchw->ichw", mixed.distribution, batch.inputs)
+        torch.testing.assert_close(mixed.inputs, expected)
+        assert torch.equal(mixed.labels, mixed.distribution.argmax(1))
+        assert torch.equal(mixed.labels, batch.labels)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
+def test_the_larger_share_is_a_folded_beta(alpha: float) -> None:
+    found = np.array([shares(step, alpha=alpha).diagonal().min() for step in range(400)])
+    expected = np.random.default_rng(9).beta(alpha, alpha, 100_000)
+    expected = np.maximum(expected, 1 - expected)
+    assert found.mean() == pytest.approx(expected.mean(), abs=4 * expected.std() / 20)
+    assert found.std() == pytest.approx(expected.std(), rel=0.15)
+
+
+def test_a_blend_depends_on_the_seed_and_the_step_alone() -> None:
+    assert torch.equal(shares(1), shares(1))
+    assert not torch.equal(shares(1), shares(2))
+    assert not torch.equal(shares(1), shares(1, seed=1))
