@@ -10,18 +10,16 @@ import json
 import os
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializeAsAny,
     ValidationError,
-    field_validator,
 )
 
-from mien.heads import HEADS, HeadInfo
+from mien.heads import HEADS, ByHead, HeadInfo
 from mien.metrics.aggregation import Aggregate
 from mien.schema import MienError, Preprocessing
 
@@ -61,7 +59,7 @@ class ModelInfo(BaseModel):
 
     format: int = FORMAT
     name: str
-    heads: dict[str, SerializeAsAny[HeadInfo]] = Field(min_length=1)
+    heads: Annotated[dict[str, HeadInfo], ByHead("Info")]
     preprocessing: Preprocessing
     preprocessing_hash: str
     clips: ClipsInfo | None = None
@@ -71,20 +69,6 @@ class ModelInfo(BaseModel):
     recipe: dict[str, Any] = Field(default_factory=dict)
     created_with: str = ""
     parity: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("heads", mode="before")
-    @classmethod
-    def _known_heads(cls, heads: Any) -> Any:
-        if not isinstance(heads, dict):
-            return heads
-        if unknown := [name for name in heads if name not in HEADS]:
-            raise ValueError(f"expected heads {', '.join(HEADS)}, got {', '.join(unknown)}")
-        # In the order of the registry, whatever the order they were written in.
-        return {
-            name: head.Info.model_validate(heads[name])
-            for name, head in HEADS.items()
-            if name in heads
-        }
 
     @property
     def outputs(self) -> dict[str, tuple[int | str, ...]]:

@@ -104,6 +104,21 @@ class Joined(Dataset):
             for part, start in zip(self.parts, starts, strict=False)
         )
 
+    def numbers(self, head: str) -> FloatArray | None:
+        """As of a dataset; NaN in the rows of a part without the columns."""
+        arrays = [part.numbers(head) for part in self.parts]
+        known = next((array for array in arrays if array is not None), None)
+        if known is None:
+            return None
+        return np.concatenate(
+            [
+                np.full((len(part), *known.shape[1:]), np.nan, np.float32)
+                if array is None
+                else array
+                for part, array in zip(self.parts, arrays, strict=True)
+            ]
+        )
+
     @cached_property
     def faces(self) -> pa.Table:
         """The columns that every dataset has, of all rows."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mien.data.crops import Crops, PartialCrops
+from mien.heads import HEADS
 from mien.labels import LabelSpace
 from mien.scales import Scale
 from mien.schema import FloatArray, MienError, Preprocessing
@@ -209,6 +210,17 @@ class Dataset:
                 f"expected valence and arousal in [-1, 1], or neither, in each row of {path}, got "
                 f"others: prepare it again"
             )
+        return values
+
+    def numbers(self, head: str) -> FloatArray | None:
+        """The labels of a head with numbers, ``(N,)`` or ``(N, K)``; None without its columns.
+
+        ``head`` is a name of :data:`mien.heads.HEADS`; a missing number is NaN.
+        """
+        columns = HEADS[head].columns
+        if not set(columns) <= set(pq.read_schema(self.folder / FACES_FILE).names):
+            return None
+        values: FloatArray = getattr(self, head)
         return values
 
     @cached_property

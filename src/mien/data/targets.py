@@ -5,12 +5,14 @@ Votes stay votes in a dataset; the rule is a choice of the recipe.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.dataset import Dataset
+from mien.heads import HEADS
 from mien.labels import LabelSpace
 from mien.schema import FloatArray, MienError
 
@@ -19,32 +21,40 @@ RULES = ("majority", "ferplus", "distribution")
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """Targets of ``N`` rows over ``C`` classes.
+    """Targets of ``N`` rows, by name; ``left_out`` counts rows without an expression by reason.
 
-    ``labels`` is ``(N,)`` int64 with -1 for a row that the rule leaves out; ``distribution`` is
-    ``(N, C)`` float32, each row sums to one, or is zero for a row that is left out. ``left_out``
-    counts those rows by reason. Whatever the rule, ``valence_arousal`` ``(N, 2)`` float32 is the
-    dataset's, NaN where it is unknown; a row may have it without an expression.
+    ``expression`` is ``(N,)`` int64 with -1 for a row that the rule leaves out, and
+    ``expression_distribution`` ``(N, C)`` float32, whose rows sum to one, or are zero for a row
+    that is left out. Whatever the rule, every other head of :data:`mien.heads.HEADS` whose columns
+    the dataset has is there under its name: ``(N,)`` or ``(N, K)`` float32, NaN where unknown.
     """
 
-    labels: NDArray[np.int64]
-    distribution: FloatArray
+    values: dict[str, NDArray[Any]]
     left_out: dict[str, int]
-    valence_arousal: FloatArray
 
-    @property
-    def usable(self) -> NDArray[np.bool_]:
-        """Rows with an expression, or with valence and arousal, or both, ``(N,)``."""
-        return (self.labels >= 0) | ~np.isnan(self.valence_arousal[:, 0])
+    def __len__(self) -> int:
+        return len(self.values["expression"])
 
-    def of(self, rows: NDArray[np.int64]) -> Targets:
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.values[name]
+
+    def labeled(self, name: str) -> NDArray[np.bool_]:
+        """Which rows have a target of the head ``name``, ``(N,)``."""
+        if name not in self.values:
+            return np.zeros(len(self), np.bool_)
+        return labeled(self.values[name])
+
+    def take(self, rows: NDArray[Any]) -> Targets:
         """Those of some rows; ``left_out`` stays that of all."""
-        return replace(
-            self,
-            labels=self.labels[rows],
-            distribution=self.distribution[rows],
-            valence_arousal=self.valence_arousal[rows],
-        )
+        return Targets({name: array[rows] for name, array in self.values.items()}, self.left_out)
+
+
+def labeled(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows of one target are known, ``(N,)``: classes from 0, and numbers of which one is."""
+    if values.dtype.kind in "iu":
+        return np.asarray(values >= 0)
+    known = ~np.isnan(values)
+    return np.asarray(known if known.ndim == 1 else known.any(axis=1))
 
 
 def make_targets(dataset: Dataset, rule: str) -> Targets:
@@ -66,9 +76,9 @@ def make_targets(dataset: Dataset, rule: str) -> Targets:
         )
     space = dataset.label_space
     codes = {name: index for index, name in enumerate(space.names)}
-    given = dataset.column("label")
+    names = dataset.column("label")
     try:
-        labels = np.array([-1 if name is None else codes[name] for name in given], dtype=np.int64)
+        labels = np.array([-1 if name is None else codes[name] for name in names], dtype=np.int64)
     except KeyError as error:
         raise MienError(
             f"expected labels of {space.name!r} ({', '.join(space.names)}) in {dataset.folder}, "
@@ -80,18 +90,21 @@ def make_targets(dataset: Dataset, rule: str) -> Targets:
 
     if dataset.votes is not None:
         voted = dataset.votes.sum(axis=1) > 0
-        winners, shares, kept = _count_votes(
+        winners, shares, counted = _count_votes(
             dataset.votes[voted], dataset.vote_names, space, rule=rule
         )
-        labels[voted] = np.where(kept, winners, -1)
-        distribution[voted] = np.where(kept[:, None], shares, 0.0)
+        labels[voted] = np.where(counted, winners, -1)
+        distribution[voted] = np.where(counted[:, None], shares, 0.0)
         left_out["no label"] = int(np.sum(~voted & (labels < 0)))
-        left_out[_REASONS[rule]] = int(np.sum(~kept))
+        left_out[_REASONS[rule]] = int(np.sum(~counted))
+    numbers = {
+        name: values
+        for name in HEADS
+        if name != "expression" and (values := dataset.numbers(name)) is not None
+    }
     return Targets(
-        labels,
-        distribution,
-        {why: n for why, n in left_out.items() if n},
-        dataset.valence_arousal,
+        {"expression": labels, "expression_distribution": distribution, **numbers},
+        {reason: count for reason, count in left_out.items() if count},
     )
 
 
@@ -112,13 +125,13 @@ def _count_votes(
     winners = votes[:, columns].argmax(axis=1)
     most = votes[:, columns].max(axis=1)
     if rule == "ferplus":
-        kept = (most > 1) & (2 * most > without_singles.sum(axis=1))
+        counted = (most > 1) & (2 * most > without_singles.sum(axis=1))
     else:
-        kept = most > votes[:, others].sum(axis=1)
+        counted = most > votes[:, others].sum(axis=1)
     shares = np.eye(len(space), dtype=np.float32)[winners]
     if rule == "distribution":
         counts = without_singles[:, columns].astype(np.float32)
         # Where every expression got a single vote, dropping them would leave nothing.
         counts = np.where(counts.sum(axis=1, keepdims=True) > 0, counts, votes[:, columns])
         shares = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(np.float32)
-    return winners, shares, kept
+    return winners, shares, counted

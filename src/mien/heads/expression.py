@@ -95,6 +95,10 @@ class ExpressionHead(Head[ExpressionSettings, ExpressionInfo]):
         """The dataset's classes."""
         return ExpressionInfo(label_space=labels.label_space)
 
+    def architecture(self, settings: ExpressionSettings, info: ExpressionInfo) -> dict[str, Any]:
+        """``classes`` and ``bias``."""
+        return {"classes": len(info.label_space), **settings.model_dump()}
+
     def outputs(self, info: ExpressionInfo) -> dict[str, tuple[int, ...]]:
         """Probabilities ``(B, C)`` that sum to one by row."""
         return {"expression": (len(info.label_space),)}

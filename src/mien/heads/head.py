@@ -78,12 +78,18 @@ class Head(ABC, Generic[SettingsT, InfoT]):
     """The dataset's columns that hold its labels."""
     metrics: ClassVar[tuple[Metric, ...]]
     """Measured on the split valid after each epoch; the first selects the epoch by default."""
+    parity_unit: ClassVar[float] = 1.0
+    """What a difference between network and exported model is divided by before it is judged."""
     Settings: type[SettingsT]
     Info: type[InfoT]
 
     @abstractmethod
     def describe(self, settings: SettingsT, labels: Labels) -> InfoT:
         """What a head says of itself before training; :class:`MienError` where labels lack it."""
+
+    @abstractmethod
+    def architecture(self, settings: SettingsT, info: InfoT) -> dict[str, Any]:
+        """The keywords of the head's layers in :mod:`mien.networks.heads`."""
 
     @abstractmethod
     def outputs(self, info: InfoT) -> dict[str, tuple[int, ...]]:

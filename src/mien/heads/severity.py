@@ -97,6 +97,7 @@ class SeverityHead(Head[SeveritySettings, SeverityInfo]):
         Metric("pcc", "Correlation", "Pearson's; 1 is best", "", True, _correlation),
         Metric("ccc", "Concordance", "Lin's; 1 is best", "", True, _concordance),
     )
+    parity_unit = 10.0  # points of a scale, where others lie within 0 and 1
     Settings = SeveritySettings
     Info = SeverityInfo
 
@@ -112,6 +113,10 @@ class SeverityHead(Head[SeveritySettings, SeverityInfo]):
             levels=settings.kind == "levels",
             use=f"{RESEARCH_ONLY} Trained on: {labels.license_terms}",
         )
+
+    def architecture(self, settings: SeveritySettings, info: SeverityInfo) -> dict[str, Any]:
+        """``top``, ``kind`` and ``temperature``."""
+        return {"top": info.scale.top, **settings.model_dump()}
 
     def outputs(self, info: SeverityInfo) -> dict[str, tuple[int, ...]]:
         """Severity ``(B,)`` in points within the scale, and the distribution over the scores."""

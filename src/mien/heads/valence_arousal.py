@@ -73,6 +73,12 @@ class ValenceArousalHead(Head[ValenceArousalSettings, ValenceArousalInfo]):
         """Nothing that depends on the dataset."""
         return ValenceArousalInfo()
 
+    def architecture(
+        self, settings: ValenceArousalSettings, info: ValenceArousalInfo
+    ) -> dict[str, Any]:
+        """``bias``."""
+        return settings.model_dump()
+
     def outputs(self, info: ValenceArousalInfo) -> dict[str, tuple[int, ...]]:
         """Valence and arousal ``(B, 2)``, cut to [-1, 1]."""
         return {"valence_arousal": (2,)}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mien.metrics.geometry import effective_rank, spread
-from mien.training.module import Module
+from mien.training.module import TrainingModule
 
 SMALLEST_SPREAD = 0.05
 """Distance of two unit rows (root mean square), in [0, 2], below which all faces look alike."""
@@ -25,13 +25,13 @@ spread below the second figure only contracts the embedding: it has not begun to
 _ROWS_AT_ONCE = 128
 
 
-def watch(module: Module, labels: Tensor, losses: dict[str, float]) -> dict[str, Any]:
+def watch(module: TrainingModule, labels: Tensor, losses: dict[str, float]) -> dict[str, Any]:
     """``{"embedding": ...}`` for a line of the metrics, and ``"warning"`` after a collapse.
 
     Of the embedding of the validation faces: ``spread``, the root mean square distance of two
     unit rows in [0, 2]; ``effective_rank`` in [1, D], or 0 for rows all alike; ``relative``, each
-    loss term's mean over the epoch's training batches divided by its trivial value; ``active``,
-    the share of the triplets of each triplet term that still teach, in validation batches of 128.
+    loss's mean over the epoch's training batches divided by its trivial value; ``active``,
+    the share of the triplets of each triplet loss that still teach, in validation batches of 128.
     ``labels`` is ``(N,)``, -1 for a row without an expression, which is in no triplet.
     """
     embeddings = torch.cat([outputs.embedding for outputs in module.validation]).float().cpu()
@@ -42,15 +42,15 @@ def watch(module: Module, labels: Tensor, losses: dict[str, float]) -> dict[str,
         raise FloatingPointError("the embedding of a validation face became infinite or NaN")
     relative, active = {}, {}
     known = labels >= 0
-    named, labels = embeddings[known], labels[known]
-    for name, term in zip(module.term_names, module.recipe.losses, strict=True):
-        trivial = term.trivial(module.shape)
+    labeled, labels = embeddings[known], labels[known]
+    for name, loss in zip(module.loss_names, module.recipe.losses, strict=True):
+        trivial = loss.trivial(module.context)
         if trivial and name in losses:
             relative[name] = losses[name] / trivial
         shares = []
-        for start in range(0, len(named), _ROWS_AT_ONCE):
-            some = slice(start, start + _ROWS_AT_ONCE)
-            share = term.active(named[some], labels[some], module.shape)
+        for start in range(0, len(labeled), _ROWS_AT_ONCE):
+            chunk = slice(start, start + _ROWS_AT_ONCE)
+            share = loss.active(labeled[chunk], labels[chunk], module.context)
             if share is not None:
                 shares.append(share)
         if shares:
@@ -75,14 +75,16 @@ def diagnosis(values: dict[str, Any]) -> str:
     ]
     where = f" and {', '.join(stuck)} stands at its trivial value" if stuck else ""
     if apart < SMALLEST_SPREAD:
-        found = f"has collapsed: the rows of different faces are {apart:.3f} apart (of at most 2)"
+        finding = f"has collapsed: the rows of different faces are {apart:.3f} apart (of at most 2)"
     elif rank < SMALLEST_RANK:
-        found = f"has collapsed: it has an effective rank of {rank:.2f}"
+        finding = f"has collapsed: it has an effective rank of {rank:.2f}"
     elif apart < CONTRACTED and any(values["active"].get(name, 0) > 0.99 for name in stuck):
-        found = f"is only being contracted: its rows are {apart:.2f} apart, every triplet is active"
+        finding = (
+            f"is only being contracted: its rows are {apart:.2f} apart, every triplet is active"
+        )
     else:
         return ""
     return (
-        f"the embedding {found}{where}; lower optimizer.rate, give the metric term less weight, or "
-        "let a triplet term judge twice (dual: true) or mine all triplets (mining: all)"
+        f"the embedding {finding}{where}; lower optimizer.lr, give the metric loss less weight, or "
+        "let a triplet loss judge twice (dual: true) or mine all triplets (mining: all)"
     )

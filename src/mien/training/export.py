@@ -20,21 +20,20 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from mien.files import write_bytes
-from mien.networks.clips import SeverityPredictions
-from mien.networks.network import Predictions
+from mien.heads import HEADS
+from mien.models import METADATA_KEY
+from mien.networks.predictions import PredictionNetwork
 from mien.schema import MienError
-from mien.training.run import Run, SeverityRun, load_run, load_severity_run, run_task
+from mien.training.run import Run, load_run
 
 _PARITY_FLOAT = 1e-4
 _PARITY_INT8 = 0.05
-_UNITS = {"severity": 10.0}
-"""Of what is not within 0 and 1, what a difference is divided by: ten points of a scale."""
-
-Exported = Predictions | SeverityPredictions
+_IMAGES, _CLIPS = 16, 4
+"""How many random inputs the exported model is compared on."""
 
 
 def export(
-    run: Run,
+    run: Run | str | Path,
     out: str | Path,
     *,
     name: str | None = None,
@@ -43,147 +42,59 @@ def export(
     mirror: bool = False,
     abstain_below: float | None = None,
 ) -> dict[str, Any]:
-    """Write ``run`` to ``out`` (``.onnx``) and return the metadata that the file carries.
+    """Write a run or run folder to ``out`` (``.onnx``); return the metadata that the file carries.
 
-    Input ``input`` ``(B, 3, S, S)`` float32 as :func:`mien.faces.tensors.to_tensor` makes it;
-    outputs ``probabilities`` ``(B, C)`` and ``embedding`` ``(B, D)``, ``valence_arousal``
-    ``(B, 2)`` in [-1, 1] where the head gives them, and ``attention`` ``(B, H, W)`` where the
-    network weighs the places of its last map. ``int8`` stores convolution
-    and linear weights as int8 with a scale per output channel (a quarter of the size; they are
-    unpacked when the model is loaded, so speed stays the same). ``mirror`` averages over the image
-    and its mirror image. Before the file gets its name, onnxruntime must give the network's
-    outputs on 16 random images within 1e-4 (0.05 with int8); otherwise :class:`MienError`.
-    The file says nothing of this machine: no paths, no names of source files.
+    The file has one input, ``input`` ``(B, 3, S, S)`` or of clips ``(B, T, 3, S, S)`` float32 as
+    :func:`mien.faces.tensors.to_tensor` makes it, and the outputs that
+    :attr:`mien.models.ModelInfo.outputs` lists. ``int8`` stores convolution and linear weights as
+    int8 with a scale per output channel (a quarter of the size; they are unpacked when the model
+    is loaded, so speed stays the same). ``mirror`` averages over the input and its mirror image;
+    ``abstain_below`` is the confidence in an expression under which the model abstains. A head
+    with a statement of use puts it into the card where none is given.
+
+    Before the file gets its name, onnxruntime must give the network's outputs on random inputs
+    within 1e-4 (0.05 with int8); otherwise :class:`MienError`. The file says nothing of this
+    machine: no paths, no names of source files.
     """
-    out = _onnx_file(out)
-    if abstain_below is not None and not 0 <= abstain_below <= 1:
-        raise MienError(f"expected a confidence in [0, 1] to abstain below, got {abstain_below}")
-    run.model.mirror = mirror
-    size = run.preprocessing.size
-    model = _to_onnx(run.model, "input", torch.zeros(2, 3, size, size))
-    if int8:
-        _pack_weights(model)
-    return _write(
-        model,
-        run.info,
-        out,
-        name=name,
-        card=card,
-        int8=int8,
-        inputs=(16, 3, size, size),
-        module=run.model,
-        own={
-            "label_space": run.label_space.model_dump(mode="json"),
-            "calibration": run.info["calibration"],
-            "abstain_below": abstain_below,
-            "mirror": mirror,
-        },
-    )
-
-
-def export_severity(
-    run: SeverityRun,
-    out: str | Path,
-    *,
-    name: str | None = None,
-    card: str = "",
-    int8: bool = False,
-) -> dict[str, Any]:
-    """Write a run of severity to ``out``, as :func:`export` writes one of expressions.
-
-    Input ``clip`` ``(B, T, 3, S, S)`` float32; outputs ``severity`` ``(B,)`` in points, within the
-    scale, ``embedding`` ``(B, D)``, and ``distribution`` ``(B, levels)`` where the head has levels.
-    The metadata say how clips are cut, the conformal interval, and what the model is not for;
-    without a ``card`` the latter is the card.
-    """
-    out = _onnx_file(out)
-    size, length = run.preprocessing.size, run.severity.clips.length
-    module = SeverityPredictions(run.network).eval()
-    model = _to_onnx(module, "clip", torch.zeros(2, length, 3, size, size))
-    if int8:
-        _pack_weights(model)
-    own = {key: run.info[key] for key in ("task", "scale", "clips", "conformal", "use")}
-    return _write(
-        model,
-        run.info,
-        out,
-        name=name,
-        card=card or f"# {name or out.stem}\n\n{run.info['use']}\n",
-        int8=int8,
-        inputs=(4, length, 3, size, size),
-        module=module,
-        own=own,
-    )
-
-
-def export_run(
-    folder: str | Path,
-    out: str | Path,
-    *,
-    name: str | None = None,
-    card: str = "",
-    int8: bool = False,
-    mirror: bool = False,
-    abstain_below: float | None = None,
-) -> dict[str, Any]:
-    """:func:`export` or :func:`export_severity`, whichever the run in ``folder`` was trained for.
-
-    A model of severity takes neither ``mirror`` nor ``abstain_below``: :class:`MienError`.
-    """
-    if run_task(folder) != "severity":
-        return export(
-            load_run(folder),
-            out,
-            name=name,
-            card=card,
-            int8=int8,
-            mirror=mirror,
-            abstain_below=abstain_below,
-        )
-    if mirror or abstain_below is not None:
-        raise MienError(
-            f"expected a run of expressions with --{'mirror' if mirror else 'abstain-below'}, got "
-            f"{folder}, which is one of severity; leave it out"
-        )
-    return export_severity(load_severity_run(folder), out, name=name, card=card, int8=int8)
-
-
-def _onnx_file(out: str | Path) -> Path:
     if Path(out).suffix != ".onnx" or Path(out).is_dir():
         raise MienError(f"expected a file name ending in .onnx, got {out}")
-    return Path(out)
-
-
-def _write(
-    model: onnx.ModelProto,
-    info: dict[str, Any],
-    out: Path,
-    *,
-    name: str | None,
-    card: str,
-    int8: bool,
-    inputs: tuple[int, ...],
-    module: Exported,
-    own: dict[str, Any],
-) -> dict[str, Any]:
-    """Check the model against the network, describe it, and put it under its name."""
-    parity = _parity(module, model, inputs, limit=_PARITY_INT8 if int8 else _PARITY_FLOAT)
+    out = Path(out)
+    if not isinstance(run, Run):
+        run = load_run(run)
+    heads = {key: info.model_dump(mode="json") for key, info in run.info.heads.items()}
+    if abstain_below is not None:
+        if "expression" not in heads:
+            raise MienError(
+                f"expected a run with the head expression for --abstain-below, got {run.folder} "
+                f"with {', '.join(heads)}; leave it out"
+            )
+        if not 0 <= abstain_below <= 1:
+            raise MienError(
+                f"expected a confidence in [0, 1] to abstain below, got {abstain_below}"
+            )
+        heads["expression"]["abstain_below"] = abstain_below
+    run.model.mirror = mirror
+    shape = run.info.input_shape
+    model = _to_onnx(run.model, torch.zeros(2, *shape))
+    if int8:
+        _pack_weights(model)
+    parity = _parity(run.model, model, shape, limit=_PARITY_INT8 if int8 else _PARITY_FLOAT)
+    uses = [info["use"] for info in heads.values() if info.get("use")]
+    title = name or out.stem
     document = {
-        "format": 1,
-        "name": name or out.stem,
-        **own,
-        "preprocessing": info["preprocessing"],
-        "preprocessing_hash": info["preprocessing_hash"],
-        "card": card,
-        "license_terms": _terms(info["license_terms"]),
-        "recipe": _shareable(info["recipe"]),
-        "selected_on": info.get("selected_on", {}),
+        **run.info.model_dump(mode="json", exclude={"heads", "card", "parity", "recipe"}),
+        "name": title,
+        "heads": heads,
+        "card": card or "".join(f"# {title}\n\n{use}\n" for use in uses[:1]),
+        "recipe": _shareable(run.document["recipe"]),
+        "selected_on": run.document.get("selected_on", {}),
+        "mirror": mirror,
         "created": datetime.now(UTC).date().isoformat(),
         "created_with": f"mien {metadata.version('mien')}",
         "weights": "int8 per output channel" if int8 else "float32",
         "parity": parity,
     }
-    helper.set_model_props(model, {"mien": json.dumps(document)})
+    helper.set_model_props(model, {METADATA_KEY: json.dumps(document)})
     write_bytes(out, model.SerializeToString())
     return document
 
@@ -193,20 +104,13 @@ def _shareable(recipe: dict[str, Any]) -> dict[str, Any]:
     weights = recipe["backbone"].get("weights")
     name = PurePath(weights).name if weights else weights
     shared = recipe | {"backbone": recipe["backbone"] | {"weights": name}}
-    if "head" in recipe:
-        files = {key: PurePath(recipe["head"][key]).name for key in ("adjacency", "nodes")}
-        shared["head"] = recipe["head"] | files
+    if (graph := recipe.get("graph")) is not None:
+        files = {key: PurePath(graph[key]).name for key in ("adjacency", "nodes")}
+        shared["graph"] = graph | files
     return shared
 
 
-def _terms(terms: dict[str, str]) -> str:
-    parts = [f"Training data: {terms['data']}"]
-    if terms.get("start_weights"):
-        parts.append(f"Start weights: {terms['start_weights']}")
-    return " ".join(parts)
-
-
-def _to_onnx(module: Exported, input_name: str, example: torch.Tensor) -> onnx.ModelProto:
+def _to_onnx(module: PredictionNetwork, example: torch.Tensor) -> onnx.ModelProto:
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -217,7 +121,7 @@ def _to_onnx(module: Exported, input_name: str, example: torch.Tensor) -> onnx.M
                 module,
                 (example,),
                 dynamo=True,
-                input_names=[input_name],
+                input_names=["input"],
                 output_names=list(module.names),
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
                 verbose=False,
@@ -281,22 +185,28 @@ def _pack_weights(model: onnx.ModelProto) -> None:
 
 @torch.inference_mode()
 def _parity(
-    module: Exported, model: onnx.ModelProto, shape: tuple[int, ...], *, limit: float
+    module: PredictionNetwork, model: onnx.ModelProto, shape: tuple[int, ...], *, limit: float
 ) -> dict[str, Any]:
-    images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    count = _IMAGES if len(shape) == 3 else _CLIPS
+    images = np.random.default_rng(0).normal(size=(count, *shape)).astype(np.float32)
     expected = module(torch.from_numpy(images))
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    # Not the probabilities alone: a high temperature makes even wrong ones look alike.
-    got = session.run(list(module.names), {model.graph.input[0].name: images})
+    # Not the predictions alone: a high temperature makes even wrong ones look alike.
+    got = session.run(list(module.names), {"input": images})
+    units = {
+        output: HEADS[head].parity_unit
+        for head, info in module.infos.items()
+        for output in HEADS[head].outputs(info)
+    }
     differences = [
-        float(np.abs(mine - theirs.numpy()).max()) / _UNITS.get(name, 1.0)
-        for name, mine, theirs in zip(module.names, got, expected, strict=True)
+        float(np.abs(exported - tensor.numpy()).max()) / units.get(name, 1.0)
+        for name, exported, tensor in zip(module.names, got, expected, strict=True)
     ]
     if not all(difference <= limit for difference in differences):
         raise MienError(
             f"the exported model differs from the network by {max(differences):.2g} in "
             f"{' or '.join(module.names)} (at most {limit:g} is allowed); nothing was written"
         )
-    return {"largest_difference": max(differences), "images": len(images), "limit": limit}
+    return {"largest_difference": max(differences), "inputs": len(images), "limit": limit}

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 import signal
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,25 +16,19 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import RichProgressBar, WeightAveraging
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mien.data.dataset import Dataset
 from mien.faces.native import ignore_profiling_signal
-from mien.files import remove_temporaries, replacing, write_text
+from mien.files import remove_temporaries, write_text
+from mien.models import FORMAT
 from mien.networks.backbones import restore_batch_norm
 from mien.schema import MienError
-from mien.training.collapse import watch
-from mien.training.expression import expression_task
 from mien.training.memory import keep_freed_memory
-from mien.training.module import Module
-from mien.training.recipe import LESS_IS_BETTER, Recipe, load_recipe
-from mien.training.run import TERMS_PREFIX
-from mien.training.severity import severity_task
-from mien.training.task import Task
-from mien.training.validation import join_outputs
-
-CHECKPOINT = Path("checkpoints") / "last.ckpt"
+from mien.training.module import TrainingModule
+from mien.training.recipe import Recipe, load_recipe
+from mien.training.recorder import ADVICE, CHECKPOINT, Recorder
+from mien.training.setup import Setup, set_up
 
 
 def fit(
@@ -53,12 +44,13 @@ def fit(
 ) -> Path:
     """Train ``recipe`` on the split ``train`` and keep the epoch that is best on ``valid``.
 
-    The run folder gets ``recipe.yaml`` (resolved), ``metrics.jsonl`` (a line an epoch),
-    ``model.safetensors`` and ``model.json`` (the best epoch so far, replaced in one step) and
-    ``checkpoints/last.ckpt``. With ``resume``, a killed run goes on after its last finished epoch
+    The run folder gets ``recipe.yaml`` (resolved), ``metrics.jsonl`` (one line per epoch),
+    ``model.safetensors`` and ``model.json`` (the epoch that ``recipe.keep`` says, so far, replaced
+    in one step) and ``checkpoints/last.ckpt``. With ``resume``, a killed run continues after its
+    last finished epoch
     and ends with the same weights, bit for bit on one machine's CPU, as if never interrupted.
     ``features`` is where the maps of a frozen backbone lie or are to lie (see
-    :mod:`mien.training.features`), in the dataset's folder unless said otherwise. ``on_epoch``
+    :mod:`mien.training.batches.features`), in the dataset's folder unless said otherwise. ``on_epoch``
     receives each line of ``metrics.jsonl``, ``on_features`` each view of a frozen backbone that
     has to be computed. Returns the folder.
     """
@@ -67,10 +59,9 @@ def fit(
     if threads:
         torch.set_num_threads(threads)
     keep_freed_memory()
-    dataset = dataset.read_as(recipe.preprocessing_for(dataset.preprocessing))
+    dataset = dataset.with_preprocessing(recipe.preprocessing_for(dataset.preprocessing))
     folder = dataset.folder / "features" if features is None else Path(features)
-    make = expression_task if recipe.severity is None else severity_task
-    task = make(recipe, dataset, folder, on_features)
+    setup = set_up(recipe, dataset, folder, on_features)
 
     # Only now, so that a start that fails leaves no folder behind.
     checkpoint = out / CHECKPOINT
@@ -81,32 +72,14 @@ def fit(
     resume = resume and checkpoint.is_file()
     if recipe.backbone.restore_batch_norm and not resume and not recipe.backbone.frozen:
         restore_batch_norm(
-            task.network.backbone,
-            (batch.inputs for batch in islice(task.plain, 8)),
+            setup.network.backbone,
+            (batch.inputs for batch in islice(setup.loaders.plain, 8)),
         )
-    module = Module(task.network, recipe, steps_per_epoch=task.steps, class_counts=task.counts)
-    recorder = _Recorder(
-        out,
-        task=task,
-        model={
-            "format": 1,
-            "architecture": task.architecture,
-            "label_space": dataset.label_space.model_dump(mode="json"),
-            "preprocessing": dataset.preprocessing.model_dump(mode="json"),
-            "preprocessing_hash": dataset.preprocessing.hash,
-            "license_terms": {
-                "data": dataset.license_terms,
-                "start_weights": recipe.backbone.license_terms,
-            },
-            "dataset": {
-                "corpus": dataset.info.get("corpus"),
-                "checksum": dataset.info.get("checksum"),
-                **({"parts": dataset.info["parts"]} if "parts" in dataset.info else {}),
-            },
-            **task.described,
-            "recipe": recipe.model_dump(mode="json"),
-        },
-        on_epoch=on_epoch,
+    module = TrainingModule(
+        setup.network, recipe, setup.context, steps_per_epoch=setup.loaders.steps
+    )
+    recorder = Recorder(
+        out, setup=setup, document=_document(recipe, dataset, setup), on_epoch=on_epoch
     )
     # The recorder stands before the averaging, so it sees the averaged weights of validation.
     callbacks: list[lightning.Callback] = [recorder]
@@ -137,22 +110,53 @@ def fit(
         ignore_profiling_signal()
         try:
             trainer.fit(
-                module, task.train, task.valid, ckpt_path=str(checkpoint) if resume else None
+                module,
+                setup.loaders.train,
+                setup.loaders.valid,
+                ckpt_path=str(checkpoint) if resume else None,
             )
         except FloatingPointError as error:
             raise MienError(
-                f"the training diverged: {error}; lower optimizer.rate and train again"
+                f"the training diverged: {error}; lower optimizer.lr and train again"
             ) from None
         except SafetensorError as error:
             raise MienError(
-                f"expected to write the model into {out}, got {error}; make room and go on with "
-                "--resume"
+                f"expected to write the model into {out}, got {error}; {ADVICE}"
             ) from None
         except SystemExit:
             # How Lightning ends on Ctrl-C, after it switched Ctrl-C off.
             signal.signal(signal.SIGINT, on_interrupt)
             raise KeyboardInterrupt from None
     return out
+
+
+def _document(recipe: Recipe, dataset: Dataset, setup: Setup) -> dict[str, Any]:
+    """What ``model.json`` says whichever epoch is kept."""
+    sources = {"data": dataset.license_terms, "start_weights": recipe.backbone.license_terms}
+    return {
+        "format": FORMAT,
+        "name": recipe.name,
+        "preprocessing": dataset.preprocessing.model_dump(mode="json"),
+        "preprocessing_hash": dataset.preprocessing.hash,
+        "attention": recipe.attention.pixel,
+        "license_terms": _license_paragraph(sources),
+        "license_sources": sources,
+        "dataset": {
+            "corpus": dataset.info.get("corpus"),
+            "checksum": dataset.info.get("checksum"),
+            **({"parts": dataset.info["parts"]} if "parts" in dataset.info else {}),
+        },
+        **setup.described,
+        "recipe": recipe.model_dump(mode="json"),
+        "architecture": setup.architecture,
+    }
+
+
+def _license_paragraph(sources: dict[str, str]) -> str:
+    parts = [f"Training data: {sources['data']}"]
+    if sources["start_weights"]:
+        parts.append(f"Start weights: {sources['start_weights']}")
+    return " ".join(parts)
 
 
 def _check_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:
@@ -165,7 +169,7 @@ def _check_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:
                 "resume with the same recipe and settings, or train into another folder"
             )
     elif out.exists() and any(out.iterdir()):
-        hint = "there is no run in it to resume" if resume else "use --resume to go on"
+        hint = "there is no run in it to resume" if resume else "use --resume to continue it"
         raise MienError(f"expected a new or empty run folder, got {out}; {hint}")
 
 
@@ -183,92 +187,6 @@ def _averaging(decay: float) -> Any:
             torch._foreach_copy_(averaged, current)
 
     return update
-
-
-class _Recorder(lightning.Callback):
-    """Writes metrics, the best model and the checkpoint of a run."""
-
-    def __init__(
-        self,
-        out: Path,
-        *,
-        task: Task,
-        model: dict[str, Any],
-        on_epoch: Callable[[dict[str, Any]], None] | None,
-    ) -> None:
-        self.out, self.task, self.model, self.on_epoch = out, task, model, on_epoch
-        self.best = -math.inf
-        self.started = time.monotonic()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best = state["best"]
-
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Forget lines of an epoch that was not finished before a kill."""
-        path = self.out / "metrics.jsonl"
-        if path.is_file():
-            lines = path.read_text("utf-8").splitlines(keepends=True)
-            write_text(path, "".join(lines[: trainer.current_epoch]))
-
-    def on_train_epoch_start(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule
-    ) -> None:
-        self.started = time.monotonic()
-
-    def on_validation_epoch_end(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule
-    ) -> None:
-        if not isinstance(module, Module):
-            raise TypeError(f"expected a {Module.__name__}, got {type(module).__name__}")
-        outputs = join_outputs(module.validation)
-        values = self.task.metrics(outputs)
-        losses = module.epoch_losses()
-        line = {
-            "epoch": trainer.current_epoch,
-            "train": losses,
-            "valid": values,
-            **watch(module, self.task.labels, losses),
-            "rate": trainer.optimizers[0].param_groups[0]["lr"],
-            "seconds": round(time.monotonic() - self.started, 1),
-        }
-        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        select = module.recipe.select
-        score = -values[select] if select in LESS_IS_BETTER else values[select]
-        if score > self.best:
-            self.best = score
-            self._write_model(module, trainer.current_epoch, values, self.task.kept(outputs))
-        if self.on_epoch:
-            self.on_epoch(line)
-
-    def _write_model(
-        self,
-        module: Module,
-        epoch: int,
-        values: dict[str, float],
-        kept: dict[str, Any],
-    ) -> None:
-        document = self.model | {
-            "epoch": epoch,
-            "selected_on": {"split": "valid", "metric": module.recipe.select, **values},
-            **kept,
-        }
-        weights = self.out / "model.safetensors"
-        # Learned parts of the loss terms (centers) go along, under a prefix of their own.
-        state = {**module.network.state_dict(), **module.terms.state_dict(prefix=TERMS_PREFIX)}
-        with replacing(weights) as temporary:
-            save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
-        write_text(self.out / "model.json", json.dumps(document, indent=2))
-
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule
-    ) -> None:
-        """Lightning's checkpoint, whole or not at all."""
-        with replacing(self.out / CHECKPOINT) as temporary:
-            trainer.save_checkpoint(temporary)
 
 
 @contextmanager

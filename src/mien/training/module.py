@@ -1,9 +1,8 @@
-"""The Lightning module: a network and its loss terms, driven by a recipe."""
+"""The Lightning module: a network and its losses, driven by a recipe."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import lightning
@@ -11,43 +10,32 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.networks.clips import ClipNetwork
 from mien.networks.network import Network, Outputs
-from mien.training.batch import Batch, mix
-from mien.training.recipe import Recipe
-from mien.training.term import Shape, term_value
-from mien.training.terms import CenterTerm
+from mien.training.batches.batch import Batch, mix
+from mien.training.losses import LossContext, loss_value
+from mien.training.losses.centers import CenterLossModule
+from mien.training.recipe.recipe import Recipe
 
 
-class Module(lightning.LightningModule):
-    """Network, loss terms, optimizer and schedule of a recipe.
-
-    ``class_counts`` are how many training rows each class has, for terms that weigh classes.
-    """
+class TrainingModule(lightning.LightningModule):
+    """Network, losses, optimizer and schedule of a recipe."""
 
     def __init__(
-        self,
-        network: Network | ClipNetwork,
-        recipe: Recipe,
-        *,
-        steps_per_epoch: int,
-        class_counts: Sequence[int] = (),
+        self, network: Network, recipe: Recipe, context: LossContext, *, steps_per_epoch: int
     ) -> None:
         super().__init__()
         flat = all(parameter.ndim < 5 for parameter in network.parameters())
         self.network = network.to(memory_format=torch.channels_last) if flat else network
         self.recipe = recipe
+        self.context = context
         self.steps_per_epoch = steps_per_epoch
-        self.shape = Shape(
-            network.classes, network.embedding.size, network.embedding.slices, tuple(class_counts)
-        )
-        kinds = [term.term for term in recipe.losses]
-        self.term_names = [
+        kinds = [loss.loss for loss in recipe.losses]
+        self.loss_names = [
             kind if kinds.count(kind) == 1 else f"{kind}.{index}"
             for index, kind in enumerate(kinds)
         ]
-        """What each term is called in the metrics: its kind, with its number where two share it."""
-        self.terms = nn.ModuleList([term.build(self.shape) for term in recipe.losses])
+        """What each loss is called in the metrics: its kind, with its number where two share it."""
+        self.losses = nn.ModuleList([loss.build(context) for loss in recipe.losses])
         if recipe.backbone.frozen:
             network.backbone.requires_grad_(False)
         self._sums: dict[str, Tensor] = {}
@@ -77,21 +65,21 @@ class Module(lightning.LightningModule):
         (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(int(state[0]))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """The weighted sum of the terms; each term's mean over the epoch is logged.
+        """The weighted sum of the losses; each one's mean over the epoch is logged.
 
-        A term that no row of the batch has labels for adds nothing.
+        A loss that no row of the batch has labels for adds nothing.
         """
         if self.recipe.mixup:
             batch = mix(
                 batch, alpha=self.recipe.mixup, seed=self.recipe.seed, step=self.global_step
             )
         outputs = self(batch.inputs)
-        # A zero that backpropagates, for a batch that no term can use.
-        total: Tensor = outputs.logits.sum() * 0
-        for name, settings, term in zip(
-            self.term_names, self.recipe.losses, self.terms, strict=True
+        # A zero that backpropagates, for a batch that no loss can use.
+        total = torch.stack([output.sum() for output in outputs.heads.values()]).sum() * 0
+        for name, settings, loss in zip(
+            self.loss_names, self.recipe.losses, self.losses, strict=True
         ):
-            value = term_value(settings, term, outputs, batch)
+            value = loss_value(settings, loss, outputs, batch)
             if value is not None:
                 total = total + settings.weight * value
                 self._add(name, value)
@@ -104,16 +92,16 @@ class Module(lightning.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
         """Centers with a rule of their own move after the optimizer's step."""
-        for term in self.terms:
-            if isinstance(term, CenterTerm):
-                term.after_step()
+        for loss in self.losses:
+            if isinstance(loss, CenterLossModule):
+                loss.after_step()
 
     def _add(self, name: str, value: Tensor) -> None:
         self._sums[name] = self._sums.get(name, torch.zeros(())) + value.detach()
         self._counts[name] = self._counts.get(name, 0) + 1
 
     def epoch_losses(self) -> dict[str, float]:
-        """Mean of each term over the epoch's batches so far that had rows for it."""
+        """Mean of each loss over the epoch's batches so far that had rows for it."""
         return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
 
     def on_validation_epoch_start(self) -> None:
@@ -122,37 +110,38 @@ class Module(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Keep what metrics need; they are computed once over the whole split."""
-        self.validation.append(self(batch.inputs)._replace(attention=None, attention_map=None))
+        outputs = self(batch.inputs)
+        self.validation.append(Outputs(outputs.embedding, outputs.heads))
 
     def configure_optimizers(self) -> Any:
-        """AdamW or SGD with warm-up and cosine; centers learn at their own rate."""
+        """AdamW or SGD with warm-up and cosine; centers learn at a rate of their own."""
         settings = self.recipe.optimizer
         trained = [p for p in self.network.parameters() if p.requires_grad]
         matrices = [p for p in trained if p.ndim > 1]
         vectors = [p for p in trained if p.ndim <= 1]
         groups: list[dict[str, Any]] = [
-            {"params": matrices, "weight_decay": settings.weight_decay, "lr": settings.rate},
-            {"params": vectors, "weight_decay": 0.0, "lr": settings.rate},
+            {"params": matrices, "weight_decay": settings.weight_decay, "lr": settings.lr},
+            {"params": vectors, "weight_decay": 0.0, "lr": settings.lr},
         ]
-        for term_settings, term in zip(self.recipe.losses, self.terms, strict=True):
-            parameters = [p for p in term.parameters() if p.requires_grad]
+        for loss_settings, loss in zip(self.recipe.losses, self.losses, strict=True):
+            parameters = [p for p in loss.parameters() if p.requires_grad]
             if parameters:
-                rate = settings.rate * getattr(term_settings, "rate", 1.0)
-                groups.append({"params": parameters, "weight_decay": 0.0, "lr": rate})
+                lr = settings.lr * getattr(loss_settings, "lr_multiplier", 1.0)
+                groups.append({"params": parameters, "weight_decay": 0.0, "lr": lr})
         optimizer: torch.optim.Optimizer
         if settings.name == "adamw":
-            optimizer = torch.optim.AdamW(groups, lr=settings.rate, fused=True)
+            optimizer = torch.optim.AdamW(groups, lr=settings.lr, fused=True)
         else:
             optimizer = torch.optim.SGD(
-                groups, lr=settings.rate, momentum=settings.momentum, fused=True
+                groups, lr=settings.lr, momentum=settings.momentum, fused=True
             )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate_at)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._lr_at)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
-    def _rate_at(self, step: int) -> float:
+    def _lr_at(self, step: int) -> float:
         plan = self.recipe.schedule
         warmup = plan.warmup * self.steps_per_epoch
         total = plan.epochs * self.steps_per_epoch

@@ -1,4 +1,4 @@
-"""A finished run: its model back from disk, and what it says of a dataset."""
+"""A finished run: its model back from disk, and what it gives for crops or clips."""
 
 from __future__ import annotations
 
@@ -14,117 +14,56 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from mien.labels import LabelSpace
-from mien.networks.clips import ClipNetwork, build_clip_network
-from mien.networks.network import Predictions, build_network
-from mien.scales import Scale
-from mien.schema import MienError, Preprocessing, Readings, join_readings
-from mien.training.batches import images_for_network
-from mien.training.recipe import Severity
-
-WEIGHTS = "model.safetensors"
-TERMS_PREFIX = "terms."
-"""Before the names of the loss terms' learned tensors in ``model.safetensors``."""
-
-
-_FIELDS = {
-    "probabilities": "probabilities",
-    "embedding": "embeddings",
-    "valence_arousal": "valence_arousal",
-    "attention": "attention",
-}
+from mien.models import RUN_FILE, ModelInfo, read_info
+from mien.networks.network import create_network
+from mien.networks.predictions import PredictionNetwork
+from mien.schema import MienError, ModelOutput, concatenate_outputs
+from mien.training.batches.faces import images_for_network
+from mien.training.recorder import LOSSES_PREFIX, WEIGHTS
 
 
 class Run(NamedTuple):
-    """The best epoch of a run: the network with its calibration, and ``model.json``."""
+    """The kept epoch of a run.
+
+    ``model`` gives calibrated predictions, in evaluation mode; ``document`` is all of
+    ``model.json``, of which ``info`` is what every model says of itself.
+    """
 
     folder: Path
-    model: Predictions
-    label_space: LabelSpace
-    preprocessing: Preprocessing
-    info: dict[str, Any]
+    model: PredictionNetwork
+    info: ModelInfo
+    document: dict[str, Any]
 
     @property
     def graph(self) -> dict[str, Any] | None:
-        """``nodes``, ``correlation`` and ``adjacency`` of a graph head; None for another head."""
-        if "graph" not in self.info:
+        """``nodes``, ``correlation`` and ``adjacency`` of an emotion graph; None without one."""
+        if "graph" not in self.document:
             return None
-        adjacency = self.info["architecture"]["head"]["adjacency"]
-        return {**self.info["graph"], "adjacency": adjacency}
-
-
-class SeverityRun(NamedTuple):
-    """The best epoch of a run on clips: its network, how clips are cut, and ``model.json``."""
-
-    folder: Path
-    network: ClipNetwork
-    scale: Scale
-    severity: Severity
-    preprocessing: Preprocessing
-    info: dict[str, Any]
-
-
-def run_task(folder: str | Path) -> str:
-    """``"expression"`` or ``"severity"``: what a run was trained for."""
-    return str(_description(Path(folder)).get("task", "expression"))
+        adjacency = self.document["architecture"]["graph"]["adjacency"]
+        return {**self.document["graph"], "adjacency": adjacency}
 
 
 def load_run(folder: str | Path) -> Run:
-    """The model of a run folder, in evaluation mode. No pickle is read: safetensors and JSON."""
+    """The model of a run folder. No pickle is read: safetensors and JSON.
+
+    Raises :class:`~mien.schema.MienError` for a folder that is no run or whose files are damaged.
+    """
     folder = Path(folder)
-    info = _description(folder)
-    _check_task(folder, info, "expression")
-    with _explained(folder):
-        network = build_network(info["architecture"])
-        network.load_state_dict(_network_state(folder))
-        model = Predictions(network, float(info["calibration"]["temperature"])).eval()
-        return Run(
-            folder,
-            model,
-            LabelSpace.model_validate(info["label_space"]),
-            Preprocessing.model_validate(info["preprocessing"]),
-            info,
-        )
-
-
-def load_severity_run(folder: str | Path) -> SeverityRun:
-    """As :func:`load_run`, of a run of severity."""
-    folder = Path(folder)
-    info = _description(folder)
-    _check_task(folder, info, "severity")
-    with _explained(folder):
-        network = build_clip_network(info["architecture"])
-        network.load_state_dict(_network_state(folder))
-        return SeverityRun(
-            folder,
-            network.eval(),
-            Scale.model_validate(info["scale"]),
-            Severity.model_validate(info["recipe"]["severity"]),
-            Preprocessing.model_validate(info["preprocessing"]),
-            info,
-        )
-
-
-def _description(folder: Path) -> dict[str, Any]:
-    description = folder / "model.json"
-    if not description.is_file() or not (folder / WEIGHTS).is_file():
+    if not (folder / RUN_FILE).is_file() or not (folder / WEIGHTS).is_file():
         raise MienError(
-            f"expected a run folder with model.json and {WEIGHTS}, got {folder}; "
+            f"expected a run folder with {RUN_FILE} and {WEIGHTS}, got {folder}; "
             "a run has them after its first epoch"
         )
+    info = read_info(folder)
     with _explained(folder):
-        info: dict[str, Any] = json.loads(description.read_text("utf-8"))
-        return dict(info)
-
-
-def _check_task(folder: Path, info: dict[str, Any], wanted: str) -> None:
-    if (got := info.get("task", "expression")) != wanted:
-        raise MienError(f"expected a run of {wanted}, got {folder}, which is one of {got}")
-
-
-def _network_state(folder: Path) -> dict[str, torch.Tensor]:
-    state = load_file(folder / WEIGHTS)
-    return {name: tensor for name, tensor in state.items() if not name.startswith(TERMS_PREFIX)}
+        document: dict[str, Any] = json.loads((folder / RUN_FILE).read_text("utf-8"))
+        network = create_network(**document["architecture"])
+        state = load_file(folder / WEIGHTS)
+        network.load_state_dict(
+            {name: tensor for name, tensor in state.items() if not name.startswith(LOSSES_PREFIX)}
+        )
+        model = PredictionNetwork(network, info.heads, tuple(info.outputs)).eval()
+        return Run(folder, model, info, document)
 
 
 @contextmanager
@@ -132,19 +71,27 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        what = str(error).splitlines()[0]
-        raise MienError(f"the model in {folder} is damaged or of another version: {what}") from None
+        reason = str(error).splitlines()[0]
+        raise MienError(
+            f"the model in {folder} is damaged or of another version: {reason}"
+        ) from None
 
 
 @torch.inference_mode()
-def predict_crops(run: Run, crops: NDArray[np.uint8], *, batch_size: int = 128) -> Readings:
-    """What the run's model gives for crops ``(N, S, S, 3)``, cut as its preprocessing says."""
-    if not len(crops):
-        raise ValueError("expected at least one crop, got none")
-    fields = [_FIELDS[name] for name in run.model.names]
+def predict_inputs(run: Run, inputs: NDArray[np.uint8], *, batch_size: int = 128) -> ModelOutput:
+    """What the run's model gives for crops ``(N, S, S, 3)`` or clips ``(N, T, S, S, 3)``.
+
+    Crops are cut as the preprocessing of ``run.info`` says.
+    """
+    if not len(inputs):
+        raise ValueError("expected at least one input, got none")
+    preprocessing, shape = run.info.preprocessing, run.info.input_shape
     parts = []
-    for start in range(0, len(crops), batch_size):
-        images = images_for_network(crops[start : start + batch_size], run.preprocessing)
-        arrays = [output.numpy() for output in run.model(images)]
-        parts.append(Readings(**dict(zip(fields, arrays, strict=True))))
-    return join_readings(parts)
+    for start in range(0, len(inputs), batch_size):
+        batch = inputs[start : start + batch_size]
+        images = images_for_network(batch.reshape(-1, *batch.shape[-3:]), preprocessing)
+        outputs = run.model(images if len(shape) == 3 else images.reshape(len(batch), *shape))
+        arrays = dict(zip(run.model.names, (output.numpy() for output in outputs), strict=True))
+        embeddings, attention = arrays.pop("embedding"), arrays.pop("attention", None)
+        parts.append(ModelOutput(embeddings, arrays, attention))
+    return concatenate_outputs(parts)

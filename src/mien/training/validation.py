@@ -1,53 +1,72 @@
-"""What is measured on the split valid after each epoch."""
+"""What is measured on the split valid after each epoch, and calibrated there in the end."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from mien.data.targets import Targets
-from mien.metrics.classification import classification_metrics
-from mien.metrics.regression import DIMENSIONS, affect_metrics
+from mien.heads import HEADS, Arrays, HeadInfo, Validation
+from mien.networks.heads import head_predictions
 from mien.networks.network import Outputs
-from mien.schema import FloatArray
-from mien.statistics.bootstrap import temperature_scale
+from mien.training.batches.units import Units
 
 
 def join_outputs(parts: list[Outputs]) -> Outputs:
-    """The outputs of several batches, one after the other."""
-    return Outputs._make(
-        None if column[0] is None else torch.cat(column) for column in zip(*parts, strict=True)
+    """The outputs of several batches, one after the other; attention is left out."""
+    return Outputs(
+        torch.cat([part.embedding for part in parts]),
+        {name: torch.cat([part.heads[name] for part in parts]) for name in parts[0].heads},
     )
 
 
-def validation_metrics(targets: Targets, outputs: Outputs) -> dict[str, float]:
-    """The metrics of expressions, and ``ccc_valence``, ccc_arousal, mean_ccc; where rows have them.
+def validations(
+    units: Units, infos: Mapping[str, HeadInfo], outputs: Outputs
+) -> dict[str, Validation]:
+    """What each head gave for the labeled units of the split valid; heads without any are left out.
 
-    ``targets`` are those of the rows in ``outputs``. Concordance is over all of them at once, of
-    values cut to [-1, 1] as predictions are; where it has no value it counts as 0, as in the loss.
+    ``outputs`` are those of the whole split. Predictions are computed in double precision.
     """
-    found: dict[str, float] = {}
-    known = targets.labels >= 0
-    if known.any():
-        probabilities = outputs.logits.double().softmax(1).numpy()
-        found |= classification_metrics(targets.labels[known], probabilities[known])
-    rated = ~np.isnan(targets.valence_arousal[:, 0])
-    if outputs.valence_arousal is not None and rated.any():
-        said: FloatArray = outputs.valence_arousal.clamp(-1, 1).numpy()
-        values = affect_metrics(said[rated], targets.valence_arousal[rated])
-        measured = {f"ccc_{name}": values[name, "ccc"] for name in DIMENSIONS}
-        measured["mean_ccc"] = values["mean", "ccc"]
-        found |= {name: float(np.nan_to_num(value)) for name, value in measured.items()}
-    return found
+    doubles: dict[str, Tensor] = {name: rows.double() for name, rows in outputs.heads.items()}
+    predictions = head_predictions(doubles, infos)
+    raw = {name: units.pool(rows.numpy()) for name, rows in doubles.items()}
+    pooled = {name: units.pool(rows.numpy()) for name, rows in predictions.items()}
+    targets, subjects = units.targets["valid"], units.subjects["valid"]
+    measured: dict[str, Validation] = {}
+    for name in infos:
+        rows = targets.labeled(name)
+        if rows.any():
+            measured[name] = Validation(
+                _take(targets.values, rows),
+                _take(raw, rows),
+                _take(pooled, rows),
+                subjects[rows],
+            )
+    return measured
 
 
-def calibrate(targets: Targets, outputs: Outputs) -> dict[str, float | str]:
-    """The temperature that fits the rows with an expression best; 1 where there are none."""
-    known = targets.labels >= 0
-    if not known.any():
-        return {"temperature": 1.0, "method": "none"}
-    logits = outputs.logits.double().numpy()
+def _take(arrays: Arrays, rows: NDArray[np.bool_]) -> Arrays:
+    return {name: values[rows] for name, values in arrays.items()}
+
+
+def validation_metrics(measured: Mapping[str, Validation]) -> dict[str, float]:
+    """Every metric of the heads that have labeled units, by name."""
+    values: dict[str, float] = {}
+    for name, arrays in measured.items():
+        head = HEADS[name]
+        targets, predictions = head.measured(arrays)
+        values |= {metric.name: metric.function(targets, predictions) for metric in head.metrics}
+    return values
+
+
+def calibrated(
+    infos: Mapping[str, HeadInfo], measured: Mapping[str, Validation]
+) -> dict[str, HeadInfo]:
+    """What the heads say of themselves after calibration on the split valid."""
     return {
-        "temperature": temperature_scale(logits[known], targets.labels[known]),
-        "method": "temperature scaling on valid",
+        name: HEADS[name].calibrate(info, measured[name]) if name in measured else info
+        for name, info in infos.items()
     }

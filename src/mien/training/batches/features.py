@@ -23,59 +23,86 @@ from mien.data.augment import Augmentation
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets
 from mien.files import flush_to_disk, replacing
-from mien.networks.clips import ClipNetwork
 from mien.networks.network import Network
 from mien.schema import MienError
-from mien.training.batch import Batch
-from mien.training.batches import network_input
-from mien.training.recipe import Recipe
+from mien.training.batches.batch import Batch
+from mien.training.batches.clips import ClipIndex
+from mien.training.batches.faces import network_input, target_tensors
+from mien.training.recipe.recipe import Recipe
 
 _AT_ONCE = 32
 
 
-class FrozenFeatures(torch.utils.data.Dataset[Batch]):
-    """Rows of a dataset as batches of maps; indexed by (epoch, rows) as :class:`Crops` is.
+class FaceFeatures(torch.utils.data.Dataset[Batch]):
+    """Rows of a dataset as batches of maps; indexed by (epoch, rows) as :class:`FaceCrops` is.
 
-    In training, the view of a row is drawn from (seed, epoch, row); otherwise it is the plain one.
+    ``rows`` are those that the maps are of, ascending. In training, the view of a row is drawn
+    from (seed, epoch, row); otherwise it is the plain one.
     """
 
     def __init__(
         self,
         views: list[NDArray[np.float16]],
-        known: NDArray[np.int64],
+        rows: NDArray[np.int64],
         targets: Targets,
         *,
         seed: int,
         training: bool,
     ) -> None:
-        self.views, self.known, self.targets = views, known, targets
+        self.views, self.rows, self.targets = views, rows, targets
         self.seed, self.training = seed, training
         self._draw: tuple[int, NDArray[np.int64]] | None = None  # of the epoch at hand
 
     def _drawn(self, epoch: int) -> NDArray[np.int64]:
-        """The view of every known row in an epoch: it does not depend on a row's batch."""
+        """The view of every row in an epoch: it does not depend on a row's batch."""
         if self._draw is None or self._draw[0] != epoch:
-            drawn = np.zeros(len(self.known), np.int64)
+            views = np.zeros(len(self.rows), np.int64)
             if self.training and len(self.views) > 1:
                 generator = np.random.default_rng((self.seed, epoch))
-                drawn = generator.integers(len(self.views), size=len(self.known))
-            self._draw = (epoch, drawn)
+                views = generator.integers(len(self.views), size=len(self.rows))
+            self._draw = (epoch, views)
         return self._draw[1]
 
     def __getitem__(self, index: tuple[int, NDArray[np.int64]]) -> Batch:
         epoch, rows = index
-        places = np.searchsorted(self.known, rows)
+        positions = np.searchsorted(self.rows, rows)
         maps = np.empty((len(rows), *self.views[0].shape[1:]), np.float16)
-        chosen = self._drawn(epoch)[places]
-        for view in np.unique(chosen):
-            here = chosen == view
-            maps[here] = self.views[view][places[here]]
-        return Batch(
-            torch.from_numpy(maps).float(),  # four times as fast as numpy widens them
-            torch.from_numpy(self.targets.labels[rows]),
-            torch.from_numpy(self.targets.distribution[rows]),
-            torch.from_numpy(self.targets.valence_arousal[rows]),
+        drawn = self._drawn(epoch)[positions]
+        for view in np.unique(drawn):
+            members = drawn == view
+            maps[members] = self.views[view][positions[members]]
+        # Four times as fast as numpy widens them.
+        return Batch(torch.from_numpy(maps).float(), target_tensors(self.targets, rows))
+
+
+class ClipFeatures(torch.utils.data.Dataset[Batch]):
+    """Clips as the rows that a frozen backbone gave of their frames; indexed as `ClipCrops`.
+
+    In training a clip is read in the view that (seed, epoch, recording) draw, else in the plain
+    one. ``targets`` are those of the recordings.
+    """
+
+    def __init__(
+        self,
+        views: list[NDArray[np.float16]],
+        targets: Targets,
+        *,
+        seed: int,
+        training: bool,
+    ) -> None:
+        self.views, self.targets = views, targets
+        self.seed, self.training = seed, training
+
+    def __getitem__(self, index: ClipIndex) -> Batch:
+        epoch, recordings, rows = index
+        drawn = np.zeros(len(self.targets), np.int64)
+        if self.training:
+            generator = np.random.default_rng((self.seed, epoch, 2))
+            drawn = generator.integers(len(self.views), size=len(self.targets))
+        frames = np.stack(
+            [self.views[drawn[video]][clip] for video, clip in zip(recordings, rows, strict=True)]
         )
+        return Batch(torch.from_numpy(frames).float(), target_tensors(self.targets, recordings))
 
 
 def cached_features(
@@ -90,21 +117,21 @@ def cached_features(
     """The maps ``(n, C, H, W)`` of each split's rows: all views of ``train``, else the plain one.
 
     Read from ``folder`` where they are there, else computed and written, each view whole or not
-    at all, so that a killed run goes on with the next view. ``dataset`` reads crops as the
+    at all, so that a killed run resumes at the next view. ``dataset`` reads crops as the
     network does. ``on_view`` hears of each view before it is computed: split, number, how many.
     """
     return _cached(network, dataset, recipe, rows, folder, on_view, alike=None)
 
 
 def cached_frames(
-    network: ClipNetwork,
+    network: Network,
     dataset: Dataset,
     recipe: Recipe,
     folder: Path,
     *,
     on_view: Callable[[str, int, int], None] | None = None,
 ) -> list[NDArray[np.float16]]:
-    """The rows ``(N, C)`` of all frames of a dataset, one array a view, the plain one first.
+    """The rows ``(N, C)`` of all frames of a dataset, one array per view, the plain one first.
 
     As :func:`cached_features` has maps; in a view, all frames of a recording are augmented alike.
     They are those of all splits, so that folds of a dataset share them.
@@ -117,7 +144,7 @@ def cached_frames(
 
 
 def _cached(
-    network: Network | ClipNetwork,
+    network: Network,
     dataset: Dataset,
     recipe: Recipe,
     rows: dict[str, NDArray[np.int64]],
@@ -127,26 +154,26 @@ def _cached(
     alike: NDArray[np.int64] | None,
 ) -> dict[str, list[NDArray[np.float16]]]:
     network.backbone.eval()
-    found: dict[str, list[NDArray[np.float16]]] = {}
+    features: dict[str, list[NDArray[np.float16]]] = {}
     for split in rows:
-        count = recipe.backbone.views if split == "train" else 1
+        count = 1 + recipe.backbone.augmented_views if split == "train" else 1
         frames = alike is not None
-        place = folder / _key(network.backbone, dataset, recipe, rows[split], frames=frames)
-        found[split] = []
+        subfolder = folder / _key(network.backbone, dataset, recipe, rows[split], frames=frames)
+        features[split] = []
         for number in range(count):
-            path = place / f"view-{number}.npy"
+            path = subfolder / f"view-{number}.npy"
             if not path.is_file():
                 if on_view:
                     on_view(split, number + 1, count)
                 augmentation = recipe.augmentation if number else None
                 _write_view(network, dataset, augmentation, number, rows[split], path, alike)
-            found[split].append(np.load(path, mmap_mode="r", allow_pickle=False))
-    return found
+            features[split].append(np.load(path, mmap_mode="r", allow_pickle=False))
+    return features
 
 
 @torch.inference_mode()
 def _write_view(
-    network: Network | ClipNetwork,
+    network: Network,
     dataset: Dataset,
     augmentation: Augmentation | None,
     number: int,
@@ -159,14 +186,14 @@ def _write_view(
     with replacing(path, advice=advice) as temporary, temporary.open("wb") as stream:
         for start in range(0, len(rows), _AT_ONCE):
             # Views belong to the data, not to a run's seed: every seed reads the same ones.
-            some = rows[start : start + _AT_ONCE]
+            chunk = rows[start : start + _AT_ONCE]
             images = network_input(
                 dataset,
-                some,
+                chunk,
                 augmentation,
                 seed=0,
                 epoch=number,
-                alike=None if alike is None else alike[some],
+                alike=None if alike is None else alike[chunk],
             )
             maps = network.forward_features(images).numpy()
             with np.errstate(over="ignore"):
@@ -193,7 +220,7 @@ def _key(
 ) -> str:
     settings: dict[str, Any] = {
         "format": 1,
-        **({"frames": "averaged, augmented by recording"} if frames else {}),
+        **({"frames": f"{recipe.embedding.pooling}, augmented by recording"} if frames else {}),
         "backbone": recipe.backbone.name,
         "arguments": dict(recipe.backbone.arguments),
         "weights": _digest(backbone.state_dict()),

@@ -1,4 +1,4 @@
-"""Batches of a training: which rows, their crops augmented and normalized, their targets."""
+"""Batches of faces: which rows, their crops augmented and normalized, their targets."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mien.data.samplers import class_balanced_batches, shuffled_batches
 from mien.data.targets import Targets
 from mien.faces.tensors import to_tensor
 from mien.schema import Preprocessing
-from mien.training.batch import Batch
-from mien.training.recipe import Recipe
+from mien.training.batches.batch import Batch
+from mien.training.recipe.recipe import Recipe
 
 
-class EpochBatches:
+class FaceBatches:
     """A batch sampler that yields (epoch, dataset rows), so a batch depends on nothing else."""
 
     def __init__(self, recipe: Recipe, rows: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
@@ -50,34 +50,30 @@ class EpochBatches:
             yield epoch, self.rows[batch]
 
 
-class Crops(torch.utils.data.Dataset[Batch]):
+class FaceCrops(torch.utils.data.Dataset[Batch]):
     """Rows of a dataset as augmented, normalized batches; indexed by (epoch, rows)."""
 
     def __init__(
-        self,
-        dataset: Dataset,
-        targets: Targets,
-        recipe: Recipe,
-        *,
-        training: bool,
+        self, dataset: Dataset, targets: Targets, recipe: Recipe, *, training: bool
     ) -> None:
         self.dataset, self.targets, self.recipe = dataset, targets, recipe
         self.training = training
 
     def __getitem__(self, index: tuple[int, NDArray[np.int64]]) -> Batch:
         epoch, rows = index
-        return Batch(
-            network_input(
-                self.dataset,
-                rows,
-                self.recipe.augmentation if self.training else None,
-                seed=self.recipe.seed,
-                epoch=epoch,
-            ),
-            torch.from_numpy(self.targets.labels[rows]),
-            torch.from_numpy(self.targets.distribution[rows]),
-            torch.from_numpy(self.targets.valence_arousal[rows]),
+        images = network_input(
+            self.dataset,
+            rows,
+            self.recipe.augmentation if self.training else None,
+            seed=self.recipe.seed,
+            epoch=epoch,
         )
+        return Batch(images, target_tensors(self.targets, rows))
+
+
+def target_tensors(targets: Targets, rows: NDArray[np.int64]) -> dict[str, Tensor]:
+    """The targets of some rows as tensors, by name."""
+    return {name: torch.from_numpy(values[rows]) for name, values in targets.values.items()}
 
 
 def network_input(
@@ -91,8 +87,8 @@ def network_input(
 ) -> Tensor:
     """The crops of some rows as ``(B, 3, S, S)``, augmented unless ``augmentation`` is None.
 
-    ``dataset`` gives crops as the network reads them (see :meth:`Dataset.read_as`). Rows with the
-    same number in ``alike`` ``(B,)``, as the frames of a recording, are all changed alike.
+    ``dataset`` gives crops as the network reads them (see :meth:`Dataset.with_preprocessing`).
+    Rows with the same number in ``alike`` ``(B,)``, as the frames of a recording, are all changed alike.
     """
     # Gray crops stay single-channelled through the augmentation, which takes half the time.
     crops = dataset.crops.stored(rows)
