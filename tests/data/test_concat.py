@@ -38,6 +38,8 @@ def test_rows_of_both_follow_each_other(affect_dataset: Path, toy_dataset: Path)
     assert (both.column("id") == np.concatenate([first.column("id"), other.column("id")])).all()
     np.testing.assert_array_equal(both.valence_arousal[: len(first)], first.valence_arousal)
     assert np.isnan(both.valence_arousal[len(first) :]).all()
+    np.testing.assert_array_equal(both.action_units[: len(first)], first.action_units)
+    assert both.action_units.shape == (len(both), 12)
     rows = np.array([len(first) + 3, 2, len(both) - 1, 2, len(first) - 1])
     expected = [other.crops[3], first.crops[2], other.crops[-1], first.crops[2], first.crops[-1]]
     np.testing.assert_array_equal(both.crops[rows], np.stack(expected))

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from toy_corpora import FERPLUS, SMALL, VOTES, digests, small_dataset
 
-from mien.data.dataset import Dataset
+from mien.data.dataset import ACTION_UNIT_FIELDS, Dataset
 from mien.faces.partial_image import compose_partial_image
+from mien.labels import ACTION_UNIT_TITLES, ACTION_UNITS
 from mien.preparation.write import write_dataset
 from mien.schema import MienError, Preprocessing
 
@@ -51,6 +52,25 @@ def test_splits(dataset):
         dataset.split_indices("dev")
     with pytest.raises(MienError, match=r"landmarks.*got 'valence'"):
         dataset.column("valence")
+
+
+def test_action_units_in_their_order(tmp_path):
+    fields = [pa.field("au26", pa.float32()), pa.field("au01", pa.float32())]
+    rows = [{"au26": 0.4, "au01": 1.0}, {"au01": 0.0}, {}]
+    units = small_dataset(tmp_path / "some", rows, fields=fields).action_units
+    assert units.shape == (3, len(ACTION_UNITS)) and units.dtype == np.float32
+    assert (ACTION_UNITS[0], ACTION_UNITS[11]) == ("AU1", "AU26") == tuple(ACTION_UNIT_TITLES)[::11]
+    np.testing.assert_array_equal(units[:, 0], np.float32([1, 0, np.nan]))
+    np.testing.assert_array_equal(units[:, 11], np.float32([0.4, np.nan, np.nan]))
+    assert np.isnan(units[:, 1:11]).all()
+    assert [field.name for field in ACTION_UNIT_FIELDS][::11] == ["au01", "au26"]
+    wrong = small_dataset(tmp_path / "wrong", [{"au01": 3.0}], fields=fields)
+    with pytest.raises(MienError, match=r"action units in \[0, 1\]"):
+        _ = wrong.action_units
+
+
+def test_a_dataset_without_action_units(dataset):
+    assert dataset.action_units.shape == (4, 12) and np.isnan(dataset.action_units).all()
 
 
 @pytest.mark.parametrize("color", ["rgb", "gray"])

@@ -123,6 +123,11 @@ class Joined(Dataset):
         return np.concatenate([part.valence_arousal for part in self.parts])
 
     @cached_property
+    def action_units(self) -> FloatArray:
+        """Action units of each row, ``(N, 12)`` in [0, 1], NaN where they were not annotated."""
+        return np.concatenate([part.action_units for part in self.parts])
+
+    @cached_property
     def votes(self) -> NDArray[np.int64] | None:
         """Annotators' votes, ``(N, len(vote_names))``; a row without votes is all zero."""
         if not self.vote_names:

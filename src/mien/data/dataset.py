@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mien.data.crops import Crops, PartialCrops
-from mien.labels import LabelSpace
+from mien.labels import ACTION_UNITS, LabelSpace
 from mien.scales import Scale
 from mien.schema import FloatArray, MienError, Preprocessing
 
@@ -53,6 +53,13 @@ score in [0, 1] where it has found the face; ``time`` is in seconds.
 
 VALENCE_AROUSAL_FIELDS = (pa.field("valence", pa.float32()), pa.field("arousal", pa.float32()))
 """Columns of a corpus with valence and arousal: in [-1, 1], both null in a row without."""
+
+ACTION_UNIT_FIELDS: tuple[pa.Field, ...] = tuple(
+    pa.field(f"au{int(unit.removeprefix('AU')):02d}", pa.float32()) for unit in ACTION_UNITS
+)
+"""Columns of a corpus with action units, ``au01`` to ``au26``, in the order of
+:data:`mien.labels.ACTION_UNITS`: 0 absent, 1 present, or an intensity divided by 5; null where
+the unit was not annotated."""
 
 SEVERITY_FIELD = pa.field("severity", pa.float32())
 """Column of a corpus with scores: the recording's on the dataset's scale, null without one.
@@ -208,6 +215,26 @@ class Dataset:
             raise MienError(
                 f"expected valence and arousal in [-1, 1], or neither, in each row of {path}, got "
                 f"others: prepare it again"
+            )
+        return values
+
+    @cached_property
+    def action_units(self) -> FloatArray:
+        """Action units of each row, ``(N, 12)`` float32 in [0, 1], NaN where not annotated.
+
+        Columns are :data:`mien.labels.ACTION_UNITS`; values are 0 (absent), 1 (present) or an
+        intensity divided by 5. A column that the dataset lacks is NaN in every row. Raises
+        :class:`MienError` for values outside [0, 1].
+        """
+        path = self.folder / FACES_FILE
+        columns = set(pq.read_schema(path).names)
+        values = np.full((len(self), len(ACTION_UNIT_FIELDS)), np.nan, np.float32)
+        for index, field in enumerate(ACTION_UNIT_FIELDS):
+            if field.name in columns:
+                values[:, index] = self.column(field.name)
+        if ((values < 0) | (values > 1)).any():
+            raise MienError(
+                f"expected action units in [0, 1] in {path}, got others: prepare it again"
             )
         return values
 
