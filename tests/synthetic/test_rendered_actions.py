@@ -12,7 +12,7 @@ from mien.synthetic.actions import (
     face_units,
 )
 from mien.synthetic.affect import CIRCUMPLEX, draw_votes, valence_arousal, vote_shares
-from mien.synthetic.head import load_head
+from mien.synthetic.rendering.head import load_head
 
 
 def drawn(label, count=200):

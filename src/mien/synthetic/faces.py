@@ -12,9 +12,9 @@ import pyarrow as pa
 from mien.labels import EXPRESSIONS
 from mien.synthetic.actions import RENDERED_UNITS, Expression, draw_expression, face_units
 from mien.synthetic.affect import draw_votes, valence_arousal
-from mien.synthetic.head import load_head
-from mien.synthetic.scene import Scene, draw_scene, frontal_scene
-from mien.synthetic.subject import Subject, make_subject
+from mien.synthetic.rendering.head import load_head
+from mien.synthetic.rendering.scene import Scene, draw_scene, frontal_scene
+from mien.synthetic.rendering.subject import Subject, make_subject
 
 FACES_OF_A_SUBJECT = 5
 

@@ -12,7 +12,7 @@ from mien.labels import EXPRESSIONS
 from mien.synthetic.actions import RENDERED_UNITS, Expression, face_units
 from mien.synthetic.behavior import MOST_SEVERE, draw_course, draw_manner, on_a_day
 from mien.synthetic.faces import FIELDS, Shot, known_of, split_of, subject_of
-from mien.synthetic.scene import HeadPose, draw_scene
+from mien.synthetic.rendering.scene import HeadPose, draw_scene
 
 VIDEOS_OF_A_SUBJECT = 2
 FRAMES_A_SECOND = 10
