@@ -67,7 +67,7 @@ def fit(
     if threads:
         torch.set_num_threads(threads)
     keep_freed_memory()
-    dataset = dataset.read_as(recipe.preprocessing_for(dataset.preprocessing))
+    dataset = dataset.with_preprocessing(recipe.preprocessing_for(dataset.preprocessing))
     folder = dataset.folder / "features" if features is None else Path(features)
     make = expression_task if recipe.severity is None else severity_task
     task = make(recipe, dataset, folder, on_features)
