@@ -32,7 +32,7 @@ class Steps:
             dataset.preprocessing.model_dump()
             | {"partial_image": recipe.preprocessing_for(dataset.preprocessing).partial_image}
         )
-        dataset = dataset.read_as(wanted)
+        dataset = dataset.with_preprocessing(wanted)
         torch.manual_seed(0)
         network = build_network(recipe.architecture(len(dataset.label_space)))
         self.module = Module(network, recipe, steps_per_epoch=1).train()

@@ -142,7 +142,7 @@ def measure(
     run: Run, recipe: Recipe, dataset: Dataset, features: Path, folder: Path
 ) -> dict[str, Any]:
     """Every figure of the table for one run, and its answers in the run's folder."""
-    dataset = dataset.read_as(run.preprocessing)
+    dataset = dataset.with_preprocessing(run.preprocessing)
     rules = {rule: make_targets(dataset, rule).labels for rule in ("majority", "ferplus")}
     rows = {
         split: np.flatnonzero((dataset.splits == split) & (rules["majority"] >= 0))

@@ -18,7 +18,6 @@ import argparse
 import json
 import shutil
 import time
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -45,26 +44,13 @@ FOLDS = 5
 SIZE = 112
 
 
-@dataclass(frozen=True, eq=False)
-class Fold(Dataset):
-    """A dataset with other splits than its own."""
-
-    own_splits: Any = None
-
-    @property
-    def splits(self) -> Any:
-        """As the fold has them."""
-        return self.own_splits
-
-
 def fold_of(dataset: Dataset, number: int) -> Dataset:
     """Test is the fold; an eighth of the others is valid."""
     ids = [str(name) for name in dataset.column("id")]
     tested = np.array([rank(0, name) % FOLDS == number for name in ids])
     valid = np.array([rank(1, name) % 8 == 0 for name in ids])
     splits = np.where(tested, "test", np.where(valid, "valid", "train"))
-    given = {field.name: getattr(dataset, field.name) for field in fields(Dataset)}
-    return Fold(**given, own_splits=splits)
+    return dataset.with_splits(splits)
 
 
 def datasets_of(given: argparse.Namespace) -> dict[str, list[Dataset]]:

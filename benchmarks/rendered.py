@@ -22,8 +22,8 @@ from mien.schema import Preprocessing
 from mien.synthetic.actions import draw_expression, face_units
 from mien.synthetic.corpus import write_faces
 from mien.synthetic.faces import subject_of
-from mien.synthetic.render import render_face
-from mien.synthetic.scene import frontal_scene
+from mien.synthetic.rendering.render import render_face
+from mien.synthetic.rendering.scene import frontal_scene
 
 
 def detected(count: int) -> int:

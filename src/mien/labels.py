@@ -129,6 +129,31 @@ def label_space_of(names: Sequence[str], *, name: str = "custom") -> LabelSpace:
     return LabelSpace(name=name, names=tuple(sorted(canonical, key=order.index)))
 
 
+ACTION_UNITS: tuple[str, ...] = (
+    *("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU15", "AU23", "AU24", "AU25", "AU26"),
+)
+"""The action units that are read, in this order everywhere: the twelve of Aff-Wild2 and ABAW."""
+
+ACTION_UNIT_TITLES: dict[str, str] = {
+    "AU1": "inner brow raiser",
+    "AU2": "outer brow raiser",
+    "AU4": "brow lowerer",
+    "AU6": "cheek raiser",
+    "AU7": "lid tightener",
+    "AU10": "upper lip raiser",
+    "AU12": "lip corner puller",
+    "AU15": "lip corner depressor",
+    "AU23": "lip tightener",
+    "AU24": "lip pressor",
+    "AU25": "lips part",
+    "AU26": "jaw drop",
+}
+"""FACS's names of :data:`ACTION_UNITS`."""
+
+ACTION_UNIT_PRESENT = 0.4
+"""An action unit counts as present from this value on: an intensity of 2 of 5, as is usual on
+DISFA. Annotations of presence are 0 or 1."""
+
 LABEL_SPACES: dict[str, LabelSpace] = {
     space.name: space
     for space in (

@@ -33,7 +33,7 @@ def test_every_face_is_tested_once_and_folds_survive_another_reading(
     tested = np.stack([fold.splits == "test" for fold in folds])
     assert (tested.sum(0) == 1).all()
     assert all(set(fold.splits) == {"train", "valid", "test"} for fold in folds)
-    again = folds[1].read_as(dataset.preprocessing)
+    again = folds[1].with_preprocessing(dataset.preprocessing)
     assert (again.splits == folds[1].splits).all()
 
 

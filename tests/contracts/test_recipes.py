@@ -115,7 +115,7 @@ def test_it_is_evaluated_exported_with_parity_and_reads_a_photo(
     report, _ = evaluate_model(folder, faces, tmp_path / "report")
     assert report["n"] > 0
     assert (report["valence_arousal"] is not None) == recipe.head.valence_arousal
-    dataset = Dataset.open(faces).read_as(run.preprocessing)
+    dataset = Dataset.open(faces).with_preprocessing(run.preprocessing)
     crops = dataset.crops[dataset.split_indices("test")]
     expected = predict_crops(run, crops)
     with Predictor.load(tmp_path / "model.onnx") as predictor:

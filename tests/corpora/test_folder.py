@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from toy_corpora import SMALL, class_folders, png
 
-from mien.corpora import affect, folder
+from mien.corpora import action_units, affect, folder
 from mien.corpora.items import Item, LeftOut, Options
+from mien.data.dataset import ACTION_UNIT_FIELDS
 from mien.preparation.prepare import prepare
 from mien.schema import MienError
 
@@ -215,8 +216,41 @@ def test_a_table_of_valence_and_arousal_alone(tmp_path):
     assert counts == {"valence and arousal only": 3, "no label": 1}
 
 
-def test_the_example_of_two_cells():
-    assert doctest.testmod(affect).attempted == 1 and doctest.testmod(affect).failed == 0
+@pytest.mark.parametrize(("module", "examples"), [(affect, 1), (action_units, 2)])
+def test_the_examples_of_cells(module, examples):
+    result = doctest.testmod(module)
+    assert (result.attempted, result.failed) == (examples, 0)
+
+
+def test_a_table_with_action_units(tmp_path):
+    rows = {
+        "a.png,happy,1,0,0.6": {"au01": 1.0, "au12": 0.0, "au26": 0.6},
+        "b.png,sad,-1,,9": {"au01": None, "au12": None, "au26": None},
+        "c.png,sad,3,0,0": "au01 outside [0, 1]: 3",
+        "d.png,sad,0,yes,0": "au12 is no number: 'yes'",
+    }
+    table = tmp_path / "faces.csv"
+    table.write_text("\n".join(["path,label,AU01,au12,AU26,AU5", *(f"{row},1" for row in rows)]))
+    reading, entries = read(table)
+    assert [one.extra if isinstance(one, Item) else one.reason for one in entries] == [
+        *rows.values()
+    ]
+    assert reading.fields == ACTION_UNIT_FIELDS
+    table.write_text("path,AU1,au01\na.png,1,1")
+    with pytest.raises(MienError, match=r"one column for each action unit .* both AU1 and au01"):
+        read(table)
+
+
+def test_action_units_of_a_prepared_table(tmp_path):
+    columns = {"image": pa.array([png(0), png(1)], pa.binary()), "valence": [0.5, None]}
+    columns |= {"arousal": [0.5, None], "AU2": [True, False], "AU26": pa.array([None, 0.2])}
+    pq.write_table(pa.table(columns), tmp_path / "faces.parquet")
+    settings = {"preprocessing": SMALL, "tight": True, "workers": 1}
+    dataset = prepare("folder", tmp_path / "faces.parquet", tmp_path / "out", **settings).dataset
+    known = np.full((2, 12), np.nan, np.float32)
+    known[:, 1], known[1, 11] = [1, 0], 0.2
+    np.testing.assert_array_equal(dataset.action_units, known)
+    assert dataset.faces.column_names[-14:-10] == ["valence", "arousal", "au01", "au02"]
 
 
 def test_valence_without_arousal(tmp_path):

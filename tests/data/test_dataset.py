@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from toy_corpora import FERPLUS, SMALL, VOTES, digests, small_dataset
 
-from mien.data.dataset import Dataset
+from mien.data.dataset import ACTION_UNIT_FIELDS, Dataset
 from mien.faces.partial_image import compose_partial_image
+from mien.labels import ACTION_UNIT_TITLES, ACTION_UNITS
 from mien.preparation.write import write_dataset
 from mien.schema import MienError, Preprocessing
 
@@ -51,6 +52,45 @@ def test_splits(dataset):
         dataset.split_indices("dev")
     with pytest.raises(MienError, match=r"landmarks.*got 'valence'"):
         dataset.column("valence")
+
+
+def test_a_view_with_other_splits(dataset):
+    fold = dataset.with_splits(["test", "test", "train", "train"])
+    assert fold.splits.tolist() == fold.column("split").tolist() == ["test"] * 2 + ["train"] * 2
+    assert fold.split_indices("train").tolist() == [2, 3]
+    assert fold.faces["split"].to_pylist() == fold.splits.tolist()
+    assert fold.faces.schema == dataset.faces.schema
+    assert pickle.loads(pickle.dumps(fold)).splits.tolist() == fold.splits.tolist()
+    other = fold.preprocessing.model_copy(update={"partial_image": "mask"})
+    assert fold.with_preprocessing(other).splits.tolist() == fold.splits.tolist()
+    assert dataset.splits.tolist() == ["train", "train", "valid", "test"]
+    for wrong in (["test"], ["test", "test", "test", None], [["test"] * 4]):
+        with pytest.raises(ValueError, match="expected 4 names of splits"):
+            dataset.with_splits(wrong)
+
+
+def test_a_dataset_is_one_short_line(dataset):
+    folder = str(dataset.folder)
+    assert repr(dataset) == f"Dataset({folder!r}, faces=4, size=16, label_space='ferplus')"
+
+
+def test_action_units_in_their_order(tmp_path):
+    fields = [pa.field("au26", pa.float32()), pa.field("au01", pa.float32())]
+    rows = [{"au26": 0.4, "au01": 1.0}, {"au01": 0.0}, {}]
+    units = small_dataset(tmp_path / "some", rows, fields=fields).action_units
+    assert units.shape == (3, len(ACTION_UNITS)) and units.dtype == np.float32
+    assert (ACTION_UNITS[0], ACTION_UNITS[11]) == ("AU1", "AU26") == tuple(ACTION_UNIT_TITLES)[::11]
+    np.testing.assert_array_equal(units[:, 0], np.float32([1, 0, np.nan]))
+    np.testing.assert_array_equal(units[:, 11], np.float32([0.4, np.nan, np.nan]))
+    assert np.isnan(units[:, 1:11]).all()
+    assert [field.name for field in ACTION_UNIT_FIELDS][::11] == ["au01", "au26"]
+    wrong = small_dataset(tmp_path / "wrong", [{"au01": 3.0}], fields=fields)
+    with pytest.raises(MienError, match=r"action units in \[0, 1\]"):
+        _ = wrong.action_units
+
+
+def test_a_dataset_without_action_units(dataset):
+    assert dataset.action_units.shape == (4, 12) and np.isnan(dataset.action_units).all()
 
 
 @pytest.mark.parametrize("color", ["rgb", "gray"])
@@ -170,7 +210,7 @@ def text_as_table(folder):
         (lambda folder: edit_info(folder, preprocessing={"size": 1}), "preprocessing .*'size'"),
         (lambda folder: edit_info(folder, label_space={"name": "x"}), "label space"),
         (lambda folder: (folder / "faces.parquet").unlink(), "faces.parquet in .*, got none"),
-        (cut_short, r"3,200 bytes in .*crops.npy, got 1,000: the file was cut short"),
+        (cut_short, r"3,200 bytes in .*crops.npy, got 1,000: the file is truncated"),
         (foreign_crops, "float32"),
         (pickled_crops, "crops of shape"),
         (too_few_crops, "4 crops of 16 pixels"),
@@ -197,7 +237,7 @@ def test_changed_bytes_are_found_on_verify(dataset):
         stream.seek(-1, os.SEEK_END)
         stream.write(bytes([last[0] ^ 1]))
     Dataset.open(dataset.folder)
-    with pytest.raises(MienError, match="sha256 differs"):
+    with pytest.raises(MienError, match="got another sha256"):
         Dataset.open(dataset.folder, verify=True)
 
 
@@ -217,7 +257,7 @@ def test_crops_read_as_partial_images(tmp_path, color, mode, monkeypatch):
     full = Preprocessing(size=16, color=color)
     dataset = small_dataset(tmp_path / "toy", rows, preprocessing=full)
     wanted = full.model_copy(update={"partial_image": mode, "mean": (0.5, 0.5, 0.5)})
-    partial = dataset.read_as(wanted)
+    partial = dataset.with_preprocessing(wanted)
     assert partial.preprocessing == wanted and dataset.preprocessing == full
     assert len(partial) == 4 and partial.crops.shape == (4, 16, 16, 3)
     expected = np.stack(
@@ -247,7 +287,7 @@ def test_crops_read_as_partial_images(tmp_path, color, mode, monkeypatch):
     assert partial.fixed_boxes() == 2 and dataset.fixed_boxes() == 0
     assert partial.fixed_boxes(np.array([0, 2])) == 0 and partial.fixed_boxes(np.array([3])) == 1
 
-    whole = partial.read_as(full)
+    whole = partial.with_preprocessing(full)
     np.testing.assert_array_equal(whole.crops[:], dataset.crops[:])
     for carried in (partial, partial.crops):
         text = pickle.dumps(carried)
@@ -260,9 +300,12 @@ def test_crops_read_as_partial_images(tmp_path, color, mode, monkeypatch):
 
 def test_crops_that_are_cut_otherwise_are_not_read(dataset):
     other = Preprocessing(size=32, partial_image="mask", mean=(0, 0, 0))
-    with pytest.raises(MienError, match=r"are not the dataset's .*: size 32 against 16; prepare"):
-        dataset.read_as(other)
-    assert dataset.read_as(SMALL.model_copy(update={"color": "bgr"})).preprocessing.color == "bgr"
+    with pytest.raises(MienError, match=r"as in the dataset .*: size 32 against 16; prepare"):
+        dataset.with_preprocessing(other)
+    assert (
+        dataset.with_preprocessing(SMALL.model_copy(update={"color": "bgr"})).preprocessing.color
+        == "bgr"
+    )
 
 
 def test_a_dataset_keeps_whole_crops(tmp_path):

@@ -253,7 +253,7 @@ def test_a_photo_and_its_dataset_give_the_same_tensor(
             recipe = Preprocessing(size=SIZE, color=color, partial_image=mode)
             predictor = Predictor.load(_reads(write_model, recipe), detector=detector)
             [one] = predictor(tmp_path / "in" / "happy" / "astronaut.png", tight=tight)
-            dataset = made.read_as(recipe)
+            dataset = made.with_preprocessing(recipe)
             assert one.crop is not None and one.alignment == dataset.column("alignment")[0]
             assert np.array_equal(one.crop, made.crops[0]) == (mode == "full")
             assert dataset.fixed_boxes() == 0

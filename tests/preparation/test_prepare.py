@@ -22,7 +22,7 @@ from toy_corpora import (
 import mien.preparation.prepare
 from mien.data.dataset import Dataset
 from mien.faces.align import crop_face, landmarks_in_crop
-from mien.preparation.cropping import read_part
+from mien.preparation.parts import read_part
 from mien.preparation.prepare import left_out_table, prepare
 from mien.schema import Box, Face, MienError, Preprocessing
 

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from mien.faces.images import load_image
-from mien.labels import EXPRESSIONS
-from mien.synthetic.drawn import AFFECT, LOOKS, draw_face, write_toy_folder, write_toy_table
+from mien.labels import ACTION_UNITS, EXPRESSIONS
+from mien.synthetic.drawn import (
+    AFFECT,
+    DRAWN_UNITS,
+    LOOKS,
+    SHOWN_UNITS,
+    draw_face,
+    write_toy_folder,
+    write_toy_table,
+)
 
 
 def test_looks_are_expressions() -> None:
@@ -78,3 +86,24 @@ def test_the_table_of_toy_faces_has_valence_and_arousal_of_their_expressions(
         if row["valence"]:
             off = np.array([float(row["valence"]), float(row["arousal"])]) - AFFECT[expression]
             assert np.abs(off).max() < 0.5
+
+
+def test_action_units_of_the_table_follow_what_is_drawn(tmp_path: Path) -> None:
+    folder = write_toy_folder(tmp_path / "toy", faces=60, size=32)
+    with write_toy_table(folder).open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert set(SHOWN_UNITS) == set(LOOKS) and set().union(*SHOWN_UNITS.values()) <= set(DRAWN_UNITS)
+    assert set(DRAWN_UNITS) <= set(ACTION_UNITS)
+    assert sum(not row["AU1"] for row in rows) == 10
+    for row in rows:
+        if row["AU1"]:
+            shown = {unit for unit in DRAWN_UNITS if row[unit] == "1"}
+            assert shown == SHOWN_UNITS[row["path"].split("/")[1]]
+            assert {row[unit] for unit in DRAWN_UNITS} <= {"0", "1"}
+    looks = {name: (look.brow, look.curve) for name, look in LOOKS.items()}
+    assert {name for name, units in SHOWN_UNITS.items() if "AU2" in units} == {
+        name for name, (brow, _) in looks.items() if brow > 0.5
+    }
+    assert {name for name, units in SHOWN_UNITS.items() if "AU15" in units} == {
+        name for name, (_, curve) in looks.items() if curve < -0.2
+    }

@@ -5,14 +5,14 @@ import pytest
 
 from mien.labels import EXPRESSIONS
 from mien.synthetic.actions import (
-    ACTION_UNITS,
     FACE_UNITS,
     PROTOTYPES,
+    RENDERED_UNITS,
     draw_expression,
     face_units,
 )
 from mien.synthetic.affect import CIRCUMPLEX, draw_votes, valence_arousal, vote_shares
-from mien.synthetic.head import load_head
+from mien.synthetic.rendering.head import load_head
 
 
 def drawn(label, count=200):
@@ -21,8 +21,8 @@ def drawn(label, count=200):
 
 def test_every_action_unit_moves_the_mesh():
     names = load_head().units
-    assert set(FACE_UNITS) == set(ACTION_UNITS)
-    for number in ACTION_UNITS:
+    assert set(FACE_UNITS) == set(RENDERED_UNITS)
+    for number in RENDERED_UNITS:
         units = face_units({number: (1.0, 1.0)})
         assert units and set(units) <= set(names)
 
@@ -40,7 +40,7 @@ def test_prototypes_are_those_of_emfacs():
     assert set(PROTOTYPES) == set(EXPRESSIONS)
     for name, units in needed.items():
         for variant in PROTOTYPES[name]:
-            assert units <= set(variant) <= set(ACTION_UNITS)
+            assert units <= set(variant) <= set(RENDERED_UNITS)
 
 
 def test_contempt_is_on_one_side_and_happiness_on_both():
@@ -57,7 +57,7 @@ def test_a_mixture_sums_to_one_and_its_label_leads(label):
     for e in expressions:
         assert e.mixture.sum() == pytest.approx(1, abs=1e-6)
         assert e.mixture.min() >= 0
-        assert all(0 <= e.action_unit(n) <= 1 for n in ACTION_UNITS)
+        assert all(0 <= e.action_unit(n) <= 1 for n in RENDERED_UNITS)
         others = np.delete(e.mixture, [0, EXPRESSIONS.index(label)])
         if label == "neutral":
             assert e.intensity == 0 and e.mixture[0] > 0.8

@@ -15,7 +15,7 @@ import pytest
 import mien.synthetic.corpus
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
-from mien.labels import EXPRESSIONS
+from mien.labels import ACTION_UNIT_PRESENT, ACTION_UNITS, EXPRESSIONS
 from mien.scales import SCALES
 from mien.schema import MienError, Preprocessing
 from mien.synthetic import CORPUS
@@ -81,6 +81,10 @@ def test_everything_known_is_in_range_and_fits_together(faces):
     assert valence[labels == "sadness"].max() < -0.1
     assert (faces.column("intensity")[labels == "neutral"] == 0).all()
     assert faces.column("au12")[labels == "happiness"].min() > 0.2
+    units = dict(zip(ACTION_UNITS, faces.action_units.T, strict=True))
+    assert np.isfinite(faces.action_units).all()
+    assert (units["AU12"] == faces.column("au12").astype(np.float32)).all()
+    assert (units["AU4"][labels == "anger"] >= ACTION_UNIT_PRESENT).mean() > 0.8
     assert (faces.votes.sum(axis=1) == 10).all()
     voted = make_targets(faces, "majority").labels
     assert np.mean(voted == [EXPRESSIONS.index(name) for name in labels]) > 0.8

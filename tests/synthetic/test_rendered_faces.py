@@ -11,11 +11,11 @@ from mien.labels import EXPRESSIONS
 from mien.schema import MienError, Preprocessing
 from mien.synthetic.actions import draw_expression, face_units
 from mien.synthetic.faces import face_shot, subject_of
-from mien.synthetic.head import PARTS, load_head
-from mien.synthetic.light import DIRECTIONS, head_visibility
-from mien.synthetic.rasterize import rasterize
-from mien.synthetic.render import project, render_face
-from mien.synthetic.scene import HeadPose, frontal_scene
+from mien.synthetic.rendering.head import PARTS, load_head
+from mien.synthetic.rendering.light import DIRECTIONS, head_visibility
+from mien.synthetic.rendering.rasterize import rasterize
+from mien.synthetic.rendering.render import project, render_face
+from mien.synthetic.rendering.scene import HeadPose, frontal_scene
 
 
 def still(index=0):
@@ -185,7 +185,7 @@ def test_mediapipe_finds_frontal_faces_where_they_are():
 
 
 def test_a_missing_anny_says_how_to_install_it(monkeypatch):
-    from mien.synthetic import head
+    from mien.synthetic.rendering import head
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MienError, match=r'got none: install it with pip install "mien\[synth\]"'):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mien.data.concat import open_joined
+from mien.data.concat import open_datasets
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
 from mien.labels import LabelSpace
@@ -202,7 +202,7 @@ def test_a_file_of_the_recipe_is_not_told_in_full(graph_run: tuple[Path, Recipe]
 def test_joined_datasets_train_together(
     affect_dataset: Path, toy_dataset: Path, tmp_path: Path
 ) -> None:
-    both = open_joined([toy_dataset, affect_dataset])
+    both = open_datasets([toy_dataset, affect_dataset])
     heard: list[str] = []
     frozen = ["backbone={name: test_resnet, frozen: true, views: 1, license_terms: drawn}"]
     weights = fit(

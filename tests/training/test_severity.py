@@ -14,7 +14,7 @@ from torch.nn import functional
 from mien import losses
 from mien.data.augment import Augmentation
 from mien.data.clips import Videos
-from mien.data.concat import open_joined
+from mien.data.concat import open_datasets
 from mien.data.dataset import Dataset
 from mien.networks.clips import ClipNetwork, SeverityPredictions, build_clip_network
 from mien.networks.network import Outputs
@@ -198,7 +198,7 @@ def test_a_dataset_that_cannot_teach_says_why(
         task_of(videos, "losses.1={term: ordinal-histogram, edges: [0, 5, 60]}")
     other = write_toy_videos(tmp_path / "other", videos=10, seed=1)
     with pytest.raises(MienError, match="got several joined"):
-        task_of(open_joined([videos.folder, other.folder]))
+        task_of(open_datasets([videos.folder, other.folder]))
     with pytest.raises(MienError, match=r"two or more .* split valid .* got 1 of 2"):
         task_of(without_scores(other, ["video-006"]))
 

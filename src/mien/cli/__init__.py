@@ -401,14 +401,14 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a recipe on a dataset. The epoch kept is the best on the split valid."""
-    from mien.data.concat import open_joined
+    from mien.data.concat import open_datasets
     from mien.training.fit import fit
     from mien.training.recipe import load_recipe
 
     settings = load_recipe(recipe, changes or [])
     run = fit(
         settings,
-        open_joined(data),
+        open_datasets(data),
         out,
         resume=resume,
         threads=threads,

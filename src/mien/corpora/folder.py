@@ -25,7 +25,7 @@ from mien.corpora.items import (
 )
 from mien.corpora.manifest import SUFFIXES, Row, columns_of, read_rows
 from mien.corpora.splitting import cut, rank
-from mien.data.dataset import VALENCE_AROUSAL_FIELDS
+from mien.data.dataset import ACTION_UNIT_FIELDS, VALENCE_AROUSAL_FIELDS
 from mien.faces.images import IMAGE_SUFFIXES
 from mien.labels import EXPRESSIONS, LabelSpace, label_space_of
 from mien.schema import MienError
@@ -33,8 +33,9 @@ from mien.schema import MienError
 _LAYOUT = (
     "a folder with one folder of images a class (happy/a.jpg), or train, valid and test folders "
     "with such folders in them (train/happy/a.jpg), or a .csv, .tsv or .parquet file with a column "
-    "path (or image bytes in a column image) and, if you have them, label, split, subject, and "
-    "valence and arousal in [-1, 1]; paths are relative to the file"
+    "path (or image bytes in a column image) and, if you have them, label, split, subject, "
+    "valence and arousal in [-1, 1], and action units (AU1, AU2, ...) in [0, 1]; paths are "
+    "relative to the file"
 )
 _IGNORED = re.compile(r"\..*|__MACOSX|(readme|licen[cs]e)(\..*)?|thumbs\.db|desktop\.ini", re.I)
 _NUMERIC = re.compile(r"[+-]?\d+")
@@ -74,7 +75,7 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
     """Find classes and splits in a first pass over ``rows`` without images, then read items."""
     digest = hashlib.sha256(stamp(source).encode() if source.is_file() else b"")
     total = 0
-    with_affect = False
+    columns: set[str] = set()
     labels: set[str] = set()
     splits: set[str] = set()
     subjects: set[str] = set()
@@ -84,7 +85,7 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
         digest.update(f"{row.source}\0{row.stamp}\0".encode())
         if row.problem:
             continue
-        with_affect = with_affect or bool(row.affect)
+        columns.update(row.extra)
         split = _split(row, source)
         if row.label is not None:
             labels.add(row.label)
@@ -138,7 +139,7 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
                 subject=row.subject,
                 label=names[row.label] if row.label is not None else None,
                 tight=options.tight,
-                extra=row.affect,
+                extra=row.extra,
             )
 
     return Reading(
@@ -146,7 +147,12 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
         items=items,
         fingerprint=digest.hexdigest(),
         total=total,
-        fields=VALENCE_AROUSAL_FIELDS if with_affect else (),
+        fields=tuple(
+            field
+            for fields in (VALENCE_AROUSAL_FIELDS, ACTION_UNIT_FIELDS)
+            if columns & {field.name for field in fields}
+            for field in fields
+        ),
         notes=tuple(notes),
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mien.corpora.action_units import action_unit_columns, action_units
 from mien.corpora.affect import valence_arousal
 from mien.corpora.items import stamp, storable
 from mien.schema import MienError
@@ -34,7 +35,8 @@ class Row:
     """One image as its folder or table names it, before classes and splits are known.
 
     ``stamp`` changes when the file does; ``problem`` is the reason why the row cannot be used;
-    ``affect`` is valence and arousal, empty where the table has no such columns.
+    ``extra`` fills columns of the dataset beyond the common ones: valence, arousal and action
+    units, where the table has them.
     """
 
     id: str
@@ -45,12 +47,15 @@ class Row:
     subject: str | None = None
     stamp: str = ""
     problem: str = ""
-    affect: Mapping[str, float | None] = field(default_factory=dict)
+    extra: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of a table is what; ``embedded``: the images are in the table."""
+    """Which column of a table is what; ``embedded``: the images are in the table.
+
+    ``action_units`` maps the dataset's names of action units to the table's.
+    """
 
     image: str
     label: str | None
@@ -60,6 +65,7 @@ class Columns:
     embedded: bool
     valence: str | None
     arousal: str | None
+    action_units: Mapping[str, str]
 
 
 def columns_of(path: Path) -> Columns:
@@ -90,6 +96,12 @@ def columns_of(path: Path) -> Columns:
             f"expected both columns valence and arousal in {path}, or neither, got only "
             f"{affect[0]}: add the other"
         )
+    try:
+        units = action_unit_columns(types)
+    except ValueError as error:
+        raise MienError(
+            f"expected one column for each action unit in {path}, got {error}: remove one"
+        ) from None
     kind = types[image]
     embedded = kind is not None and (
         pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind)
@@ -104,6 +116,7 @@ def columns_of(path: Path) -> Columns:
         embedded,
         found["valence"],
         found["arousal"],
+        units,
     )
 
 
@@ -115,7 +128,7 @@ def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Ro
             for column in (columns.label, columns.split, columns.subject)
         )
         label = re.sub(r"^([+-]?\d+)\.0*$", r"\1", label) if label else None
-        affect, fault = _affect(row, columns)
+        extra, fault = _extra(row, columns)
         if columns.embedded:
             image = row.get(columns.image)
             image = image.get("bytes") if isinstance(image, dict) else image
@@ -129,7 +142,7 @@ def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Ro
                 split=split,
                 subject=subject,
                 problem=problem or fault,
-                affect=affect,
+                extra=extra,
             )
             continue
         text = _text(row.get(columns.image))
@@ -143,23 +156,25 @@ def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Ro
             subject=subject,
             stamp=stamp(file),
             problem=fault if text else "no path in the table",
-            affect=affect,
+            extra=extra,
         )
 
 
-def _affect(row: Mapping[str, Any], columns: Columns) -> tuple[Mapping[str, float | None], str]:
-    """Valence and arousal of a row, or the reason why it cannot be used."""
-    if columns.valence is None or columns.arousal is None:
-        return {}, ""
+def _extra(row: Mapping[str, Any], columns: Columns) -> tuple[Mapping[str, float | None], str]:
+    """Valence, arousal and action units of a row, or the reason why it cannot be used."""
+    extra: dict[str, float | None] = {}
     try:
-        return valence_arousal(row[columns.valence], row[columns.arousal]), ""
+        if columns.valence is not None and columns.arousal is not None:
+            extra |= valence_arousal(row[columns.valence], row[columns.arousal])
+        extra |= action_units({name: row[key] for name, key in columns.action_units.items()})
     except ValueError as error:
         return {}, str(error)
+    return extra, ""
 
 
 def _records(path: Path, columns: Columns, *, with_images: bool) -> Iterator[dict[str, Any]]:
     wanted = [columns.label, columns.split, columns.subject, columns.identity]
-    wanted += [columns.valence, columns.arousal]
+    wanted += [columns.valence, columns.arousal, *columns.action_units.values()]
     if with_images or not columns.embedded:
         wanted.append(columns.image)
     if path.suffix.lower() == ".parquet":

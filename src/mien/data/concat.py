@@ -1,4 +1,4 @@
-"""Several datasets as one: rows one after the other, in the classes of the first."""
+"""Several datasets as one: their rows in turn, with the classes of the first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,18 +18,21 @@ from mien.data.dataset import FACES_SCHEMA, Dataset
 from mien.schema import FloatArray, MienError, Preprocessing, UInt8Array
 
 
-def open_joined(folders: Sequence[str | os.PathLike[str]]) -> Dataset:
-    """One dataset folder as it is, or several joined; errors as of :meth:`Dataset.open`."""
-    return join_datasets([Dataset.open(folder) for folder in folders])
+def open_datasets(folders: Sequence[str | os.PathLike[str]]) -> Dataset:
+    """Open one dataset folder, or several as one dataset; see :func:`concat_datasets`.
+
+    Raises :class:`MienError` as :meth:`Dataset.open` and :func:`concat_datasets` do.
+    """
+    return concat_datasets([Dataset.open(folder) for folder in folders])
 
 
-def join_datasets(parts: Sequence[Dataset]) -> Dataset:
-    """The rows of all ``parts`` in their order; a single one is returned as it is.
+def concat_datasets(parts: Sequence[Dataset]) -> Dataset:
+    """Return the rows of all ``parts``, in their order; a single part is returned as it is.
 
-    Classes are those of the first. A label that it lacks becomes no label, so such a row can only
-    teach valence and arousal; ``info["parts"]`` counts them (``other_classes``). Votes are brought
-    under one set of names. Raises :class:`MienError` where crops are cut differently, or classes
-    share fewer than two names.
+    The classes are those of the first part. A label that it lacks becomes no label, so the row
+    only teaches other heads; ``info["parts"]`` counts such rows (``other_classes``). Votes share
+    one set of names. Raises :class:`MienError` for crops that are cut differently and for label
+    spaces that share fewer than two classes.
     """
     first, *others = parts
     if not others:
@@ -45,9 +47,12 @@ def join_datasets(parts: Sequence[Dataset]) -> Dataset:
         try:
             other.label_space.projection(first.label_space)
         except ValueError as error:
-            raise MienError(f"{other.folder} cannot join {first.folder}: {error}") from None
-    parts = [first, *(other.read_as(first.preprocessing) for other in others)]
-    described = [
+            raise MienError(
+                f"expected datasets with classes in common, got {first.folder} and "
+                f"{other.folder}: {error}; train on one of them"
+            ) from None
+    parts = [first, *(other.with_preprocessing(first.preprocessing) for other in others)]
+    descriptions = [
         {
             "corpus": part.info.get("corpus"),
             "checksum": part.info.get("checksum"),
@@ -56,10 +61,10 @@ def join_datasets(parts: Sequence[Dataset]) -> Dataset:
         }
         for part in parts
     ]
-    marks = [str(part.info.get("checksum") or part.info["files"]) for part in parts]
+    checksums = [str(part.info.get("checksum") or part.info["files"]) for part in parts]
     with_votes = [part for part in parts if part.vote_names]
     names = [*first.label_space.names, *(name for part in with_votes for name in part.vote_names)]
-    return Joined(
+    return ConcatDataset(
         folder=first.folder,
         label_space=first.label_space,
         preprocessing=first.preprocessing,
@@ -67,40 +72,41 @@ def join_datasets(parts: Sequence[Dataset]) -> Dataset:
         vote_names=tuple(dict.fromkeys(names)) if with_votes else (),
         info={
             "corpus": " and ".join(str(part.info.get("corpus")) for part in parts),
-            "checksum": hashlib.sha256("\n".join(marks).encode()).hexdigest(),
-            "parts": described,
+            "checksum": hashlib.sha256("\n".join(checksums).encode()).hexdigest(),
+            "parts": descriptions,
         },
-        crops=JoinedCrops([part.crops for part in parts]),
+        crops=ConcatCrops([part.crops for part in parts]),
         parts=tuple(parts),
     )
 
 
 def _other_classes(part: Dataset, first: Dataset) -> dict[str, int]:
-    lacking = [name for name in part.label_space.names if name not in first.label_space.names]
+    names = [name for name in part.label_space.names if name not in first.label_space.names]
     labels = part.column("label")
-    counts = {name: int(np.sum(labels == name)) for name in lacking}
+    counts = {name: int(np.sum(labels == name)) for name in names}
     return {name: count for name, count in counts.items() if count}
 
 
-@dataclass(frozen=True, eq=False)
-class Joined(Dataset):
-    """Several datasets as one; made by :func:`join_datasets`. ``folder`` is the first one's."""
+@dataclass(frozen=True, eq=False, repr=False)
+class ConcatDataset(Dataset):
+    """Several datasets as one, see :func:`concat_datasets`; ``folder`` is the first part's."""
 
-    parts: tuple[Dataset, ...]
+    parts: tuple[Dataset, ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_join_as, ([part.folder for part in self.parts], self.preprocessing))
+        return (_reopen, (self.parts, self.assigned_splits))
 
-    def read_as(self, preprocessing: Preprocessing) -> Dataset:
-        """As of a dataset, for each of the parts."""
-        return join_datasets([part.read_as(preprocessing) for part in self.parts])
+    def with_preprocessing(self, preprocessing: Preprocessing) -> Dataset:
+        """Return a view of the same rows, as :meth:`Dataset.with_preprocessing` of each part."""
+        parts = tuple(part.with_preprocessing(preprocessing) for part in self.parts)
+        return _reopen(parts, self.assigned_splits)
 
     def fixed_boxes(self, rows: NDArray[np.int64] | None = None) -> int:
-        """As of a dataset, summed over the parts."""
-        wanted = np.arange(len(self)) if rows is None else rows
+        """Count as :meth:`Dataset.fixed_boxes` does, over all parts."""
+        rows = np.arange(len(self)) if rows is None else rows
         starts = np.cumsum([0, *(len(part) for part in self.parts)])
         return sum(
-            part.fixed_boxes(wanted[(wanted >= start) & (wanted < start + len(part))] - start)
+            part.fixed_boxes(rows[(rows >= start) & (rows < start + len(part))] - start)
             for part, start in zip(self.parts, starts, strict=False)
         )
 
@@ -121,39 +127,51 @@ class Joined(Dataset):
 
     @cached_property
     def faces(self) -> pa.Table:
-        """The columns that every dataset has, of all rows."""
-        return pa.concat_tables([part.faces.select(FACES_SCHEMA.names) for part in self.parts])
+        """All rows, with the columns that every dataset has."""
+        table = pa.concat_tables([part.faces.select(FACES_SCHEMA.names) for part in self.parts])
+        for name in ("split", "label"):
+            index = table.schema.get_field_index(name)
+            values = pa.array(self.column(name), pa.string())
+            table = table.set_column(index, table.schema.field(index), values)
+        return table
 
     def column(self, name: str) -> NDArray[Any]:
         """One column as ``(N,)``, which every part must have; labels in the first one's classes."""
+        if name == "split" and self.assigned_splits is not None:
+            return self.assigned_splits.copy()
         values = np.concatenate([part.column(name) for part in self.parts])
         if name == "label":
-            known = set(self.label_space.names)
-            values = np.array([value if value in known else None for value in values], object)
+            names = set(self.label_space.names)
+            values = np.array([value if value in names else None for value in values], object)
         return values
 
     @cached_property
     def valence_arousal(self) -> FloatArray:
-        """Valence and arousal of each row, ``(N, 2)``, NaN where they are unknown."""
+        """Valence and arousal of each row, ``(N, 2)`` float32 in [-1, 1], NaN where unknown."""
         return np.concatenate([part.valence_arousal for part in self.parts])
 
     @cached_property
+    def action_units(self) -> FloatArray:
+        """Action units of each row, ``(N, 12)`` float32 in [0, 1], NaN where not annotated."""
+        return np.concatenate([part.action_units for part in self.parts])
+
+    @cached_property
     def votes(self) -> NDArray[np.int64] | None:
-        """Annotators' votes, ``(N, len(vote_names))``; a row without votes is all zero."""
+        """Annotators' votes, ``(N, len(vote_names))`` int64, all zero in a row without votes."""
         if not self.vote_names:
             return None
         votes = np.zeros((len(self), len(self.vote_names)), np.int64)
         start = 0
         for part in self.parts:
             if part.votes is not None:
-                places = [self.vote_names.index(name) for name in part.vote_names]
-                votes[start : start + len(part), places] = part.votes
+                columns = [self.vote_names.index(name) for name in part.vote_names]
+                votes[start : start + len(part), columns] = part.votes
             start += len(part)
         return votes
 
 
-class JoinedCrops(Crops):
-    """The crops of several datasets, one after the other; indexed as those of one are."""
+class ConcatCrops(Crops):
+    """The crops of several datasets in turn, indexed like those of one."""
 
     def __init__(self, parts: Sequence[Crops]) -> None:
         self.parts = tuple(parts)
@@ -168,37 +186,38 @@ class JoinedCrops(Crops):
         return int(self.starts[-1])
 
     def stored(self, index: Index) -> UInt8Array:
-        """As indexing, but gray crops keep their one channel: ``(..., S, S, 1 or 3)``."""
+        """Index without repeating the channel of gray crops: ``(..., S, S, 1 or 3)``."""
         if isinstance(index, int | np.integer):
-            one: UInt8Array = self.stored(np.array([index]))[0]
-            return one
+            crop: UInt8Array = self.stored(np.array([index]))[0]
+            return crop
         rows = np.arange(len(self))[index]
-        found = [
-            (there, part.stored(rows[there] - start))
+        blocks = [
+            (positions, part.stored(rows[positions] - start))
             for part, start, end in zip(self.parts, self.starts, self.starts[1:], strict=False)
-            if (there := np.flatnonzero((rows >= start) & (rows < end))).size
+            if (positions := np.flatnonzero((rows >= start) & (rows < end))).size
         ]
-        if not found:
+        if not blocks:
             return self.parts[0].stored(rows)
-        crops = np.empty((len(rows), *found[0][1].shape[1:]), np.uint8)
-        for there, own in found:
-            crops[there] = own
+        crops = np.empty((len(rows), *blocks[0][1].shape[1:]), np.uint8)
+        for positions, block in blocks:
+            crops[positions] = block
         return crops
 
     def composed(self, crops: UInt8Array, index: Index) -> UInt8Array:
-        """Whole crops of these rows as they are read here, part by part."""
+        """Compose whole crops of these rows as their part does."""
         if isinstance(index, int | np.integer):
-            one: UInt8Array = self.composed(crops[None], np.array([index]))[0]
-            return one
+            image: UInt8Array = self.composed(crops[None], np.array([index]))[0]
+            return image
         rows, images = np.arange(len(self))[index], np.empty_like(crops)
         for part, start, end in zip(self.parts, self.starts, self.starts[1:], strict=False):
-            there = np.flatnonzero((rows >= start) & (rows < end))
-            images[there] = part.composed(crops[there], rows[there] - start)
+            positions = np.flatnonzero((rows >= start) & (rows < end))
+            images[positions] = part.composed(crops[positions], rows[positions] - start)
         return images
 
     def __reduce__(self) -> tuple[type[Crops], tuple[Any, ...]]:
-        return (JoinedCrops, (self.parts,))
+        return (ConcatCrops, (self.parts,))
 
 
-def _join_as(folders: list[Path], preprocessing: Preprocessing) -> Dataset:
-    return open_joined(folders).read_as(preprocessing)
+def _reopen(parts: tuple[Dataset, ...], splits: NDArray[Any] | None) -> Dataset:
+    dataset = concat_datasets(parts)
+    return dataset if splits is None else dataset.with_splits(splits)

@@ -1,4 +1,4 @@
-"""The pixels of a dataset: whole crops as they lie on disk, and partial images composed of them."""
+"""The pixels of a dataset: whole crops as stored, and partial images composed of them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _ROWS_AT_ONCE = 4096
 
 
 class Crops:
-    """The crops of a dataset: ``(N, S, S, 3)`` uint8, read from disk when indexed.
+    """The crops of a dataset: ``(N, S, S, 3)`` uint8 RGB, read from disk when indexed.
 
-    An integer gives ``(S, S, 3)``; a slice or an integer array gives ``(n, S, S, 3)`` in that
-    order, always a fresh array. Gray crops lie on disk with one channel and are repeated here.
-    Pickling carries the path, not the pixels, so that loader processes map the file themselves.
+    An integer gives one crop ``(S, S, 3)``; a slice or an integer array gives ``(n, S, S, 3)`` in
+    that order, always a new array. Gray crops are stored with one channel, which is repeated.
+    Pickling carries the path, not the pixels, so loader processes map the file themselves.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,11 +46,11 @@ class Crops:
         return np.repeat(picked, 3, axis=-1) if picked.shape[-1] == 1 else picked
 
     def stored(self, index: Index) -> UInt8Array:
-        """As indexing, but gray crops keep their one channel: ``(..., S, S, 1 or 3)``."""
+        """Index without repeating the channel of gray crops: ``(..., S, S, 1 or 3)``."""
         return np.array(self._stored[index])
 
     def composed(self, crops: UInt8Array, index: Index) -> UInt8Array:
-        """Whole crops of these rows as they are read here: unchanged, but see PartialCrops."""
+        """Compose whole crops of these rows into the images that are read: here, unchanged."""
         return crops
 
     def __reduce__(self) -> tuple[type[Crops], tuple[Any, ...]]:
@@ -58,9 +58,9 @@ class Crops:
 
 
 class PartialCrops(Crops):
-    """The crops of a dataset as partial images, composed when indexed; otherwise as crops are.
+    """The crops of a dataset as partial images, which are composed when indexed.
 
-    The regions of all rows are found once, when they are first needed: 24 bytes a row.
+    The regions of all rows are computed once, on first use: 24 bytes per row.
     """
 
     def __init__(self, path: Path, faces: Path, preprocessing: Preprocessing) -> None:
@@ -68,11 +68,11 @@ class PartialCrops(Crops):
         self._faces, self._preprocessing = faces, preprocessing
 
     def stored(self, index: Index) -> UInt8Array:
-        """As indexing, but gray crops keep their one channel: ``(..., S, S, 1 or 3)``."""
+        """Index without repeating the channel of gray crops: ``(..., S, S, 1 or 3)``."""
         return self.composed(super().stored(index), index)
 
     def composed(self, crops: UInt8Array, index: Index) -> UInt8Array:
-        """Whole crops of these rows as partial images, for crops that were changed before."""
+        """Compose whole crops of these rows, such as augmented ones, into partial images."""
         regions = self._regions[0][index]
         if crops.ndim == 3:
             return compose_regions(crops, self._preprocessing, regions)
@@ -83,7 +83,7 @@ class PartialCrops(Crops):
 
     @property
     def fixed(self) -> NDArray[np.bool_]:
-        """Which rows have no 478 landmarks, so that their regions are fixed fractions; ``(N,)``."""
+        """Rows without 478 landmarks, whose regions are fixed, ``(N,)`` bool."""
         return self._regions[1]
 
     @cached_property
@@ -97,12 +97,12 @@ class PartialCrops(Crops):
 def read_regions(
     faces: Path, preprocessing: Preprocessing
 ) -> tuple[RegionPixels, NDArray[np.bool_]]:
-    """The regions ``(N, 3, 4)`` of the rows of ``faces.parquet``, and which are fixed ``(N,)``."""
+    """Regions ``(N, 3, 4)`` of the rows of ``faces.parquet``, and which are fixed ``(N,)``."""
     with pq.ParquetFile(faces) as file:
         fixed = np.ones(file.metadata.num_rows, bool)
         regions = np.repeat(region_pixels(preprocessing), len(fixed), axis=0)
         start = 0
-        # Landmarks are 3.8 kB a row, so they are never all in memory.
+        # Landmarks take 3.8 kB per row, so they are never all in memory.
         for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=["landmarks"]):
             column = batch.column(0)
             mesh = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False) == _MESH

@@ -1,6 +1,6 @@
 """The dataset folder: ``faces.parquet``, ``crops.npy`` and ``dataset.json``, opened and checked.
 
-Opening reads the description and two headers; columns and crops are read when they are used.
+Opening reads the description and two headers. Columns and crops are read when they are used.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,7 @@ from pydantic import ValidationError
 
 from mien.data.crops import Crops, PartialCrops
 from mien.heads import HEADS
-from mien.labels import LabelSpace
+from mien.labels import ACTION_UNITS, LabelSpace
 from mien.scales import Scale
 from mien.schema import FloatArray, MienError, Preprocessing
 
@@ -46,30 +47,38 @@ FACES_SCHEMA = pa.schema(
         pa.field("quality", pa.float32()),
     ]
 )
-"""Columns that every ``faces.parquet`` has; a corpus may add its own after them.
+"""Columns of every ``faces.parquet``; a corpus may add its own after them.
 
-``landmarks`` are x, y pairs in fractions of the crop, flattened; ``quality`` is the detector's
-score in [0, 1] where it has found the face; ``time`` is in seconds.
+``landmarks`` are x, y pairs as fractions of the crop, flattened. ``quality`` is the detector's
+score in [0, 1], null where no detector ran. ``time`` is in seconds.
 """
 
 VALENCE_AROUSAL_FIELDS = (pa.field("valence", pa.float32()), pa.field("arousal", pa.float32()))
-"""Columns of a corpus with valence and arousal: in [-1, 1], both null in a row without."""
+"""Columns of a corpus with valence and arousal: both in [-1, 1], or both null."""
+
+ACTION_UNIT_FIELDS: tuple[pa.Field, ...] = tuple(
+    pa.field(f"au{int(unit.removeprefix('AU')):02d}", pa.float32()) for unit in ACTION_UNITS
+)
+"""Columns of a corpus with action units, ``au01`` to ``au26``, in the order of
+:data:`mien.labels.ACTION_UNITS`: 0 absent, 1 present, or an intensity divided by 5; null where
+the unit was not annotated."""
 
 SEVERITY_FIELD = pa.field("severity", pa.float32())
-"""Column of a corpus with scores: the recording's on the dataset's scale, null without one.
+"""Column of a corpus with scores: the recording's score on the dataset's scale, or null.
 
-Rows of such a corpus are frames: all rows of a ``video`` stand together, ``frame`` ascending, and
-have one subject, one split and one severity.
+The rows of such a corpus are frames. All rows of one ``video`` are adjacent, ordered by
+``frame``, and share one subject, one split and one severity.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A prepared corpus: one row a face, with its crop.
+    """A prepared corpus: one row per face, with its crop.
 
-    ``info`` is the whole of ``dataset.json``; ``vote_names`` is empty where there are no votes.
-    The folder holds whole crops; :meth:`read_as` gives partial images of them. Pickling carries
-    the folder and the preprocessing.
+    ``info`` is the content of ``dataset.json``. ``vote_names`` names the columns of
+    :attr:`votes` and is empty where there are none. ``crops`` is indexed like an array of shape
+    ``(N, S, S, 3)``, uint8 RGB. ``assigned_splits`` is set by :meth:`with_splits`. Pickling
+    carries the folder and the settings, not the pixels.
     """
 
     folder: Path
@@ -79,13 +88,14 @@ class Dataset:
     vote_names: tuple[str, ...]
     info: dict[str, Any]
     crops: Crops
+    assigned_splits: NDArray[Any] | None = None
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], *, verify: bool = False) -> Dataset:
-        """Open a dataset folder; with ``verify`` also compare every byte with its checksum.
+        """Open a dataset folder; with ``verify``, also check the checksum of every file.
 
-        Raises :class:`MienError` for a folder that is no dataset, is of another format, or whose
-        files are missing, cut short, foreign or (with ``verify``) changed.
+        Raises :class:`MienError` for a folder that is not a dataset or has another format, and
+        for files that are missing, truncated, from another dataset, or (with ``verify``) changed.
         """
         folder = Path(folder)
         info = _read_info(folder)
@@ -121,21 +131,29 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.crops)
 
-    def __reduce__(self) -> tuple[Any, tuple[Path, Preprocessing]]:
-        return (_open_as, (self.folder, self.preprocessing))
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({str(self.folder)!r}, faces={len(self)}, "
+            f"size={self.preprocessing.size}, label_space={self.label_space.name!r})"
+        )
 
-    def read_as(self, preprocessing: Preprocessing) -> Dataset:
-        """The same rows, with crops as ``preprocessing`` has them and ``preprocessing`` as theirs.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_reopen, (self.folder, self.preprocessing, self.assigned_splits))
 
-        With a partial image the crops are composed as they are read, from the regions that each
-        row's landmarks outline, or fixed ones without. ``mean``, ``std`` and the order of colors
-        act later, on the tensor. Raises :class:`MienError` for crops that are cut otherwise.
+    def with_preprocessing(self, preprocessing: Preprocessing) -> Dataset:
+        """Return a view of the same rows whose crops and tensors follow ``preprocessing``.
+
+        Crops are stored whole. Where ``preprocessing`` asks for a partial image, each crop is
+        composed when it is read, from the regions that its landmarks outline, or from fixed
+        regions where it has none. ``mean``, ``std`` and the color order apply to the tensor.
+        Raises :class:`MienError` where ``preprocessing`` would cut the crops differently.
         """
         if not preprocessing.cuts_like(self.preprocessing):
             raise MienError(
-                f"the recipe's crops ({preprocessing.hash}) are not the dataset's "
-                f"({self.preprocessing.hash}): {preprocessing.differences(self.preprocessing)}; "
-                "prepare the dataset again with the recipe's settings or change the recipe"
+                f"expected crops as in the dataset ({self.preprocessing.hash}), got a recipe with "
+                f"others ({preprocessing.hash}): "
+                f"{preprocessing.differences(self.preprocessing)}; prepare the dataset again with "
+                "the recipe's settings or change the recipe"
             )
         crops, faces = self.folder / CROPS_FILE, self.folder / FACES_FILE
         whole = preprocessing.partial_image == "full"
@@ -145,10 +163,22 @@ class Dataset:
             crops=Crops(crops) if whole else PartialCrops(crops, faces, preprocessing),
         )
 
-    def fixed_boxes(self, rows: NDArray[np.int64] | None = None) -> int:
-        """How many of ``rows`` (None: all) lack the 478 landmarks that outline their regions.
+    def with_splits(self, splits: Sequence[str] | NDArray[Any]) -> Dataset:
+        """Return a view of the same rows with other splits, for folds and protocols.
 
-        Their partial images show fixed fractions of the crop. 0 where crops are read whole.
+        ``splits`` ``(N,)`` holds a name for each row, such as train, valid or test. The folder
+        and ``info`` stay as they are. Raises ``ValueError`` for another number of rows and for
+        entries that are not names.
+        """
+        names = np.array(splits, object)
+        if names.shape != (len(self),) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"expected {len(self)} names of splits, got shape {names.shape}")
+        return replace(self, assigned_splits=names)
+
+    def fixed_boxes(self, rows: NDArray[np.int64] | None = None) -> int:
+        """Count the ``rows`` (None: all) without the 478 landmarks that outline their regions.
+
+        Their partial images show fixed regions of the crop. 0 where crops are read whole.
         """
         if not isinstance(self.crops, PartialCrops):
             return 0
@@ -157,47 +187,61 @@ class Dataset:
 
     @cached_property
     def faces(self) -> pa.Table:
-        """The whole of ``faces.parquet``; :meth:`column` reads a single column."""
-        return pq.read_table(self.folder / FACES_FILE)
+        """The whole table, with ``N`` rows; :meth:`column` reads a single column."""
+        table = pq.read_table(self.folder / FACES_FILE)
+        if self.assigned_splits is None:
+            return table
+        index = table.schema.get_field_index("split")
+        return table.set_column(
+            index, table.schema.field(index), pa.array(self.assigned_splits, pa.string())
+        )
 
     def column(self, name: str) -> NDArray[Any]:
-        """One column as ``(N,)``; a missing string or list is None, a missing number NaN."""
+        """One column as ``(N,)``; a missing string or list is None, a missing number is NaN.
+
+        Raises :class:`MienError` that lists the columns for an unknown name.
+        """
+        if name == "split" and self.assigned_splits is not None:
+            return self.assigned_splits.copy()
         path = self.folder / FACES_FILE
-        known = pq.read_schema(path).names
-        if name not in known:
+        names = pq.read_schema(path).names
+        if name not in names:
             raise MienError(
-                f"expected a column of {path} ({', '.join(known)}), got {name!r}: name one of them"
+                f"expected a column of {path} ({', '.join(names)}), got {name!r}: name one of them"
             )
         values: NDArray[Any] = pq.read_table(path, columns=[name])[name].to_numpy()
         return values
 
     @cached_property
     def splits(self) -> NDArray[Any]:
-        """The split of each row, ``(N,)`` strings."""
+        """The split of each row, ``(N,)`` names."""
         return self.column("split")
 
     def split_indices(self, name: str) -> NDArray[np.int64]:
-        """The rows of a split, ascending; raises :class:`MienError` that lists the splits."""
-        found = np.flatnonzero(self.splits == name).astype(np.int64)
-        if found.size == 0:
-            known = ", ".join(sorted(set(self.splits)))
+        """The rows of a split, ascending, ``(n,)`` int64.
+
+        Raises :class:`MienError` that lists the splits for a split without rows.
+        """
+        rows = np.flatnonzero(self.splits == name).astype(np.int64)
+        if rows.size == 0:
+            names = ", ".join(sorted(set(self.splits)))
             raise MienError(
-                f"expected a split of {self.folder} ({known}), got {name!r}: name one of them"
+                f"expected a split of {self.folder} ({names}), got {name!r}: name one of them"
             )
-        return found
+        return rows
 
     @cached_property
     def subjects(self) -> NDArray[Any] | None:
-        """The subject of each row, ``(N,)`` strings or None, or None where no row has one."""
+        """The subject of each row, ``(N,)`` names or None; None where no row has a subject."""
         values = self.column("subject")
         return None if all(value is None for value in values) else values
 
     @cached_property
     def valence_arousal(self) -> FloatArray:
-        """Valence and arousal of each row, ``(N, 2)`` in [-1, 1], NaN where they are unknown.
+        """Valence and arousal of each row, ``(N, 2)`` float32 in [-1, 1], NaN where unknown.
 
-        A dataset without these columns gives NaN in every row. Raises :class:`MienError` for
-        values outside and for a row that has only one of the two.
+        NaN in every row of a dataset without these columns. Raises :class:`MienError` for values
+        outside [-1, 1] and for a row with only one of the two.
         """
         path = self.folder / FACES_FILE
         names = [field.name for field in VALENCE_AROUSAL_FIELDS]
@@ -218,20 +262,40 @@ class Dataset:
         ``head`` is a name of :data:`mien.heads.HEADS`; a missing number is NaN.
         """
         columns = HEADS[head].columns
-        if not set(columns) <= set(pq.read_schema(self.folder / FACES_FILE).names):
+        if not set(columns) & set(pq.read_schema(self.folder / FACES_FILE).names):
             return None
         values: FloatArray = getattr(self, head)
         return values
 
     @cached_property
+    def action_units(self) -> FloatArray:
+        """Action units of each row, ``(N, 12)`` float32 in [0, 1], NaN where not annotated.
+
+        Columns are :data:`mien.labels.ACTION_UNITS`; values are 0 (absent), 1 (present) or an
+        intensity divided by 5. A column that the dataset lacks is NaN in every row. Raises
+        :class:`MienError` for values outside [0, 1].
+        """
+        path = self.folder / FACES_FILE
+        columns = set(pq.read_schema(path).names)
+        values = np.full((len(self), len(ACTION_UNIT_FIELDS)), np.nan, np.float32)
+        for index, field in enumerate(ACTION_UNIT_FIELDS):
+            if field.name in columns:
+                values[:, index] = self.column(field.name)
+        if ((values < 0) | (values > 1)).any():
+            raise MienError(
+                f"expected action units in [0, 1] in {path}, got others: prepare it again"
+            )
+        return values
+
+    @cached_property
     def scale(self) -> Scale | None:
         """The scale of :attr:`severity`; None for a corpus without scores."""
-        known = self.info.get("scale")
-        return None if known is None else Scale.model_validate(known)
+        scale = self.info.get("scale")
+        return None if scale is None else Scale.model_validate(scale)
 
     @cached_property
     def severity(self) -> FloatArray:
-        """The score of the recording of each row, ``(N,)``, NaN where it is unknown.
+        """The score of each row's recording, ``(N,)`` float32 in points, NaN where unknown.
 
         Raises :class:`MienError` for a score outside the scale.
         """
@@ -239,8 +303,7 @@ class Dataset:
         if self.scale is None or SEVERITY_FIELD.name not in pq.read_schema(path).names:
             return np.full(len(self), np.nan, np.float32)
         values = self.column(SEVERITY_FIELD.name).astype(np.float32)
-        known = values[~np.isnan(values)]
-        if ((known < 0) | (known > self.scale.top)).any():
+        if ((values < 0) | (values > self.scale.top)).any():
             raise MienError(
                 f"expected scores in [0, {self.scale.top}] in the column severity of {path}, got "
                 f"others: prepare it again"
@@ -249,16 +312,20 @@ class Dataset:
 
     @cached_property
     def votes(self) -> NDArray[np.int64] | None:
-        """Annotators' votes, ``(N, len(vote_names))``; a row without votes is all zero."""
+        """Annotators' votes, ``(N, len(vote_names))`` int64, all zero in a row without votes.
+
+        None for a dataset without votes.
+        """
         if not self.vote_names:
             return None
-        rows = self.column("votes")
-        none = np.zeros(len(self.vote_names), dtype=np.int64)
-        return np.array([none if row is None else row for row in rows], dtype=np.int64)
+        no_votes = np.zeros(len(self.vote_names), dtype=np.int64)
+        rows = [no_votes if row is None else row for row in self.column("votes")]
+        return np.array(rows, dtype=np.int64)
 
 
-def _open_as(folder: Path, preprocessing: Preprocessing) -> Dataset:
-    return Dataset.open(folder).read_as(preprocessing)
+def _reopen(folder: Path, preprocessing: Preprocessing, splits: NDArray[Any] | None) -> Dataset:
+    dataset = Dataset.open(folder).with_preprocessing(preprocessing)
+    return dataset if splits is None else dataset.with_splits(splits)
 
 
 def _read_info(folder: Path) -> dict[str, Any]:
@@ -277,13 +344,13 @@ def _read_info(folder: Path) -> dict[str, Any]:
     if not isinstance(info, dict) or info.get("format") != FORMAT:
         version = info.get("format") if isinstance(info, dict) else type(info).__name__
         raise MienError(
-            f"expected a dataset of format {FORMAT} in {path}, got {version!r}: prepare it again, "
-            f"or use the version of mien that made it"
+            f"expected a dataset of format {FORMAT} in {path}, got {version!r}: prepare it again "
+            f"or use the version of mien that wrote it"
         )
     needed = {"label_space", "preprocessing", "license_terms", "vote_names", "files"}
     if missing := sorted(needed - set(info)):
         raise MienError(
-            f"expected {', '.join(missing)} in {path}, got a description without: prepare it again"
+            f"expected the keys {', '.join(missing)} in {path}, got none: prepare it again"
         )
     return info
 
@@ -307,18 +374,17 @@ def _check_file(path: Path, files: dict[str, Any], *, verify: bool) -> None:
     size = path.stat().st_size
     if size != expected:
         raise MienError(
-            f"expected {expected:,} bytes in {path}, got {size:,}: the file was cut short "
-            f"or replaced, copy it again or prepare it again"
+            f"expected {expected:,} bytes in {path}, got {size:,}: the file is truncated or was "
+            f"replaced, copy it again or prepare it again"
         )
     if verify and sha256_of(path) != digest:
         raise MienError(
-            f"expected {path} as it was prepared, got other bytes (sha256 differs): copy it again "
-            f"or prepare it again"
+            f"expected {path} unchanged, got another sha256: copy it again or prepare it again"
         )
 
 
 def _check_faces(path: Path) -> int:
-    """The number of rows of ``faces.parquet``, whose columns must be there."""
+    """The number of rows of ``faces.parquet``, which must have all columns."""
     try:
         metadata = pq.read_metadata(path)
     except (OSError, pa.ArrowException) as error:
@@ -328,8 +394,8 @@ def _check_faces(path: Path) -> int:
     missing = sorted(set(FACES_SCHEMA.names) - set(metadata.schema.to_arrow_schema().names))
     if missing:
         raise MienError(
-            f"expected the columns {', '.join(missing)} in {path}, got a table without: prepare "
-            f"the dataset again"
+            f"expected the columns {', '.join(missing)} in {path}, got none: prepare the dataset "
+            f"again"
         )
     return int(metadata.num_rows)
 

@@ -326,7 +326,7 @@ def _crop_carrier(
             f"expected crops as the model reads them ({wanted.hash}), got a dataset with others: "
             f"{made.differences(taken)}; prepare it again with --like {shlex.quote(str(model))}"
         )
-    read = dataset.read_as(taken)
+    read = dataset.with_preprocessing(taken)
     if to_gray:
         warnings.append(
             "The dataset's crops are in color and the model reads gray ones: they were "

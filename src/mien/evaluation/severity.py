@@ -84,7 +84,7 @@ def severity_evaluation_of(
     from mien.statistics.recordings import SeverityEvaluation
 
     scale = _check_scale(model, dataset)
-    cut = dataset.read_as(model.preprocessing)
+    cut = dataset.with_preprocessing(model.preprocessing)
     splits = set(dataset.splits)
     training = recordings_of(dataset, TRAINED) if TRAINED in splits else None
     own = _predicted(model, cut, split)

@@ -18,15 +18,16 @@ from mien import __version__
 from mien.corpora import corpus_of
 from mien.corpora.items import Corpus, LeftOut, Options, Reading
 from mien.data.dataset import CROPS_FILE, FACES_FILE, INFO_FILE, LEFT_OUT_FILE, Dataset
-from mien.data.partial import PARTS, PLAN_FILE, claimed
 from mien.faces.detect import MediaPipeDetector
 from mien.faces.tracks import MediaPipeFramesDetector
 from mien.files import remove_temporaries
-from mien.preparation.cropping import Cropper, DetectorMaker, Entry, read_part
+from mien.preparation.cropping import Cropper, DetectorMaker, Entry
+from mien.preparation.parts import blocks_of, is_part, read_part
 from mien.preparation.progress import Progress, shown_progress
 from mien.preparation.recordings import VideoCropper
+from mien.preparation.work_folder import PARTS, PLAN_FILE, claimed
 from mien.preparation.workers import Chunk, PartWriter, available_cores, write_parts
-from mien.preparation.write import Block, group_reason, refuse_existing, write_files
+from mien.preparation.write import group_reason, refuse_existing, write_files
 from mien.schema import MienError, Preprocessing
 
 _CHUNK = 256
@@ -189,7 +190,7 @@ def _make_parts(
     remove_temporaries(parts)
     count = -(-reading.total // size)
     paths = [parts / f"{index:06d}.arrow" for index in range(count)]
-    present = {path for path in paths if _is_part(path, preprocessing.size)}
+    present = {path for path in paths if is_part(path, preprocessing.size)}
     wanted = workers or available_cores()
     done = len(present) * size
     if paths and paths[-1] in present:
@@ -233,17 +234,6 @@ def _distinct(entries: Iterator[Entry]) -> Iterator[Entry]:
         yield entry
 
 
-def _is_part(path: Path, size: int) -> bool:
-    if not path.exists():
-        return False
-    try:
-        read_part(path, size)
-    except ValueError:
-        path.unlink()
-        return False
-    return True
-
-
 def _assemble(
     paths: list[Path],
     folder: Path,
@@ -274,10 +264,6 @@ def _assemble(
             f"expected a folder with faces at {source}, got none in {len(left_out)} entries: {why}"
         )
 
-    def blocks() -> Iterator[Block]:
-        for path in paths:
-            yield from read_part(path, preprocessing.size).blocks()
-
     if searched:
         notes = (*notes, f"faces found by {detector}")
     if landmarks:
@@ -285,7 +271,7 @@ def _assemble(
     try:
         write_files(
             folder,
-            blocks(),
+            blocks_of(paths, preprocessing.size),
             rows=rows,
             preprocessing=preprocessing,
             left_out=left_out,

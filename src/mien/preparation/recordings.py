@@ -19,7 +19,8 @@ from mien.faces.align import cut_face
 from mien.faces.tracks import MediaPipeFramesDetector, track_faces
 from mien.faces.video import Video
 from mien.files import temporary_sibling
-from mien.preparation.cropping import Entry, part_schema, write_part_file
+from mien.preparation.cropping import Entry
+from mien.preparation.parts import part_schema, write_part_file
 from mien.preparation.workers import Stopped
 from mien.schema import MienError, Preprocessing
 

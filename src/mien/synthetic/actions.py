@@ -16,29 +16,9 @@ import numpy as np
 from mien.labels import EXPRESSIONS
 from mien.schema import FloatArray
 
-ACTION_UNITS: dict[int, str] = {
-    1: "inner brow raiser",
-    2: "outer brow raiser",
-    4: "brow lowerer",
-    5: "upper lid raiser",
-    6: "cheek raiser",
-    7: "lid tightener",
-    9: "nose wrinkler",
-    10: "upper lip raiser",
-    11: "nasolabial deepener",
-    12: "lip corner puller",
-    14: "dimpler",
-    15: "lip corner depressor",
-    16: "lower lip depressor",
-    17: "chin raiser",
-    20: "lip stretcher",
-    23: "lip tightener",
-    24: "lip pressor",
-    25: "lips part",
-    26: "jaw drop",
-    27: "mouth stretch",
-}
-"""The action units that are rendered, by FACS's numbers."""
+RENDERED_UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 20, 23, 24, 25, 26, 27)
+"""The action units that are rendered, by FACS's numbers: all of :data:`mien.labels.ACTION_UNITS`
+and eight more."""
 
 FACE_UNITS: dict[int, dict[str, float]] = {
     1: {"browInnerUp": 1.9},

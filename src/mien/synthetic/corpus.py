@@ -16,19 +16,19 @@ import pyarrow as pa
 
 from mien import __version__
 from mien.data.dataset import FACES_SCHEMA, INFO_FILE, Dataset
-from mien.data.partial import PARTS, PLAN_FILE, claimed
 from mien.files import remove_temporaries
 from mien.labels import LABEL_SPACES
-from mien.preparation.cropping import read_part, write_part_file
+from mien.preparation.parts import blocks_of, is_part, part_schema, write_part_file
 from mien.preparation.progress import Progress, shown_progress
+from mien.preparation.work_folder import PARTS, PLAN_FILE, claimed
 from mien.preparation.workers import Chunk, Stopped, available_cores, write_parts
-from mien.preparation.write import Block, refuse_existing, write_files
+from mien.preparation.write import refuse_existing, write_files
 from mien.scales import SCALES
 from mien.schema import Alignment, MienError, Preprocessing
 from mien.synthetic import CORPUS
 from mien.synthetic.faces import FACES_OF_A_SUBJECT, FIELDS, Shot, face_shot
-from mien.synthetic.head import check_installed
-from mien.synthetic.render import render_face
+from mien.synthetic.rendering.head import check_installed
+from mien.synthetic.rendering.render import render_face
 from mien.synthetic.videos import FRAMES_A_SECOND, VIDEO_FIELDS, video_shots
 
 TERMS = (
@@ -144,10 +144,8 @@ class Renderer:
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._shots, self._preprocessing, self._stopped = shots, preprocessing, stopped
-        channels = 1 if preprocessing.color == "gray" else 3
-        pixels = pa.binary(preprocessing.size**2 * channels)
-        self._schema = pa.schema([*FACES_SCHEMA, *fields, pa.field("crop", pixels, nullable=False)])
-        self._channels = channels
+        self._schema = part_schema(preprocessing, fields)
+        self._channels = 1 if preprocessing.color == "gray" else 3
 
     def close(self) -> None:
         """Nothing to release."""
@@ -225,7 +223,7 @@ def _write(
             )
             write_files(
                 folder,
-                _blocks(paths, preprocessing.size),
+                blocks_of(paths, preprocessing.size),
                 rows=rows,
                 label_space=label_space,
                 preprocessing=preprocessing,
@@ -258,7 +256,7 @@ def _render_parts(
         (list(range(first, min(first + per_part, entries))), parts / f"{first:08d}.arrow")
         for first in range(0, entries, per_part)
     ]
-    missing = [chunk for chunk in chunks if not _is_part(chunk[1], size)]
+    missing = [chunk for chunk in chunks if not is_part(chunk[1], size)]
     done = entries - sum(len(numbers) for numbers, _ in missing)
     with shown_progress(progress, entries, "render") as show:
         show(done, entries)
@@ -269,17 +267,3 @@ def _render_parts(
                 done += count
                 show(done, entries)
     return [path for _, path in chunks]
-
-
-def _is_part(path: Path, size: int) -> bool:
-    try:
-        read_part(path, size)
-    except ValueError:
-        path.unlink(missing_ok=True)
-        return False
-    return True
-
-
-def _blocks(paths: Sequence[Path], size: int) -> Iterator[Block]:
-    for path in paths:
-        yield from read_part(path, size).blocks()

@@ -55,6 +55,19 @@ AFFECT: dict[str, tuple[float, float]] = {
 }
 """Valence and arousal of each, made up: where the expression lies on the circumplex, roughly."""
 
+SHOWN_UNITS: dict[str, frozenset[str]] = {
+    "neutral": frozenset(),
+    "happiness": frozenset({"AU12", "AU25"}),
+    "surprise": frozenset({"AU1", "AU2", "AU25", "AU26"}),
+    "sadness": frozenset({"AU1", "AU15"}),
+    "anger": frozenset({"AU4", "AU15"}),
+    "fear": frozenset({"AU1", "AU2", "AU15", "AU25", "AU26"}),
+}
+"""Action units that each expression of :data:`LOOKS` shows with its brows and mouth."""
+
+DRAWN_UNITS = ("AU1", "AU2", "AU4", "AU12", "AU15", "AU25", "AU26")
+"""Action units that a drawing can show; nothing is known of the others."""
+
 
 def draw_face(expression: str, generator: np.random.Generator, *, size: int = 96) -> UInt8Array:
     """A ``(size, size, 3)`` RGB cartoon of an expression of :data:`LOOKS`, different each time.
@@ -124,26 +137,29 @@ def write_toy_folder(folder: str | Path, *, faces: int, seed: int = 0, size: int
 
 
 def write_toy_table(folder: str | Path, *, seed: int = 0) -> Path:
-    """List the toy faces of ``folder`` in its ``faces.csv``, with valence and arousal.
+    """List the toy faces of ``folder`` in its ``faces.csv``, with affect and action units.
 
-    They are those of :data:`AFFECT` with a little noise. In the table, one face in six has no
-    expression and another one no valence and arousal, as in corpora that were put together.
+    Valence and arousal are those of :data:`AFFECT` with a little noise, action units those of
+    :data:`SHOWN_UNITS`, 0 or 1. In the table, one face in six has no expression, another one no
+    valence and arousal and a third one no action units, as in corpora that were put together.
     """
     folder = Path(folder)
     table = folder / "faces.csv"
     with table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("path", "expression", "split", "valence", "arousal"))
+        writer.writerow(("path", "expression", "split", "valence", "arousal", *DRAWN_UNITS))
         for number, path in enumerate(sorted(folder.glob("*/*/*.png"))):
             split, expression = path.parts[-3:-1]
             noise = np.random.default_rng((seed, number)).normal(0, 0.08, 2)
             affect = np.clip(np.array(AFFECT[expression]) + noise, -1, 1).round(3).tolist()
+            units = [int(unit in SHOWN_UNITS[expression]) for unit in DRAWN_UNITS]
             writer.writerow(
                 (
                     path.relative_to(folder).as_posix(),
                     "" if number % 6 == 1 else expression,
                     split,
                     *(("", "") if number % 6 == 2 else affect),
+                    *([""] * len(units) if number % 6 == 3 else units),
                 )
             )
     return table

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from mien.labels import EXPRESSIONS
-from mien.synthetic.actions import ACTION_UNITS, Expression, draw_expression, face_units
+from mien.synthetic.actions import RENDERED_UNITS, Expression, draw_expression, face_units
 from mien.synthetic.affect import draw_votes, valence_arousal
-from mien.synthetic.head import load_head
-from mien.synthetic.scene import Scene, draw_scene, frontal_scene
-from mien.synthetic.subject import Subject, make_subject
+from mien.synthetic.rendering.head import load_head
+from mien.synthetic.rendering.scene import Scene, draw_scene, frontal_scene
+from mien.synthetic.rendering.subject import Subject, make_subject
 
 FACES_OF_A_SUBJECT = 5
 
@@ -22,7 +22,7 @@ FIELDS: tuple[pa.Field, ...] = (
     pa.field("intensity", pa.float32()),
     pa.field("valence", pa.float32()),
     pa.field("arousal", pa.float32()),
-    *(pa.field(f"au{number:02d}", pa.float32()) for number in ACTION_UNITS),
+    *(pa.field(f"au{number:02d}", pa.float32()) for number in RENDERED_UNITS),
     pa.field("age", pa.float32()),
     pa.field("age_group", pa.string()),
     pa.field("sex", pa.string()),
@@ -32,7 +32,10 @@ FIELDS: tuple[pa.Field, ...] = (
     pa.field("roll", pa.float32()),
     pa.field("occlusion", pa.string()),
 )
-"""Columns of rendered faces after the common ones: what is known because it was put there."""
+"""Columns of rendered faces after the common ones: what is known because it was put there.
+
+``au01`` to ``au27`` are strengths in [0, 1], which the dataset reads as intensities divided by 5.
+"""
 
 
 class Shot(NamedTuple):
@@ -92,7 +95,7 @@ def known_of(expression: Expression, subject: Subject, scene: Scene) -> dict[str
         "intensity": expression.intensity,
         "valence": valence,
         "arousal": arousal,
-        **{f"au{number:02d}": expression.action_unit(number) for number in ACTION_UNITS},
+        **{f"au{number:02d}": expression.action_unit(number) for number in RENDERED_UNITS},
         "age": subject.age,
         "age_group": subject.age_group,
         "sex": subject.sex,

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from mien.data.dataset import SEVERITY_FIELD
 from mien.labels import EXPRESSIONS
-from mien.synthetic.actions import ACTION_UNITS, Expression, face_units
+from mien.synthetic.actions import RENDERED_UNITS, Expression, face_units
 from mien.synthetic.behavior import MOST_SEVERE, draw_course, draw_manner, on_a_day
 from mien.synthetic.faces import FIELDS, Shot, known_of, split_of, subject_of
-from mien.synthetic.scene import HeadPose, draw_scene
+from mien.synthetic.rendering.scene import HeadPose, draw_scene
 
 VIDEOS_OF_A_SUBJECT = 2
 FRAMES_A_SECOND = 10
@@ -85,5 +85,5 @@ def _expression(mixture: np.ndarray[tuple[int], np.dtype[np.float32]],
     strongest = 1 + int(mixture[1:].argmax())
     shown = float(mixture[strongest])
     label = EXPRESSIONS[strongest] if shown >= _LEAST_SHOWN else "neutral"
-    actions = {n: (strengths[n], strengths[n]) for n in ACTION_UNITS if n in strengths}
+    actions = {n: (strengths[n], strengths[n]) for n in RENDERED_UNITS if n in strengths}
     return Expression(label, shown if label != "neutral" else 0.0, mixture, actions)

@@ -47,12 +47,11 @@ def fit(
     The run folder gets ``recipe.yaml`` (resolved), ``metrics.jsonl`` (one line per epoch),
     ``model.safetensors`` and ``model.json`` (the epoch that ``recipe.keep`` says, so far, replaced
     in one step) and ``checkpoints/last.ckpt``. With ``resume``, a killed run continues after its
-    last finished epoch
-    and ends with the same weights, bit for bit on one machine's CPU, as if never interrupted.
-    ``features`` is where the maps of a frozen backbone lie or are to lie (see
-    :mod:`mien.training.batches.features`), in the dataset's folder unless said otherwise. ``on_epoch``
-    receives each line of ``metrics.jsonl``, ``on_features`` each view of a frozen backbone that
-    has to be computed. Returns the folder.
+    last finished epoch and ends with the same weights, bit for bit on one machine's CPU, as if
+    never interrupted. ``features`` is where the maps of a frozen backbone lie or are to lie (see
+    :mod:`mien.training.batches.features`), in the dataset's folder unless said otherwise.
+    ``on_epoch`` receives each line of ``metrics.jsonl``, ``on_features`` each view of a frozen
+    backbone that has to be computed. Returns the folder.
     """
     out = Path(out)
     _check_folder(out, recipe, resume=resume)

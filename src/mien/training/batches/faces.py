@@ -88,7 +88,8 @@ def network_input(
     """The crops of some rows as ``(B, 3, S, S)``, augmented unless ``augmentation`` is None.
 
     ``dataset`` gives crops as the network reads them (see :meth:`Dataset.with_preprocessing`).
-    Rows with the same number in ``alike`` ``(B,)``, as the frames of a recording, are all changed alike.
+    Rows with the same number in ``alike`` ``(B,)``, as the frames of a recording, are all changed
+    alike.
     """
     # Gray crops stay single-channelled through the augmentation, which takes half the time.
     crops = dataset.crops.stored(rows)

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.schema import FloatArray
-from mien.synthetic.hair import COVER, strands
-from mien.synthetic.head import PARTS, load_head
-from mien.synthetic.rasterize import Visible, interpolate
-from mien.synthetic.skin import fold_depth, sample, subject_texture, texture_places
-from mien.synthetic.subject import Subject
+from mien.synthetic.rendering.hair import COVER, strands
+from mien.synthetic.rendering.head import PARTS, load_head
+from mien.synthetic.rendering.rasterize import Visible, interpolate
+from mien.synthetic.rendering.skin import fold_depth, sample, subject_texture, texture_places
+from mien.synthetic.rendering.subject import Subject
 
 _IRIS, _PUPIL = np.cos(np.radians((24.0, 9.0)))
 _CAVITY = np.array([0.10, 0.022, 0.02], np.float32)

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from mien.faces.align import alignment_matrix, anchor_points
 from mien.schema import FloatArray, Preprocessing, UInt8Array
-from mien.synthetic.camera import draw_background, photograph
-from mien.synthetic.cover import draw_bar, draw_glasses, draw_hand
-from mien.synthetic.hair import grown, hanging, scalp
-from mien.synthetic.head import PARTS, load_head
-from mien.synthetic.light import environment, head_visibility, irradiance
-from mien.synthetic.rasterize import rasterize
-from mien.synthetic.scene import Scene, gaze_units
-from mien.synthetic.shade import Surface, shade
-from mien.synthetic.subject import Subject
+from mien.synthetic.rendering.camera import draw_background, photograph
+from mien.synthetic.rendering.cover import draw_bar, draw_glasses, draw_hand
+from mien.synthetic.rendering.hair import grown, hanging, scalp
+from mien.synthetic.rendering.head import PARTS, load_head
+from mien.synthetic.rendering.light import environment, head_visibility, irradiance
+from mien.synthetic.rendering.rasterize import rasterize
+from mien.synthetic.rendering.scene import Scene, gaze_units
+from mien.synthetic.rendering.shade import Surface, shade
+from mien.synthetic.rendering.subject import Subject
 
 _DENSITY = 1.75  # pixels are drawn this much smaller and averaged
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.schema import FloatArray
-from mien.synthetic.head import PARTS, Head, load_head
-from mien.synthetic.rasterize import rasterize
+from mien.synthetic.rendering.head import PARTS, Head, load_head
+from mien.synthetic.rendering.rasterize import rasterize
 
 _COUNT, _SIDE = 72, 128
 

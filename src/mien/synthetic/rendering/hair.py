@@ -8,7 +8,7 @@ import numpy as np
 
 from mien.faces.native import cv2
 from mien.schema import FloatArray
-from mien.synthetic.head import PARTS, Head
+from mien.synthetic.rendering.head import PARTS, Head
 
 # The hairline in side view: hair grows behind z at height y, from the neck to the forehead.
 _HEIGHTS = (6.20, 6.35, 6.60, 6.90, 7.04, 7.14, 7.30, 7.55, 7.75, 7.93, 8.05)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mien.schema import FloatArray
-from mien.synthetic.light import Lamps, draw_lamps
+from mien.synthetic.rendering.light import Lamps, draw_lamps
 
 OCCLUSIONS = ("none", "glasses", "sunglasses", "hand", "bar")
 """What can be in front of a face; a bar is any straight thing, a phone's edge or a pole."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mien.faces.native import cv2
 from mien.schema import FloatArray
-from mien.synthetic.subject import Subject
+from mien.synthetic.rendering.subject import Subject
 
 SIDE = 384
 _LEFT, _TOP, _WIDTH, _HEIGHT = -0.95, 8.15, 1.9, 2.1

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 
 from mien.schema import FloatArray
-from mien.synthetic.head import Head
+from mien.synthetic.rendering.head import Head
 
 AGE_GROUPS: tuple[tuple[str, int], ...] = (
     ("child", 18),

@@ -1,0 +1,104 @@
+"""Part files: the rows and crops that one worker has finished, kept until all are joined."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mien.data.dataset import FACES_SCHEMA
+from mien.files import flush_to_disk, replacing
+from mien.schema import Preprocessing, UInt8Array
+
+
+def part_schema(preprocessing: Preprocessing, fields: Sequence[pa.Field]) -> pa.Schema:
+    """The columns of a part file: those of every dataset, ``fields`` and the crop's bytes."""
+    channels = 1 if preprocessing.color == "gray" else 3
+    pixels = pa.binary(preprocessing.size**2 * channels)
+    return pa.schema([*FACES_SCHEMA, *fields, pa.field("crop", pixels, nullable=False)])
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What a part file holds: rows with crops of ``size`` pixels, and what was left out.
+
+    ``videos`` counts the frames of each recording. The table is memory-mapped.
+    """
+
+    table: pa.Table
+    size: int
+    left_out: list[tuple[str, str, str]]
+    several_faces: int
+    searched: int
+    videos: dict[str, dict[str, Any]]
+
+    def blocks(self) -> Iterator[tuple[pa.Table, UInt8Array]]:
+        """Rows without their crops, and the crops ``(n, S, S, C)``, batch by batch."""
+        for batch in self.table.to_batches():
+            faces = pa.Table.from_batches([batch]).drop_columns(["crop"])
+            crops = batch.column("crop")
+            width = crops.type.byte_width
+            pixels = np.frombuffer(crops.buffers()[1] or b"", np.uint8)
+            pixels = pixels[crops.offset * width :][: len(crops) * width]
+            shape = (len(crops), self.size, self.size, width // self.size**2)
+            yield faces.replace_schema_metadata(None), pixels.reshape(shape)
+
+
+def read_part(path: Path, size: int) -> Part:
+    """Read a part file of crops of ``size`` pixels.
+
+    Raises ``ValueError`` for a file that is none, such as one that a power cut left behind.
+    """
+    try:
+        with pa.memory_map(str(path)) as stream:
+            table = pa.ipc.open_file(stream).read_all()
+        about = json.loads(table.schema.metadata[b"part"])
+    except (OSError, pa.ArrowException, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no part file: {error}") from None
+    return Part(
+        table=table,
+        size=size,
+        left_out=[(row[0], row[1], row[2]) for row in about["left_out"]],
+        several_faces=about["several_faces"],
+        searched=about["searched"],
+        videos=about.get("videos", {}),
+    )
+
+
+def write_part_file(
+    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], about: Mapping[str, Any]
+) -> None:
+    """Write a part as :func:`read_part` reads it; it appears under its name when complete.
+
+    ``about`` says what was left out and counts the rest.
+    """
+    schema = schema.with_metadata({"part": json.dumps(about)})
+    with (
+        replacing(path, explain=False) as temporary,  # a full disk is explained for all parts
+        temporary.open("wb") as stream,
+    ):
+        with pa.ipc.new_file(stream, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+        flush_to_disk(stream)
+
+
+def is_part(path: Path, size: int) -> bool:
+    """Whether ``path`` is a complete part file of ``size``-pixel crops; deletes a damaged one."""
+    try:
+        read_part(path, size)
+    except ValueError:
+        path.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def blocks_of(paths: Iterable[Path], size: int) -> Iterator[tuple[pa.Table, UInt8Array]]:
+    """Rows and crops of part files, as :func:`mien.preparation.write.write_files` takes them."""
+    for path in paths:
+        yield from read_part(path, size).blocks()

@@ -1,0 +1,1 @@
+"""One rendered picture: a head, its skin and hair, light and shade, and a camera."""
