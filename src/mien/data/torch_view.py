@@ -32,19 +32,12 @@ class TorchDataset(torch.utils.data.Dataset[tuple[Tensor, dict[str, Tensor]]]):
         self, dataset: Dataset, *, split: str | None = None, rule: str = "majority"
     ) -> None:
         rows = np.arange(len(dataset)) if split is None else dataset.split_indices(split)
-        targets = make_targets(dataset, rule)
-        values = {
-            "expression": targets.labels,
-            "expression_distribution": targets.distribution,
-            "valence_arousal": targets.valence_arousal,
-            "action_units": dataset.action_units,
-            "severity": dataset.severity,
-        }
+        targets = make_targets(dataset, rule).take(rows)
         self.dataset, self.rows = dataset, rows
         self.targets = {
-            name: torch.from_numpy(array[rows])
-            for name, array in values.items()
-            if name.startswith("expression") or not np.isnan(array).all()
+            name: torch.from_numpy(values)
+            for name, values in targets.values.items()
+            if name.startswith("expression") or targets.labeled(name).any()
         }
 
     def __len__(self) -> int:

@@ -216,7 +216,8 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     targets = make_targets(dataset, "majority")
     rest = "no majority" if dataset.vote_names else "no label"
     names = np.array([*dataset.label_space.names, "valence and arousal only", rest])
-    labels = np.where((targets.labels < 0) & targets.usable, len(names) - 2, targets.labels)
+    labels, others = targets["expression"], targets.labeled("valence_arousal")
+    labels = np.where((labels < 0) & others, len(names) - 2, labels)
     counts: dict[str, dict[str, int]] = {}
     for split in sorted(set(dataset.splits)):
         found = Counter(names[labels[dataset.splits == split]].tolist())
