@@ -52,7 +52,8 @@ class ModelInfo(BaseModel):
 
     ``heads`` maps the name of each head to what that head says. With ``clips`` the model reads
     clips of recordings, else single faces. ``attention`` says whether it gives attention maps.
-    ``card`` is Markdown, ``license_terms`` the terms of use in one paragraph.
+    ``card`` is Markdown, ``license_terms`` the terms of use in one paragraph, ``trained_on`` has
+    ``corpus`` and ``checksum`` of the training dataset.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,6 +68,7 @@ class ModelInfo(BaseModel):
     card: str = ""
     license_terms: str = ""
     recipe: dict[str, Any] = Field(default_factory=dict)
+    trained_on: dict[str, Any] = Field(default_factory=dict)
     created_with: str = ""
     parity: dict[str, Any] = Field(default_factory=dict)
 

@@ -34,3 +34,16 @@ def aggregate_clips(
             cut = len(own) // 4 if how == "trimmed" else 0
             found[number] = own[cut : len(own) - cut].mean()
     return found
+
+
+def pool_clips(
+    values: NDArray[Any], owners: NDArray[np.int64], count: int, how: Aggregate
+) -> NDArray[Any]:
+    """One row for each of ``count`` recordings from those of their clips, column by column.
+
+    ``values`` are ``(n,)`` or ``(n, K)``, ``owners`` ``(n,)`` say whose each row is.
+    """
+    if values.ndim == 1:
+        return aggregate_clips(values, owners, count, how)
+    columns = [aggregate_clips(column, owners, count, how) for column in values.T]
+    return np.stack(columns, axis=1)

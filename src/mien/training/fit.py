@@ -140,7 +140,7 @@ def _document(recipe: Recipe, dataset: Dataset, setup: Setup) -> dict[str, Any]:
         "attention": recipe.attention.pixel,
         "license_terms": _license_paragraph(sources),
         "license_sources": sources,
-        "dataset": {
+        "trained_on": {
             "corpus": dataset.info.get("corpus"),
             "checksum": dataset.info.get("checksum"),
             **({"parts": dataset.info["parts"]} if "parts" in dataset.info else {}),

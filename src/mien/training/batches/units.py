@@ -19,7 +19,7 @@ from mien.data.clips import Clips, Videos, even_clips, videos_of
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets, make_targets
 from mien.heads import HEADS
-from mien.metrics.aggregation import aggregate_clips
+from mien.metrics.aggregation import pool_clips
 from mien.networks.network import Network
 from mien.schema import MienError
 from mien.training.batches.batch import Batch
@@ -233,19 +233,6 @@ class Recordings(Units):
                 for split, own in self.videos.items()
             }
         }
-
-
-def pool_clips(
-    values: NDArray[Any], owners: NDArray[np.int64], count: int, aggregate: Any
-) -> NDArray[Any]:
-    """One row for each of ``count`` recordings from those of their clips, column by column.
-
-    ``values`` are ``(n,)`` or ``(n, K)``, ``owners`` ``(n,)`` say whose each row is.
-    """
-    if values.ndim == 1:
-        return aggregate_clips(values, owners, count, aggregate)
-    columns = [aggregate_clips(column, owners, count, aggregate) for column in values.T]
-    return np.stack(columns, axis=1)
 
 
 def open_units(recipe: Recipe, dataset: Dataset) -> Units:
