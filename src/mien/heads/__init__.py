@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from mien.heads.action_units import ActionUnitHead
 from mien.heads.expression import ExpressionHead
 from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
 from mien.heads.severity import SeverityHead
@@ -15,7 +16,8 @@ from mien.heads.valence_arousal import ValenceArousalHead
 __all__ = ["HEADS", "Arrays", "ByHead", "Head", "HeadInfo", "HeadSettings", "Labels", "Validation"]
 
 HEADS: dict[str, Head[Any, Any]] = {
-    head.name: head for head in (ExpressionHead(), ValenceArousalHead(), SeverityHead())
+    head.name: head
+    for head in (ExpressionHead(), ValenceArousalHead(), ActionUnitHead(), SeverityHead())
 }
 """Every head by name, in the order in which tables and reports show them."""
 

@@ -80,7 +80,7 @@ def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
         tokens = features[:, getattr(backbone, "num_prefix_tokens", 0) :]
         side = math.isqrt(tokens.shape[1])
         if side * side == tokens.shape[1]:
-            return tokens.mT.reshape(len(tokens), -1, side, side)
+            return tokens.mT.reshape(tokens.shape[0], -1, side, side)
     elif features.ndim == 4:
         last = str(getattr(backbone, "output_fmt", "")).endswith("NHWC")
         return features.permute(0, 3, 1, 2) if last else features

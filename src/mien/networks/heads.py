@@ -92,6 +92,10 @@ def _affect_predictions(outputs: Tensors, info: HeadInfo) -> dict[str, Tensor]:
     return {"valence_arousal": outputs["valence_arousal"].clamp(-1, 1)}
 
 
+def _action_unit_predictions(outputs: Tensors, info: HeadInfo) -> dict[str, Tensor]:
+    return {"action_units": outputs["action_units"].sigmoid()}
+
+
 def _severity_predictions(outputs: Tensors, info: SeverityInfo) -> dict[str, Tensor]:
     severity = {"severity": outputs["severity"].clamp(0, info.scale.top)}
     if not info.levels:
@@ -119,9 +123,14 @@ def _valence_arousal(size: int, *, bias: bool = True) -> nn.Module:
     return LinearLayer("valence_arousal", size, 2, bias=bias)
 
 
+def _action_units(size: int, *, units: int, bias: bool = True) -> nn.Module:
+    return LinearLayer("action_units", size, units, bias=bias)
+
+
 LAYERS: dict[str, Layers] = {
     "expression": Layers(_expression, _expression_predictions),
     "valence_arousal": Layers(_valence_arousal, _affect_predictions),
+    "action_units": Layers(_action_units, _action_unit_predictions),
     "severity": Layers(SeverityLayer, _severity_predictions),
 }
 """The layers of each head of :data:`mien.heads.HEADS`."""

@@ -1,4 +1,4 @@
-"""Cross-entropy of expressions."""
+"""Cross-entropy of expressions and of action units."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mien.labels import ACTION_UNIT_PRESENT
 from mien.networks.network import Outputs
 from mien.training.batches.batch import Batch
 from mien.training.losses.loss import FunctionLoss, Loss, LossContext, register
@@ -55,6 +56,31 @@ class CrossEntropy(Loss):
         )
         weighted = target * weights.to(target.device)
         return -(weighted * outputs.heads["expression"].log_softmax(1)).sum() / weighted.sum()
+
+
+@register("binary-cross-entropy")
+class BinaryCrossEntropy(Loss):
+    """Cross-entropy of each action unit's presence, over the annotated cells of the batch.
+
+    A unit is present from :data:`mien.labels.ACTION_UNIT_PRESENT` on. ``positive_weight`` weighs
+    the cells in which it is (ours; units are rare).
+    """
+
+    head = "action_units"
+    trains = ("action_units",)
+
+    positive_weight: float = Field(default=1.0, gt=0)
+
+    def value(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """The mean over annotated cells."""
+        targets = batch.targets["action_units"]
+        annotated = ~targets.isnan()
+        present = (targets >= ACTION_UNIT_PRESENT)[annotated].to(torch.float32)
+        return functional.binary_cross_entropy_with_logits(
+            outputs.heads["action_units"][annotated].to(torch.float32),
+            present,
+            pos_weight=torch.tensor(self.positive_weight, device=targets.device),
+        )
 
 
 def class_weights(counts: Sequence[int]) -> Tensor:
