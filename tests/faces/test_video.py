@@ -12,10 +12,10 @@ from mien.schema import MienError, UInt8Array
 pytest.importorskip("av", reason="videos are read with PyAV")
 
 
-def levels(path: Path, rate: float | None = None) -> list[int]:
+def levels(path: Path, fps: float | None = None) -> list[int]:
     """Which of the frames of ``faceless`` were read, by their gray levels."""
     with Video(path) as video:
-        return [round((float(f.pixels.mean()) - 20) / 5) for f in video.frames(rate=rate)]
+        return [round((float(f.pixels.mean()) - 20) / 5) for f in video.frames(fps=fps)]
 
 
 def corner_picture() -> UInt8Array:
@@ -70,7 +70,7 @@ def test_times_begin_at_zero_and_rise(tmp_path: Path) -> None:
     with Video(tmp_path / "joined.ts") as video:
         times = [frame.time for frame in video.frames()]
     assert len(times) == 80 and times[0] == 0 and min(np.diff(times)) > 0
-    assert len(levels(tmp_path / "joined.ts", rate=12.5)) == 40
+    assert len(levels(tmp_path / "joined.ts", fps=12.5)) == 40
 
 
 def test_times_that_go_back_a_little_rise(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_times_that_go_back_a_little_rise(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "expected"),
+    ("fps", "expected"),
     [
         (10, list(range(20))),
         (5, list(range(0, 20, 2))),
@@ -93,18 +93,18 @@ def test_times_that_go_back_a_little_rise(tmp_path: Path) -> None:
         (0.5, [0]),
     ],
 )
-def test_sampled_by_time(tmp_path: Path, rate: float, expected: list[int]) -> None:
+def test_sampled_by_time(tmp_path: Path, fps: float, expected: list[int]) -> None:
     path = write_video(tmp_path / "a.mp4", faceless(20))
     with Video(path) as video:
-        assert [frame.index for frame in video.frames(rate=rate)] == expected
+        assert [frame.index for frame in video.frames(fps=fps)] == expected
         assert video.read == 20
-    assert levels(path, rate) == expected
+    assert levels(path, fps) == expected
 
 
 def test_uneven_frames_are_sampled_by_their_times(tmp_path: Path) -> None:
     times = [0.0, 0.01, 0.02, 0.03, 1.05, 1.06, 1.99, 2.0, 5.4]
     path = write_video(tmp_path / "a.mkv", faceless(9), times=times)
-    assert levels(path, rate=1) == [0, 4, 7, 8]
+    assert levels(path, fps=1) == [0, 4, 7, 8]
 
 
 @pytest.mark.parametrize("turned", [0, 90, 180, -90])
@@ -190,7 +190,7 @@ def test_what_is_no_video(tmp_path: Path) -> None:
         with pytest.raises(MienError, match=r"^expected a video in .*, got .*$"):
             Video(tmp_path / name)
     cut = cut_short(write_video(tmp_path / "cut.mp4", faceless(30)))
-    with pytest.raises(MienError, match="it may be cut short or no video"):
+    with pytest.raises(MienError, match="check that it is a complete video file"):
         Video(cut)
 
 
@@ -211,10 +211,10 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
 def test_wrong_use(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", faceless(3))
     with Video(path) as video:
-        with pytest.raises(ValueError, match="a rate above 0, got 0"):
-            next(video.frames(rate=0))
+        with pytest.raises(ValueError, match="fps above 0, got 0"):
+            next(video.frames(fps=0))
         assert len(list(video.frames())) == 3
-        with pytest.raises(ValueError, match="not read yet"):
+        with pytest.raises(ValueError, match="not been read yet"):
             next(video.frames())
 
 

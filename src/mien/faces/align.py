@@ -1,10 +1,11 @@
-"""Face -> square crop with eyes and mouth at fixed places.
+"""Face -> square crop with eyes and mouth at fixed positions.
 
 ``TEMPLATE`` is the framing of FER2013's tight 48 x 48 crops, so that photos look to a network like
-the corpora it was trained on. It was measured with :class:`mien.faces.detect.MediaPipeDetector`
-on 1,549 of 1,591 random faces of FER+'s training part, each enlarged to 192 pixels and given a
-border: the median places of eye centers and mouth corners, made symmetrical. Those crops are not
-aligned, and their places scatter around the median by 7 % (eyes) to 9 % (mouth) of the side.
+the corpora that it was trained on. It was measured with
+:class:`mien.faces.detect.MediaPipeDetector` on 1,549 of 1,591 random faces of FER+'s training
+split, each enlarged to 192 pixels with a border: the median positions of eye centers and mouth
+corners, made symmetrical. Those crops are not aligned; positions vary around the median by 7 %
+(eyes) to 9 % (mouth) of the side.
 
 Coordinates are continuous, as in :mod:`mien.faces.detect`: the center of pixel i is at i + 0.5.
 """
@@ -23,11 +24,11 @@ from mien.schema import Alignment, Box, Face, FloatArray, Preprocessing, UInt8Ar
 TEMPLATE: NDArray[np.float64] = np.array(
     [[0.315, 0.393], [0.685, 0.393], [0.349, 0.771], [0.651, 0.771]]
 )
-"""Right eye, left eye, right and left mouth corner (the person's), in fractions of the crop's
-side at margin 0; ``(4, 2)``, x before y."""
+"""The person's right eye, left eye, right and left mouth corner as fractions of the crop's side
+at margin 0; ``(4, 2)``, x before y."""
 TEMPLATE.setflags(write=False)
 
-# Where the box around all landmarks lies, measured with the template on the same faces.
+# The box around all landmarks, measured on the same faces as the template.
 _FACE_BOX = Box(left=0.102, top=0.106, width=0.796, height=0.896)
 
 RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
@@ -44,9 +45,9 @@ INTERPOLATION = {
 class Cut(NamedTuple):
     """A face cut out of its image.
 
-    ``crop`` is ``(S, S, 3)`` uint8 RGB; ``landmarks`` is ``(L, 2)`` float32 in fractions of the
-    crop, or None where the face has none. ``matrix`` ``(2, 3)`` takes pixels of the image to
-    fractions of the crop.
+    ``crop`` is ``(S, S, 3)`` uint8 RGB. ``landmarks`` is ``(L, 2)`` float32 as fractions of the
+    crop, or None where the face has none. ``matrix`` ``(2, 3)`` maps image pixels to fractions of
+    the crop.
     """
 
     crop: UInt8Array
@@ -58,10 +59,11 @@ class Cut(NamedTuple):
 def cut_face(
     image: UInt8Array, face: Face | None, preprocessing: Preprocessing, *, tight: bool = False
 ) -> Cut:
-    """The crop of a face with its landmarks: the one way that datasets and predictions share.
+    """Cut a face and its landmarks out of an image, as datasets and predictions both do.
 
-    A ``tight`` image is one face, as :func:`fixed_crop` has it; ``face``, which only gives the
-    landmarks, may be None then.
+    A ``tight`` image shows one face and nothing else, see :func:`fixed_crop`; ``face`` then only
+    gives the landmarks and may be None. Raises ``ValueError`` for another image without a face
+    and for landmarks that all coincide.
     """
     points = None if face is None else face.landmarks
     if tight:
@@ -72,7 +74,7 @@ def cut_face(
         matrix = np.array([[1.0, 0.0, edge - left], [0.0, 1.0, edge - top]]) / (side + 2 * edge)
         return Cut(crop, alignment, points, matrix)
     if face is None:
-        raise ValueError("expected a face of an image that is no tight crop, got none")
+        raise ValueError("expected a face for an image that is not a tight crop, got none")
     crop, alignment = crop_face(image, face, preprocessing)
     if points is not None:
         points = landmarks_in_crop(points, preprocessing)
@@ -82,23 +84,23 @@ def cut_face(
 def crop_face(
     image: UInt8Array, face: Face, preprocessing: Preprocessing
 ) -> tuple[UInt8Array, Alignment]:
-    """The ``(S, S, 3)`` uint8 RGB crop of a face, and how it was cut.
+    """Return the ``(S, S, 3)`` uint8 RGB crop of a face, and how it was aligned.
 
-    With landmarks a similarity (rotation, scale, shift) takes eyes and mouth to the template;
-    without, the face's box is taken to where the landmarks' box lies in it, upright. With color
-    ``"gray"`` luma is repeated in the three channels; ``"bgr"`` is left to
-    :mod:`mien.faces.tensors`. What lies outside the image repeats its edge: a black border would
-    be a shape that tells the network where the photo ended.
+    With landmarks, a similarity (rotation, scale, shift) maps eyes and mouth to the template.
+    Without, the face's box is mapped, upright, to the position of the landmarks' box. With color
+    ``"gray"``, luma is repeated in the three channels; ``"bgr"`` is applied by
+    :mod:`mien.faces.tensors`. Beyond the image its edge is repeated, as a black border would show
+    the network where the photo ends.
     """
     crop = _warp(image, _face_matrix(face, preprocessing), preprocessing)
     return crop, Alignment.BOX if face.landmarks is None else Alignment.SIMILARITY
 
 
 def fixed_crop(image: UInt8Array, preprocessing: Preprocessing) -> tuple[UInt8Array, Alignment]:
-    """The ``(S, S, 3)`` uint8 RGB crop of an image that is a tight face crop already.
+    """Return the ``(S, S, 3)`` uint8 RGB crop of an image that already is a tight face crop.
 
-    The center square is resized. It counts as framed like the template at margin 0, so another
-    margin cuts into it or repeats its edge, as it does for a photo.
+    The center square is resized. It is assumed to be framed like the template at margin 0, so
+    another margin cuts into it or repeats its edge.
     """
     left, top, side, edge = _center_square(image.shape, preprocessing)
     square = image[top : top + side, left : left + side]
@@ -114,9 +116,9 @@ def fixed_crop(image: UInt8Array, preprocessing: Preprocessing) -> tuple[UInt8Ar
 
 
 def landmarks_in_crop(landmarks: FloatArray, preprocessing: Preprocessing) -> FloatArray:
-    """Landmarks ``(L, 2)`` in pixels of an image in fractions of the crop that they align.
+    """Convert landmarks ``(L, 2)`` from image pixels to fractions of the crop that they align.
 
-    Datasets keep these; in pixels of the crop they are ``preprocessing.size`` times as large.
+    Datasets store these fractions; multiply by ``preprocessing.size`` for pixels of the crop.
     """
     matrix = alignment_matrix(landmarks, preprocessing)
     moved = landmarks.astype(np.float64) @ matrix[:, :2].T + matrix[:, 2]
@@ -126,7 +128,7 @@ def landmarks_in_crop(landmarks: FloatArray, preprocessing: Preprocessing) -> Fl
 def landmarks_in_fixed_crop(
     landmarks: FloatArray, shape: tuple[int, ...], preprocessing: Preprocessing
 ) -> FloatArray:
-    """Landmarks ``(L, 2)`` in pixels of an image in fractions of its :func:`fixed_crop`.
+    """Convert landmarks ``(L, 2)`` from image pixels to fractions of its :func:`fixed_crop`.
 
     ``shape`` is the image's, height before width.
     """
@@ -138,7 +140,7 @@ def landmarks_in_fixed_crop(
 def _center_square(
     shape: tuple[int, ...], preprocessing: Preprocessing
 ) -> tuple[int, int, int, int]:
-    """Left, top and side of an image's center square, and the edge that the margin adds to it."""
+    """Left, top and side of an image's center square, and the border that the margin adds."""
     height, width = shape[:2]
     side = min(height, width)
     return (width - side) // 2, (height - side) // 2, side, round(preprocessing.margin * side)
@@ -147,7 +149,7 @@ def _center_square(
 def template_points(
     points: NDArray[np.float64], preprocessing: Preprocessing
 ) -> NDArray[np.float64]:
-    """``(N, 2)`` fractions of the crop at margin 0 as pixels of the crop at its own margin.
+    """Convert ``(N, 2)`` fractions of the crop at margin 0 to pixels of the crop at its margin.
 
     >>> template_points(np.array([[0.5, 0.5]]), Preprocessing(size=100, margin=0.3))
     array([[50., 50.]])
@@ -157,9 +159,9 @@ def template_points(
 
 
 def anchor_points(landmarks: FloatArray) -> NDArray[np.float64]:
-    """The ``(4, 2)`` points of the template, of ``(478, 2)`` or ``(5, 2)`` landmarks.
+    """Return the ``(4, 2)`` points of the template for ``(478, 2)`` or ``(5, 2)`` landmarks.
 
-    An eye is the mean of its contour, which the gaze does not move as it does the iris.
+    An eye is the mean of its contour, which unlike the iris does not move with the gaze.
     """
     points = landmarks.astype(np.float64)
     if points.shape == (5, 2):
@@ -171,14 +173,14 @@ def anchor_points(landmarks: FloatArray) -> NDArray[np.float64]:
 
 
 def alignment_matrix(landmarks: FloatArray, preprocessing: Preprocessing) -> NDArray[np.float64]:
-    """The ``(2, 3)`` similarity from image pixels to crop pixels, by least squares on 4 points.
+    """Return the ``(2, 3)`` similarity from image pixels to crop pixels, least squares on 4 points.
 
     Raises ``ValueError`` for points that all coincide or are not finite.
     """
     points = anchor_points(landmarks)
-    places = template_points(TEMPLATE, preprocessing)
+    target = template_points(TEMPLATE, preprocessing)
     # As complex numbers a similarity is z -> a z + b, and least squares has a closed form.
-    z, w = points @ (1, 1j), places @ (1, 1j)
+    z, w = points @ (1, 1j), target @ (1, 1j)
     spread = z - z.mean()
     norm = float(np.vdot(spread, spread).real)
     if not (math.isfinite(norm) and norm > 1e-9):
@@ -209,18 +211,18 @@ def _box_matrix(box: Box, preprocessing: Preprocessing) -> NDArray[np.float64]:
 def _warp(
     image: UInt8Array, matrix: NDArray[np.float64], preprocessing: Preprocessing
 ) -> UInt8Array:
-    """The crop that ``matrix`` takes out of the image, without aliasing."""
+    """Cut out the crop that ``matrix`` maps to, without aliasing."""
     size = preprocessing.size
     region, left, top = _region(image, matrix, size)
-    # A warp samples a few pixels around each point. Above a factor of two it would miss some, so
-    # the region is shrunk by area first, to twice the crop's resolution or its own.
+    # A warp samples a few pixels around each point and would skip some beyond a factor of two, so
+    # the region is first shrunk by area, to twice the crop's resolution or to the same.
     scale = math.hypot(matrix[0, 0], matrix[1, 0])
-    keep = 1.0 if preprocessing.interpolation == "area" else 2.0
+    density = 1.0 if preprocessing.interpolation == "area" else 2.0
     height, width = region.shape[:2]
-    if scale * keep < 1:
-        shape = (max(1, round(width * scale * keep)), max(1, round(height * scale * keep)))
+    if scale * density < 1:
+        shape = (max(1, round(width * scale * density)), max(1, round(height * scale * density)))
         region = _pixels(cv2.resize(region, shape, interpolation=cv2.INTER_AREA))
-    # Region pixels -> image pixels -> crop pixels; OpenCV counts from the center of a pixel.
+    # Region pixels -> image pixels -> crop pixels; OpenCV's origin is the center of a pixel.
     stretch = np.array([width / region.shape[1], height / region.shape[0]])
     shift = matrix[:, :2] @ (stretch * 0.5 + (left, top)) + matrix[:, 2] - 0.5
     full = np.column_stack([matrix[:, :2] * stretch, shift])
@@ -237,16 +239,16 @@ def _warp(
 def _region(
     image: UInt8Array, matrix: NDArray[np.float64], size: int
 ) -> tuple[UInt8Array, int, int]:
-    """The part of the image that the crop needs, with its left and top.
+    """The part of the image that the crop needs, with its left and top edges.
 
-    OpenCV warps nothing wider than 32,767 pixels, and a face is a small part of a large photo.
+    OpenCV warps no image wider than 32,767 pixels, and a face is a small part of a large photo.
     """
     corners = np.array([[0, size, 0, size], [0, 0, size, size]], np.float64)
-    places = np.linalg.solve(matrix[:, :2], corners - matrix[:, 2:])
+    points = np.linalg.solve(matrix[:, :2], corners - matrix[:, 2:])
     reach = 4 + 4 / math.hypot(matrix[0, 0], matrix[1, 0])  # room for the interpolation
     limit = np.array([image.shape[1], image.shape[0]])
-    low = np.clip(np.floor(places.min(axis=1) - reach), 0, limit - 1).astype(int)
-    high = np.clip(np.ceil(places.max(axis=1) + reach), low + 1, limit).astype(int)
+    low = np.clip(np.floor(points.min(axis=1) - reach), 0, limit - 1).astype(int)
+    high = np.clip(np.ceil(points.max(axis=1) + reach), low + 1, limit).astype(int)
     return image[low[1] : high[1], low[0] : high[0]], int(low[0]), int(low[1])
 
 

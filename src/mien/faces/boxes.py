@@ -1,4 +1,4 @@
-"""Rectangles: around points, shared by two, and tiles over a large image."""
+"""Boxes: around points, overlaps, and tiles that cover a large image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from mien.schema import Box, Face, FloatArray
 
-_SAME_FACE = 0.3  # intersection over union above which two boxes hold one face
+_SAME_FACE = 0.3  # intersection over union from which two boxes show one face
 
 
 def box_of(points: FloatArray) -> Box:
@@ -18,7 +18,7 @@ def box_of(points: FloatArray) -> Box:
 
 
 def overlap(one: Box, two: Box) -> float:
-    """Intersection over union, in [0, 1].
+    """Intersection over union of two boxes, in [0, 1].
 
     >>> overlap(Box(0, 0, 2, 2), Box(1, 0, 2, 2)) == 2 / 6
     True
@@ -32,17 +32,17 @@ def overlap(one: Box, two: Box) -> float:
 
 
 def largest_first(faces: list[Face]) -> list[Face]:
-    """The faces by falling area of their boxes."""
+    """The faces by decreasing area of their boxes."""
     return sorted(faces, key=lambda face: -face.box.width * face.box.height)
 
 
 def distinct(faces: list[Face]) -> list[Face]:
-    """Every face once, as the better scored of those that lie on one another."""
-    kept: list[Face] = []
+    """Each face once: of boxes that show one face, the one with the best score."""
+    unique: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):
-        if all(overlap(face.box, other.box) < _SAME_FACE for other in kept):
-            kept.append(face)
-    return kept
+        if all(overlap(face.box, other.box) < _SAME_FACE for other in unique):
+            unique.append(face)
+    return unique
 
 
 def tiles(width: int, height: int, side: int, share: float) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Photo or frame -> faces with landmarks, in pixels of the image.
+"""Photo or frame -> faces with landmarks, in image pixels.
 
 Coordinates are continuous: (0, 0) is the outer corner of the top-left pixel, so its center lies
 at (0.5, 0.5) and mirroring an image of width W sends x to W - x.
@@ -23,14 +23,14 @@ from mien.faces.model_file import face_landmarker_file
 from mien.faces.native import cv2, explained_libraries, ignore_profiling_signal, quiet_stderr
 from mien.schema import Box, Face, MienError, Pose, UInt8Array
 
-# BlazeFace, the face finder, looks at 128 x 128 pixels whatever the photo's size; the mesh network
-# at 256 x 256 pixels of the face, which a found face still has in a frame shrunk to this side.
+# BlazeFace, which finds the faces, sees any photo at 128 x 128 pixels. The mesh network sees a face
+# at 256 x 256, a resolution that every face it finds still has in a frame shrunk to this side.
 _WHOLE_SIDE = 2048
-# It was trained on faces with room around them: of 400 FER2013 crops 371 give a face as they are
-# and 391 with this border, a share of the longer side. A face that needs it fills the frame.
+# BlazeFace was trained on faces with space around them: it finds a face in 371 of 400 FER2013 crops
+# as they are, and in 391 with this border, a fraction of the longer side.
 _BORDER = 0.35
 _BORDERED_SIDE = 1024
-# A face must be an eighth of what it sees, or some 70 pixels of the smallest tile.
+# A face must take up an eighth of what BlazeFace sees, about 70 pixels of the smallest tile.
 _TILED_ABOVE = 1024
 _TILE_SIDE = 512
 _TILES_PER_SIDE = 8
@@ -46,7 +46,7 @@ class Detector(Protocol):
     name: str
 
     def __call__(self, image: UInt8Array) -> list[Face]:
-        """The faces of one image; an empty list when there is none."""
+        """Find the faces of one image; an empty list where there is none."""
         ...
 
     def close(self) -> None:
@@ -66,14 +66,14 @@ class Detector(Protocol):
 class MediaPipeDetector:
     """MediaPipe's Face Landmarker: 478 landmarks, 52 blendshapes and the head's pose.
 
-    Its face finder sees faces from an eighth of the image's longer side. When nothing is found,
-    the image is searched again with a border, which finds faces that fill the frame, and then,
-    above 1,024 pixels, in overlapping tiles, which finds small ones; for group photos with large
-    and small faces use :class:`YuNetDetector`. At most ``max_faces`` are reported, those of at
-    least ``min_score``.
+    It finds faces of at least an eighth of the image's longer side. An image without any is
+    searched again with a border, for faces that fill the frame, and then, above 1,024 pixels, in
+    overlapping tiles, for small ones. For group photos with large and small faces use
+    :class:`YuNetDetector`. At most ``max_faces`` faces are returned, with scores of at least
+    ``min_score``.
 
-    ``model`` is a ``face_landmarker.task``; without it :func:`face_landmarker_file` looks for
-    one. Not to be carried over a fork: every process makes its own.
+    ``model`` is a ``face_landmarker.task``; by default :func:`face_landmarker_file` finds one.
+    Do not use a detector after a fork: make one in each process.
     """
 
     name = "mediapipe"
@@ -96,11 +96,11 @@ class MediaPipeDetector:
 
             self._image = mediapipe.Image
             self._format = mediapipe.ImageFormat.SRGB
-            made: list[Any] = []
+            tasks: list[Any] = []
             try:
-                # The landmarker tells no score, so its own face finder is asked for it: 1.5 ms,
-                # which also spare the landmarker the images and tiles without a face.
-                made.append(
+                # The landmarker gives no scores, so its own face finder runs first: 1.5 ms, which
+                # also spares the landmarker images and tiles without a face.
+                tasks.append(
                     vision.FaceDetector.create_from_options(
                         vision.FaceDetectorOptions(
                             base_options=BaseOptions(model_asset_buffer=finder),
@@ -108,7 +108,7 @@ class MediaPipeDetector:
                         )
                     )
                 )
-                made.append(
+                tasks.append(
                     vision.FaceLandmarker.create_from_options(
                         vision.FaceLandmarkerOptions(
                             base_options=BaseOptions(model_asset_buffer=bundle),
@@ -120,21 +120,24 @@ class MediaPipeDetector:
                     )
                 )
             except BaseException as error:
-                # A task that is left to the garbage collector can wait for ever for the thread
-                # that it wants to close itself on.
-                close_all(*made)
+                # A task that the garbage collector closes can wait forever for the thread that it
+                # closes itself on.
+                close_all(*tasks)
                 if isinstance(error, (RuntimeError, ValueError, FileNotFoundError)):
-                    raise no_model(path, TASK_FILE) from error
+                    raise model_file_error(path, TASK_FILE) from error
                 raise
-            self._finder, self._landmarker = made
-            # Once in a process it remarks on the place of a tensor in memory; let it be now.
+            self._finder, self._landmarker = tasks
+            # Once per process it logs a remark on tensor memory; provoke it while stderr is quiet.
             for side in range(100, 1000, 100):
                 self._finder.detect(self._picture(np.zeros((side, side, 3), np.uint8)))
-        self._met_a_face = False
+        self._ran_on_face = False
         self._close = weakref.finalize(self, close_all, self._finder, self._landmarker)
 
     def __call__(self, image: UInt8Array) -> list[Face]:
-        """The faces of an ``(H, W, 3)`` uint8 RGB image, largest first; landmarks are (478, 2)."""
+        """Find the faces of an ``(H, W, 3)`` uint8 RGB image, largest first.
+
+        Landmarks are (478, 2). Raises ``ValueError`` after :meth:`close` and for other arrays.
+        """
         if not self._close.alive:
             raise ValueError("expected an open detector, got one that was closed")
         _check(image)
@@ -159,22 +162,22 @@ class MediaPipeDetector:
         return largest_first(faces)[: self._max_faces]
 
     def _in_view(self, view: UInt8Array, corner: tuple[int, int], scale: float) -> list[Face]:
-        """The faces of a view, in pixels of the image it was taken from.
+        """Find the faces of a view, in pixels of the image that it shows.
 
         A view is the image times ``scale`` with ``corner`` as its top-left pixel.
         """
         picture = self._picture(view)
-        # Both networks may log once more until they have run on a face.
-        with contextlib.nullcontext() if self._met_a_face else quiet_stderr():
-            found = [
+        # Both networks may log again until they have run on a face.
+        with contextlib.nullcontext() if self._ran_on_face else quiet_stderr():
+            boxes = [
                 (Box(b.origin_x, b.origin_y, b.width, b.height), d.categories[0].score)
                 for d in self._finder.detect(picture).detections
                 if (b := d.bounding_box).width > 0 and b.height > 0
             ]
-            if not found:
+            if not boxes:
                 return []
             result = self._landmarker.detect(picture)
-        self._met_a_face = True
+        self._ran_on_face = True
         faces = []
         for face in faces_of(result, view):
             if face.landmarks is None:
@@ -182,7 +185,7 @@ class MediaPipeDetector:
             points = (face.landmarks + np.array(corner, np.float32)) / np.float32(scale)
             faces.append(
                 replace(
-                    face, box=box_of(points), score=_score_at(face.box, found), landmarks=points
+                    face, box=box_of(points), score=_score_at(face.box, boxes), landmarks=points
                 )
             )
         return faces
@@ -209,9 +212,9 @@ class MediaPipeDetector:
 class YuNetDetector:
     """YuNet through ``cv2.FaceDetectorYN``: 5 landmarks, for small faces in group photos.
 
-    It finds faces of some ten pixels; a photo is shrunk to 2,048 pixels on its longer side first,
-    as the time it takes grows with the area. ``model`` is YuNet's ONNX file, which mien does not
-    ship.
+    It finds faces of about ten pixels. Photos are first shrunk to 2,048 pixels on their longer
+    side, as its time grows with the area. ``model`` is YuNet's ONNX file, which mien does not
+    ship. Raises :class:`MienError` for a file that is missing or not a model.
     """
 
     name = "yunet"
@@ -219,7 +222,7 @@ class YuNetDetector:
     def __init__(self, model: str | Path, *, min_score: float = 0.7) -> None:
         path = Path(model)
         if not path.is_file():
-            raise no_model(path, _YUNET_FILE)
+            raise model_file_error(path, _YUNET_FILE)
         with quiet_stderr():
             try:
                 self._net: Any = cv2.FaceDetectorYN.create(
@@ -227,10 +230,10 @@ class YuNetDetector:
                 )
                 self._net.detect(np.zeros((320, 320, 3), np.uint8))
             except cv2.error as error:
-                raise no_model(path, _YUNET_FILE) from error
+                raise model_file_error(path, _YUNET_FILE) from error
 
     def __call__(self, image: UInt8Array) -> list[Face]:
-        """The faces of an ``(H, W, 3)`` uint8 RGB image, largest first; landmarks are (5, 2)."""
+        """Find the faces of an ``(H, W, 3)`` uint8 RGB image, largest first, with 5 landmarks."""
         _check(image)
         frame = _shrunk(image, _WHOLE_SIDE)
         scale = max(frame.shape[:2]) / max(image.shape[:2])
@@ -245,7 +248,7 @@ class YuNetDetector:
         return largest_first(faces)
 
     def close(self) -> None:
-        """Nothing to release; there for the protocol."""
+        """Do nothing: there is nothing to release."""
 
     def __enter__(self) -> Self:
         return self
@@ -260,19 +263,19 @@ class YuNetDetector:
 
 
 def close_all(*tasks: Any) -> None:
-    """Close MediaPipe's tasks, without a word on stderr."""
+    """Close MediaPipe's tasks, silently."""
     with quiet_stderr():
         for task in tasks:
             try:
                 task.close()
             except RuntimeError:
-                # At the interpreter's end the thread that MediaPipe closes a task on is gone, and
-                # the task's __del__ would print a traceback; the memory goes with the process.
+                # When the interpreter exits, the thread that MediaPipe closes a task on is gone and
+                # the task's __del__ would print a traceback; the process frees the memory.
                 task._handle = None
 
 
 def faces_of(result: Any, view: UInt8Array) -> list[Face]:
-    """The faces of a landmarker's result, in pixels of the view; it tells no score, which is 1."""
+    """The faces of a landmarker's result, in pixels of the view, with a score of 1."""
     height, width = view.shape[:2]
     faces = []
     for mesh, shapes, matrix in zip(
@@ -297,10 +300,11 @@ def faces_of(result: Any, view: UInt8Array) -> list[Face]:
 
 
 def pose_of(matrix: NDArray[np.float64]) -> Pose:
-    """The pose in degrees from MediaPipe's ``(4, 4)`` face-to-camera matrix (x right, y up).
+    """Compute the pose in degrees from MediaPipe's ``(4, 4)`` face-to-camera matrix.
 
-    The matrix assumes a camera that looks at the middle of the image, which nobody knows of a cut
-    photo: moving one face from corner to corner changes yaw by about 4 and pitch by 7 degrees.
+    The matrix (x right, y up) assumes a camera pointed at the center of the image, which a
+    cropped photo need not have: moving one face from corner to corner changes yaw by about 4 and
+    pitch by about 7 degrees.
     """
     rotation = matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
     yaw = np.arctan2(rotation[0, 2], rotation[2, 2])
@@ -310,27 +314,27 @@ def pose_of(matrix: NDArray[np.float64]) -> Pose:
 
 
 def read_bundle(path: Path) -> tuple[bytes, bytes]:
-    """The face finder inside a ``.task`` file, and the file itself."""
+    """Read the face finder inside a ``.task`` file, and the file itself."""
     try:
         with zipfile.ZipFile(path) as bundle:
             return bundle.read("face_detector.tflite"), path.read_bytes()
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise no_model(path, TASK_FILE) from error
+        raise model_file_error(path, TASK_FILE) from error
 
 
-def no_model(path: Path, wanted: str) -> MienError:
-    """The error of a model file that is missing or none; ``wanted`` names what was expected."""
-    what = "a file that is none" if path.is_file() else "no file at that place"
-    return MienError(f"expected {wanted}, got {what}: check {str(path)!r}")
+def model_file_error(path: Path, expected: str) -> MienError:
+    """The error for a model file that is missing or something else than ``expected``."""
+    got = "another file" if path.is_file() else "no file"
+    return MienError(f"expected {expected}, got {got} at {str(path)!r}: check the path")
 
 
-def _score_at(box: Box, found: list[tuple[Box, float]]) -> float:
-    """The score of the found box that fits best."""
-    return float(max(found, key=lambda pair: overlap(pair[0], box))[1])
+def _score_at(box: Box, boxes: list[tuple[Box, float]]) -> float:
+    """The score of the box that overlaps ``box`` most."""
+    return float(max(boxes, key=lambda pair: overlap(pair[0], box))[1])
 
 
 def _shrunk(image: UInt8Array, side: int) -> UInt8Array:
-    """The image, no side longer than ``side`` pixels."""
+    """Shrink an image so that no side is longer than ``side`` pixels."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
     if scale >= 1:

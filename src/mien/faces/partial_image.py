@@ -1,15 +1,15 @@
-"""Crop -> partial image: the regions in which expressions happen, as one image of the same size.
+"""Crop -> partial image: the regions that expressions move, as one image of the same size.
 
 After N. Yu and D. Bai, IEEE Access 8:4700-4707, 2020, doi 10.1109/ACCESS.2019.2963201, whose
-abstract says that the units most active in expressions are cropped and assembled. The regions, the
-layouts and their proportions are our reconstruction.
+abstract says that the units most active in expressions are cropped and assembled. The regions,
+layouts and proportions are our reconstruction.
 
 The modes of :class:`~mien.schema.Preprocessing`:
 
-- ``"stack"``: brows and eyes, nose, and mouth, each resized to the crop's width and stacked, their
-  heights as 40 : 16 : 40;
-- ``"stack-eyes-mouth"``: brows and eyes over the mouth, half of the height each;
-- ``"mask"``: everything at its place, and what lies in no region blanked.
+- ``"stack"``: brows and eyes, nose, and mouth, each resized to the crop's width and stacked with
+  heights of 40 : 16 : 40;
+- ``"stack-eyes-mouth"``: brows and eyes above the mouth, half of the height each;
+- ``"mask"``: the crop with everything outside the regions blanked.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _ROWS: dict[str, dict[str, int]] = {
 }
 
 BLANK = 128
-"""What the mask blanks with. Mid-gray is near zero in the tensor and the same for every face; a
-crop's mean color would tell the network of the skin and the light that the mask shall hide."""
+"""The value of masked pixels. Mid-gray is near zero in the tensor and the same for every face; a
+crop's mean color would show the network the skin and light that the mask hides."""
 
 RegionPixels = NDArray[np.int16]
 
@@ -39,10 +39,10 @@ RegionPixels = NDArray[np.int16]
 def compose_partial_image(
     crop: UInt8Array, preprocessing: Preprocessing, landmarks: FloatArray | None = None
 ) -> UInt8Array:
-    """The ``(S, S, C)`` uint8 partial image of a whole ``(S, S, C)`` crop, ``C`` 1 or 3.
+    """Compose the ``(S, S, C)`` uint8 partial image of a whole ``(S, S, C)`` crop, ``C`` 1 or 3.
 
     ``landmarks`` is ``(478, 2)`` in crop pixels. Without them, or with ``(5, 2)``, which outline
-    nothing, the regions are fixed fractions of the crop. With mode ``"full"`` the crop itself is
+    no region, the regions are fixed fractions of the crop. With mode ``"full"`` the crop itself is
     returned. Raises ``ValueError`` for a crop or landmarks of another shape or dtype.
 
     >>> crop = np.zeros((96, 96, 3), np.uint8)
@@ -59,10 +59,10 @@ def compose_partial_image(
 def region_pixels(
     preprocessing: Preprocessing, landmarks: FloatArray | None = None
 ) -> RegionPixels:
-    """The regions of ``N`` faces as whole pixels, ``(N, 3, 4)``: left, top, right, bottom.
+    """Return the regions of ``N`` faces in whole pixels, ``(N, 3, 4)``: left, top, right, bottom.
 
-    ``landmarks`` is ``(N, 478, 2)`` in crop pixels; without them there is one row, of the fixed
-    regions. A pixel that a region touches belongs to it, so none is empty.
+    ``landmarks`` is ``(N, 478, 2)`` in crop pixels; without them there is one row, of fixed
+    regions. A pixel that a region touches belongs to it, so no region is empty.
     """
     bounds = action_unit_bounds(preprocessing, landmarks)
     whole = np.concatenate([np.floor(bounds[..., :2]), np.ceil(bounds[..., 2:])], axis=-1)
@@ -72,7 +72,7 @@ def region_pixels(
 def compose_regions(
     crop: UInt8Array, preprocessing: Preprocessing, regions: RegionPixels
 ) -> UInt8Array:
-    """As :func:`compose_partial_image`, with the ``(3, 4)`` regions of one face found before."""
+    """Compose a partial image, see :func:`compose_partial_image`, from ``(3, 4)`` known regions."""
     size, mode = preprocessing.size, preprocessing.partial_image
     if crop.dtype != np.uint8 or crop.shape not in ((size, size, 3), (size, size, 1)):
         raise ValueError(
@@ -81,9 +81,9 @@ def compose_regions(
     if mode == "full":
         return crop
     if preprocessing.color == "gray" and crop.shape[2] == 3:
-        # Luma three times: one channel is a third of the work, and rounded as a dataset's is.
-        one = compose_regions(np.ascontiguousarray(crop[..., :1]), preprocessing, regions)
-        return np.repeat(one, 3, axis=-1)
+        # Luma is repeated: one channel is a third of the work, and rounds as in a dataset.
+        luma = compose_regions(np.ascontiguousarray(crop[..., :1]), preprocessing, regions)
+        return np.repeat(luma, 3, axis=-1)
     if mode == "mask":
         image = np.full_like(crop, BLANK)
         for left, top, right, bottom in regions.tolist():
@@ -102,11 +102,11 @@ def compose_regions(
 def patches_of(
     matrix: NDArray[np.float64], preprocessing: Preprocessing, landmarks: FloatArray | None = None
 ) -> tuple[Patch, ...]:
-    """Where in the image the rows of a partial image come from.
+    """Return where in the image the rows of a partial image come from.
 
-    ``matrix`` ``(2, 3)`` takes pixels of the image to fractions of the whole crop, as
-    :class:`~mien.faces.align.Cut` has it; ``landmarks`` is as for :func:`compose_partial_image`.
-    Modes ``"full"`` and ``"mask"`` leave everything at its place and make one patch.
+    ``matrix`` ``(2, 3)`` maps image pixels to fractions of the whole crop, see
+    :class:`~mien.faces.align.Cut`; ``landmarks`` is as in :func:`compose_partial_image`. Modes
+    ``"full"`` and ``"mask"`` move nothing and give one patch.
     """
     if preprocessing.partial_image not in _ROWS:
         return (Patch(matrix),)
@@ -127,9 +127,9 @@ def _strips(
 ) -> Iterator[tuple[list[int], int, int]]:
     """Each strip's region (left, top, right, bottom in the crop) and its rows in the stack."""
     shares = _ROWS[preprocessing.partial_image]
-    start = past = 0
+    start = height = 0
     for name, share in shares.items():
-        past += share
-        end = round(preprocessing.size * past / sum(shares.values()))
+        height += share
+        end = round(preprocessing.size * height / sum(shares.values()))
         yield regions[REGIONS.index(name)].tolist(), start, end
         start = end

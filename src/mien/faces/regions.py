@@ -1,8 +1,8 @@
-"""Where expression happens in an aligned crop: brows and eyes, nose with its folds, mouth.
+"""The regions of an aligned crop that expressions move: brows and eyes, nose and folds, mouth.
 
-The regions of the partial-image method: brows and eyes hold action units 1, 2, 4, 5, 6 and 7, the
-nose and nasolabial folds 6, 9 and 10, the mouth 12, 15, 17, 20 and 23 to 27. Which landmarks
-bound them is our choice, as the method's paper gives no list.
+These are the regions of the partial-image method. Brows and eyes show action units 1, 2, 4, 5, 6
+and 7, the nose and nasolabial folds 6, 9 and 10, the mouth 12, 15, 17, 20 and 23 to 27. Which
+landmarks bound them is our choice, as the method's paper gives no list.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ _OUTER_LIPS = (
     *(291, 409, 270, 269, 267, 0, 37, 39, 40, 185),
 )
 
-
 _POINTS: dict[str, tuple[int, ...]] = {
     "brows-eyes": _RIGHT_BROW + RIGHT_EYE + _LEFT_BROW + LEFT_EYE,
     "nose": _BRIDGE_AND_TIP + _FOLDS_AND_CHEEKS,
     "mouth": _OUTER_LIPS,
 }
-# Left, top, right, bottom in fractions of the crop at margin 0: medians over the faces that the
+# Left, top, right, bottom as fractions of the crop at margin 0: medians over the faces that the
 # template was measured on, made symmetrical.
 _FIXED: dict[str, tuple[float, float, float, float]] = {
     "brows-eyes": (0.174, 0.246, 0.826, 0.416),
@@ -44,12 +43,11 @@ REGIONS: tuple[str, ...] = tuple(_POINTS)
 def action_unit_boxes(
     preprocessing: Preprocessing, landmarks: FloatArray | None = None
 ) -> dict[str, Box]:
-    """The boxes ``"brows-eyes"``, ``"nose"`` and ``"mouth"`` in pixels of the crop.
+    """Return the boxes ``"brows-eyes"``, ``"nose"`` and ``"mouth"`` in crop pixels.
 
     ``landmarks`` is ``(478, 2)`` in crop pixels. Without them, or with ``(5, 2)``, which outline
-    nothing, the boxes are fixed fractions of the template. Each is widened by 15 % of its width
-    and height and cut at the crop's edge; where nothing of it is left in the crop, it is the
-    fixed one.
+    no region, the boxes are fixed fractions of the template. Each is enlarged by 15 % of its
+    width and height and clipped to the crop; a box outside the crop is replaced by the fixed one.
 
     >>> sorted(action_unit_boxes(Preprocessing(size=96)))
     ['brows-eyes', 'mouth', 'nose']
@@ -67,17 +65,17 @@ def action_unit_boxes(
 def action_unit_bounds(
     preprocessing: Preprocessing, landmarks: FloatArray | None = None
 ) -> NDArray[np.float64]:
-    """Left, top, right and bottom of the boxes of ``N`` faces at once, ``(N, 3, 4)``.
+    """Return left, top, right and bottom of the boxes of ``N`` faces, ``(N, 3, 4)``.
 
-    ``landmarks`` is ``(N, 478, 2)`` in crop pixels; without them there is one row, of the fixed
-    boxes. The regions are in the order of ``REGIONS``.
+    ``landmarks`` is ``(N, 478, 2)`` in crop pixels; without them there is one row, of fixed
+    boxes. The second axis is in the order of :data:`REGIONS`.
     """
     size = preprocessing.size
     outlines = np.array(list(_FIXED.values())).reshape(len(REGIONS), 2, 2)
     fixed = _expanded(template_points(outlines, preprocessing), size)
     if landmarks is None:
         return fixed[None]
-    own = np.stack(
+    outlined = np.stack(
         [
             _expanded(landmarks[:, list(indexes)].astype(np.float64), size)
             for indexes in _POINTS.values()
@@ -85,13 +83,13 @@ def action_unit_bounds(
         axis=1,
     )
     # False for NaN as well.
-    inside = (own[..., 2:] > own[..., :2]).all(axis=-1, keepdims=True)
-    bounds: NDArray[np.float64] = np.where(inside, own, fixed)
+    inside = (outlined[..., 2:] > outlined[..., :2]).all(axis=-1, keepdims=True)
+    bounds: NDArray[np.float64] = np.where(inside, outlined, fixed)
     return bounds
 
 
 def _expanded(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """The bounds ``(N, 4)`` of ``(N, K, 2)`` points, widened and cut at the crop's edge.
+    """The bounds ``(N, 4)`` of ``(N, K, 2)`` points, enlarged and clipped to the crop.
 
     They are empty (right not beyond left) where all points lie outside.
     """

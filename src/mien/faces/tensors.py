@@ -1,4 +1,4 @@
-"""Crops -> the network's input. The only place where pixels are normalized."""
+"""Crops -> the network's input: the only place where pixels are normalized."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mien.schema import FloatArray, Preprocessing, UInt8Array
 def to_tensor(
     crops: UInt8Array, preprocessing: Preprocessing, *, channels_last: bool = False
 ) -> FloatArray:
-    """``(B, S, S, 3)`` uint8 RGB crops as ``(B, 3, S, S)`` float32, C-contiguous.
+    """Convert ``(B, S, S, 3)`` uint8 RGB crops to ``(B, 3, S, S)`` float32, C-contiguous.
 
     A single ``(S, S, 3)`` crop gives ``B = 1``. Each value becomes ``(v / 255 - mean) / std``;
     with color ``"bgr"`` the channels are reversed first, so ``mean`` and ``std`` always follow
     the tensor's channels. Each of the 256 values is computed once in float64 and rounded, so
-    the result is exact and the same everywhere. ``channels_last`` gives the same tensor with its
-    channels adjacent in memory, as torch likes it on CPUs.
+    the result is the same on every machine. ``channels_last`` gives the same values with the
+    channels adjacent in memory, which torch prefers on CPUs.
 
     Raises ``ValueError`` for another dtype or shape than ``preprocessing`` asks for.
 

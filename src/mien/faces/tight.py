@@ -1,4 +1,4 @@
-"""Landmarks in a picture that is nothing but a face, such as FER2013's 48 x 48 crops."""
+"""Landmarks in tight face crops, such as FER2013's 48 x 48 pictures."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from mien.faces.detect import Detector
 from mien.faces.native import cv2
 from mien.schema import Face, FloatArray, UInt8Array
 
-# As the template's faces were measured, see mien.faces.align: landmarks are finer in an enlarged
-# picture, and finders were trained on faces with room around them.
+# As in the measurement of the template, see mien.faces.align: landmarks are finer in an enlarged
+# picture, and detectors were trained on faces with space around them.
 _LEAST_SIDE = 192
 _BORDER = 0.35
 
 
 def find_tight_face(image: UInt8Array, detector: Detector) -> Face | None:
-    """The largest face in a tight ``(H, W, 3)`` crop, in the crop's own pixels; None without one.
+    """Return the largest face in a tight ``(H, W, 3)`` crop, in its pixels; None without one.
 
-    The crop is enlarged to at least 192 pixels on its shorter side and given a black border of
-    35 % of its longer one before ``detector`` sees it. What has no landmarks is no help here and
-    not reported.
+    ``detector`` sees the crop enlarged to at least 192 pixels on its shorter side, with a black
+    border of 35 % of its longer side. Faces without landmarks are ignored.
     """
     height, width = image.shape[:2]
     scale = max(1.0, _LEAST_SIDE / min(height, width))

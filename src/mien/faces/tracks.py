@@ -1,4 +1,4 @@
-"""The faces of a video, each person's frames under one number."""
+"""Tracks: the faces of a video, with one number per person."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ import numpy as np
 
 from mien.faces.align import crop_face
 from mien.faces.boxes import distinct, overlap
-from mien.faces.detect import TASK_FILE, close_all, faces_of, no_model, read_bundle
+from mien.faces.detect import TASK_FILE, close_all, faces_of, model_file_error, read_bundle
 from mien.faces.model_file import face_landmarker_file
 from mien.faces.native import cv2, explained_libraries, ignore_profiling_signal, quiet_stderr
 from mien.faces.video import Frame
 from mien.schema import Box, Face, FloatArray, Preprocessing, UInt8Array
 
 GAP_SECONDS = 1.0
-"""A person who is not seen for longer is a new one when seen again."""
+"""A track ends when its person is not seen for longer."""
 NO_FACE = "no face found"
 _LEAST_OVERLAP, _LARGEST_STEP, _MOST_GROWTH = 0.2, 0.6, 1.8
-# Thumbnails of unrelated pictures differ by more than this mean of gray levels (99 of 100 pairs).
+# Thumbnails of unrelated pictures differ by more, in mean gray levels (99 of 100 pairs).
 _CUT = 30.0
 _THUMBNAIL = (16, 16)
-# Small aligned faces of two people correlate by less than 0.8 (99 of 100 pairs), those of one
-# person in neighboring frames by more (again about 99), and hardly ever by less than 0.4.
+# Small aligned faces of two people correlate by less than 0.8 (99 of 100 pairs). Those of one
+# person in neighboring frames correlate by more (also about 99), and rarely by less than 0.4.
 _LOOK = Preprocessing(size=16)
 _SAME_LOOK, _OTHER_LOOK, _SOON_SECONDS = 0.8, 0.4, 0.5
 
 
 class Tracked(NamedTuple):
-    """A frame, its faces with the numbers of their tracks, and why there are none."""
+    """A frame, its faces with their track numbers, and the reason where there is no face."""
 
     frame: Frame
     faces: list[tuple[int, Face]]
@@ -42,18 +42,18 @@ class Tracked(NamedTuple):
 
 
 class FramesDetector(Protocol):
-    """Finds the faces of frames in order; ``time`` is in seconds and rises."""
+    """Finds the faces of the frames of a video, in order; ``time`` is in seconds and increases."""
 
     def at(self, image: UInt8Array, time: float) -> list[Face]:
-        """The faces of one frame."""
+        """Find the faces of one frame."""
         ...
 
 
 class MediaPipeFramesDetector:
-    """MediaPipe's Face Landmarker in its mode for video, which follows a face it has found.
+    """MediaPipe's Face Landmarker in video mode, which follows the faces that it has found.
 
-    As :class:`~mien.faces.detect.MediaPipeDetector`, but faster, for the frames of one video in
-    order: :meth:`restart` before another one. It tells no score of a face; it is 1 here.
+    Faster than :class:`~mien.faces.detect.MediaPipeDetector`, for the frames of one video in
+    order; call :meth:`restart` before the next video. It gives no scores, so each is 1.
     """
 
     def __init__(
@@ -70,24 +70,24 @@ class MediaPipeFramesDetector:
         self._landmarker: Any = None
         self._close: Any = None
         self._last = -1
-        self._met_a_face = False
+        self._ran_on_face = False
 
     def at(self, image: UInt8Array, time: float) -> list[Face]:
-        """The faces of an ``(H, W, 3)`` uint8 RGB frame, in no order; landmarks are (478, 2)."""
+        """Find the faces of an ``(H, W, 3)`` uint8 RGB frame, unordered; landmarks are (478, 2)."""
         if self._landmarker is None:
             self.restart()
-        # Milliseconds must rise, also where two frames share one.
+        # Milliseconds must increase, even where two frames share one.
         self._last = max(self._last + 1, round(time * 1000))
         picture = self._image(image_format=self._format, data=np.ascontiguousarray(image))
-        with contextlib.nullcontext() if self._met_a_face else quiet_stderr():
+        with contextlib.nullcontext() if self._ran_on_face else quiet_stderr():
             result = self._landmarker.detect_for_video(picture, self._last)
         faces = faces_of(result, image)
-        self._met_a_face = self._met_a_face or bool(faces)
-        # A face that moved fast is found again beside where it was expected.
+        self._ran_on_face = self._ran_on_face or bool(faces)
+        # A face that moved fast is found twice, once where it was expected.
         return distinct(faces)
 
     def restart(self) -> None:
-        """Forget the video; the next frame is the first of another one."""
+        """Forget the video: the next frame starts another one."""
         self.close()
         ignore_profiling_signal()
         with explained_libraries(), quiet_stderr():
@@ -107,12 +107,12 @@ class MediaPipeFramesDetector:
                     )
                 )
             except (RuntimeError, ValueError, FileNotFoundError) as error:
-                raise no_model(self._path, TASK_FILE) from error
+                raise model_file_error(self._path, TASK_FILE) from error
         self._close = weakref.finalize(self, close_all, self._landmarker)
         self._last = -1
 
     def close(self) -> None:
-        """Release the model; another frame makes it anew."""
+        """Release the model; the next frame loads it again."""
         if self._close is not None:
             self._close()
         self._landmarker = self._close = None
@@ -129,7 +129,7 @@ class MediaPipeFramesDetector:
         self.close()
 
 
-class _Seen(NamedTuple):
+class _Sighting(NamedTuple):
     box: Box
     points: FloatArray | None
     look: FloatArray | None
@@ -138,63 +138,65 @@ class _Seen(NamedTuple):
 @dataclass
 class _Track:
     number: int
-    seen: _Seen
+    last: _Sighting
     time: float
     cut: bool = False
 
 
 class Tracker:
-    """Gives faces of successive frames the numbers of persons, from 0.
+    """Assigns track numbers, from 0, to the faces of successive frames.
 
     A face continues the track whose last box it overlaps most, whose landmarks are nearest and
-    whose face looks most like it; its box must overlap a little or the landmarks have moved by
-    less than 0.6 of the face's width, and its size have changed by less than 1.8 times. A track
-    without a face for :data:`GAP_SECONDS` ends. After a cut, when most of the picture changes at
-    once, only a face that looks the same continues a track, so a dark frame ends none. The
-    thresholds are our choice.
+    whose face looks most similar. Its box must overlap a little, or its landmarks must have moved
+    by less than 0.6 of the face's width, and its size must have changed by less than a factor of
+    1.8. A track without a face for :data:`GAP_SECONDS` ends. After a cut, when most of the
+    picture changes at once, only a face that looks the same continues a track; so a dark frame
+    ends none. The thresholds are our choice.
     """
 
     def __init__(self) -> None:
         self._tracks: list[_Track] = []
         self._count = 0
         self._thumbnail: FloatArray | None = None
-        self._before = 0.0
+        self._last_time = 0.0
 
     def assign(self, image: UInt8Array, faces: Iterable[Face], time: float) -> list[int]:
-        """The number of each face of a frame; no two faces of a frame share one."""
-        found = [_Seen(face.box, _anchors(face), _look(image, face)) for face in faces]
+        """Return the track number of each face of a frame; they are distinct."""
+        sightings = [_Sighting(face.box, _anchors(face), _look(image, face)) for face in faces]
         thumbnail = _thumbnail(image)
         if self._thumbnail is not None and np.abs(thumbnail - self._thumbnail).mean() > _CUT:
             for track in self._tracks:
                 track.cut = True
-        # The frame before may be longer ago than the gap, where few a second are looked at.
+        # With few frames per second, the previous one may be longer ago than the gap.
         self._tracks = [
-            track for track in self._tracks if track.time >= min(self._before, time - GAP_SECONDS)
-        ]
-        self._thumbnail, self._before = thumbnail, time
-        pairs = sorted(
-            (-likeness, track.number, place)
+            track
             for track in self._tracks
-            for place, seen in enumerate(found)
-            if (likeness := _likeness(track, seen, time)) > 0
+            if track.time >= min(self._last_time, time - GAP_SECONDS)
+        ]
+        self._thumbnail, self._last_time = thumbnail, time
+        pairs = sorted(
+            (-similarity, track.number, index)
+            for track in self._tracks
+            for index, sighting in enumerate(sightings)
+            if (similarity := _similarity(track, sighting, time)) > 0
         )
         numbers: dict[int, int] = {}
-        for _, number, place in pairs:
-            if place not in numbers and number not in numbers.values():
-                numbers[place] = number
-        for place in range(len(found)):
-            if place not in numbers:
-                numbers[place] = self._count
+        for _, number, index in pairs:
+            if index not in numbers and number not in numbers.values():
+                numbers[index] = number
+        for index in range(len(sightings)):
+            if index not in numbers:
+                numbers[index] = self._count
                 self._count += 1
-        kept = [track for track in self._tracks if track.number not in numbers.values()]
-        self._tracks = kept + [
-            _Track(numbers[place], seen, time) for place, seen in enumerate(found)
+        unseen = [track for track in self._tracks if track.number not in numbers.values()]
+        self._tracks = unseen + [
+            _Track(numbers[index], sighting, time) for index, sighting in enumerate(sightings)
         ]
-        return [numbers[place] for place in range(len(found))]
+        return [numbers[index] for index in range(len(sightings))]
 
 
 def track_faces(frames: Iterable[Frame], detector: FramesDetector) -> Iterator[Tracked]:
-    """Each frame with its faces and their tracks; memory does not grow with the frames."""
+    """Yield each frame with its faces and their track numbers, in constant memory."""
     tracker = Tracker()
     for frame in frames:
         faces = detector.at(frame.pixels, frame.time)
@@ -203,27 +205,27 @@ def track_faces(frames: Iterable[Frame], detector: FramesDetector) -> Iterator[T
         yield Tracked(frame, pairs, "" if faces else NO_FACE)
 
 
-def _likeness(track: _Track, seen: _Seen, time: float) -> float:
+def _similarity(track: _Track, sighting: _Sighting, time: float) -> float:
     """How well a face continues a track, in (0, 3]; 0 where it does not."""
-    last = track.seen
-    growth = (seen.box.width * seen.box.height) / (last.box.width * last.box.height)
+    last, box, points, look = track.last, *sighting
+    growth = (box.width * box.height) / (last.box.width * last.box.height)
     if not 1 / _MOST_GROWTH**2 < growth < _MOST_GROWTH**2:
         return 0.0
-    alike = 1.0 if last.look is None or seen.look is None else float((last.look * seen.look).sum())
+    correlation = 1.0 if last.look is None or look is None else float((last.look * look).sum())
     soon = time - track.time <= _SOON_SECONDS
-    if alike < (_SAME_LOOK if track.cut else _OTHER_LOOK if soon else -1.0):
+    if correlation < (_SAME_LOOK if track.cut else _OTHER_LOOK if soon else -1.0):
         return 0.0
-    shared, near = overlap(last.box, seen.box), 0.0
-    if last.points is not None and seen.points is not None:
-        step = float(np.linalg.norm(seen.points - last.points, axis=1).mean()) / last.box.width
+    shared, near = overlap(last.box, box), 0.0
+    if last.points is not None and points is not None:
+        step = float(np.linalg.norm(points - last.points, axis=1).mean()) / last.box.width
         near = max(0.0, 1 - step / _LARGEST_STEP)
     if shared < _LEAST_OVERLAP and not near:
         return 0.0
-    return shared + near + max(alike, 0.0)
+    return shared + near + max(correlation, 0.0)
 
 
 def _anchors(face: Face) -> FloatArray | None:
-    """Eye corners, nose tip and mouth corners of MediaPipe's mesh, or all five of another one."""
+    """Eye corners, nose tip and mouth corners of MediaPipe's mesh, or all five landmarks."""
     if face.landmarks is None:
         return None
     if len(face.landmarks) == 5:
@@ -237,7 +239,7 @@ def _thumbnail(image: UInt8Array) -> FloatArray:
 
 
 def _look(image: UInt8Array, face: Face) -> FloatArray | None:
-    """The aligned face in a few pixels, without its brightness and contrast; None where flat."""
+    """A tiny aligned crop, normalized for brightness and contrast; None where it is flat."""
     try:
         crop, _ = crop_face(image, face, _LOOK)
     except ValueError:  # landmarks that all coincide

@@ -109,7 +109,7 @@ def predict_video(
 def _looks(video: Video, rate: float, on_other: Callable[[Frame], None] | None) -> Iterator[Frame]:
     """The first frame of each ``1 / rate`` seconds; those in between go to ``on_other``."""
     if on_other is None:
-        yield from video.frames(rate=rate)
+        yield from video.frames(fps=rate)
         return
     slot = -1
     for frame in video.frames():
