@@ -84,9 +84,8 @@ def __getattr__(name: str) -> Any:
         return import_module(f"mien.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'mien' has no attribute {name!r}")
-    found = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = found
-    return found
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:
