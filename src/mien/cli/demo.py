@@ -20,7 +20,7 @@ _RECIPES = ("multi-task", "emotion-gcn")
 _SETTINGS = (
     "backbone.weights=fer",
     "backbone.frozen=true",
-    "backbone.views=2",
+    "backbone.augmented_views=1",
     "schedule.epochs=20",
 )
 
