@@ -36,7 +36,7 @@ def export(
     from mien.cli.printing import print_json
     from mien.training.export import export as export_run
 
-    info = export_run(
+    document = export_run(
         run,
         out,
         name=name,
@@ -46,9 +46,9 @@ def export(
         abstain_below=abstain_below,
     )
     if as_json:
-        print_json(info.model_dump(mode="json"))
+        print_json(document)
         return
-    megabytes, difference = out.stat().st_size / 1e6, info.parity["largest_difference"]
+    megabytes, difference = out.stat().st_size / 1e6, document["parity"]["largest_difference"]
     print(f"{out}: {megabytes:.2f} MB, differs from the network by {difference:.1g} at most")
 
 

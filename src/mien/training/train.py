@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mien.data.concat import join_datasets
+from mien.data.concat import concat_datasets
 from mien.data.dataset import Dataset
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
@@ -51,16 +51,16 @@ def train(
     elif changes := list(changes):
         raise TypeError(f"expected changes with a recipe by name or file, got {changes}")
     parts = [data] if isinstance(data, str | os.PathLike | Dataset) else list(data)
-    dataset = join_datasets(
+    dataset = concat_datasets(
         [part if isinstance(part, Dataset) else Dataset.open(part) for part in parts]
     )
     return fit(
         recipe,
         dataset,
-        out,
+        Path(out),
         resume=resume,
         threads=threads,
-        features=features,
+        features=None if features is None else Path(features),
         on_epoch=on_epoch,
         on_features=on_features,
     )
