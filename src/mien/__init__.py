@@ -1,25 +1,92 @@
 """mien reads affect from faces.
 
-``mien.load()`` gives a predictor; ``predictor(image)`` a list of predictions.
+``mien.load()`` gives a predictor, and ``predictor(image)`` a list of predictions; ``mien.prepare``,
+``mien.train``, ``mien.evaluate``, ``mien.compare``, ``mien.export`` and ``mien.predict`` are what
+the commands of the same names call. Everything is imported when it is first used, so that
+``import mien`` is fast and needs no torch.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mien.inference.predictor import Predictor
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load"]
+__all__ = [
+    "Dataset",
+    "MienError",
+    "Prediction",
+    "Predictor",
+    "Recipe",
+    "__version__",
+    "compare",
+    "corpora",
+    "evaluate",
+    "export",
+    "heads",
+    "list_models",
+    "list_recipes",
+    "load",
+    "losses",
+    "metrics",
+    "networks",
+    "predict",
+    "prepare",
+    "train",
+]
+
+_ROOMS = ("corpora", "heads", "losses", "metrics", "networks")
+_HOMES = {
+    "Dataset": "mien.data.dataset",
+    "MienError": "mien.errors",
+    "Prediction": "mien.schema",
+    "Predictor": "mien.inference.predictor",
+    "Recipe": "mien.training.recipe",
+    "compare": "mien.evaluation.compare",
+    "evaluate": "mien.evaluation.evaluate",
+    "export": "mien.training.export",
+    "list_models": "mien.models",
+    "list_recipes": "mien.recipes",
+    "predict": "mien.inference.predict",
+    "prepare": "mien.preparation.prepare",
+    "train": "mien.training.train",
+}
+
+if TYPE_CHECKING:
+    from mien import corpora, heads, losses, metrics, networks
+    from mien.data.dataset import Dataset
+    from mien.errors import MienError
+    from mien.evaluation.compare import compare
+    from mien.evaluation.evaluate import evaluate
+    from mien.inference.predict import predict
+    from mien.inference.predictor import Predictor
+    from mien.models import list_models
+    from mien.preparation.prepare import prepare
+    from mien.recipes import list_recipes
+    from mien.schema import Prediction
+    from mien.training.export import export
+    from mien.training.recipe import Recipe
+    from mien.training.train import train
 
 
 def load(model: str = "fer") -> Predictor:
     """A predictor for a shipped model's name or an ONNX file that ``mien export`` wrote.
 
-    Raises :class:`mien.schema.MienError` for an unknown name or a file that is no model of ours.
+    Raises :class:`MienError` for an unknown name or a file that is not such a model.
     """
-    # Imported here so that `import mien` stays light.
     from mien.inference.predictor import Predictor
 
     return Predictor.load(model)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"mien.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mien' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -19,6 +19,7 @@ from pydantic import (
     ValidationError,
 )
 
+from mien.errors import did_you_mean
 from mien.heads import HEADS, ByHead, HeadInfo
 from mien.metrics.aggregation import Aggregate
 from mien.schema import MienError, Preprocessing
@@ -95,6 +96,11 @@ def shipped_models() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
 
 
+def list_models() -> list[str]:
+    """The names of the models that come with mien."""
+    return list(shipped_models())
+
+
 def is_model(name_or_file: str | os.PathLike[str]) -> bool:
     """Whether this is a shipped model's name or names an ONNX file, be it there or not."""
     return Path(name_or_file).suffix == ".onnx" or str(name_or_file) in shipped_models()
@@ -113,7 +119,10 @@ def find_model(name_or_file: str | os.PathLike[str]) -> Path:
         return path
     names = ", ".join(shipped) or "none in this installation"
     got = f"the folder {str(path)!r}" if path.is_dir() else repr(str(path))
-    raise MienError(f"expected an ONNX file or the name of a shipped model ({names}), got {got}")
+    raise MienError(
+        f"expected an ONNX file or the name of a shipped model ({names}), got {got}"
+        f"{did_you_mean(str(path), shipped)}"
+    )
 
 
 def read_info(run_or_model: str | os.PathLike[str]) -> ModelInfo:

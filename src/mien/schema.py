@@ -16,15 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from mien.errors import MienError as MienError
+
 UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
-
-
-class MienError(Exception):
-    """A user's mistake or a bad file, in one sentence: expected, got, what to do.
-
-    The command line prints the sentence and exits with 2; it never shows a traceback for it.
-    """
 
 
 class Preprocessing(BaseModel):

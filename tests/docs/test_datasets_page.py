@@ -30,7 +30,7 @@ def first_cells(header):
 
 
 def test_the_tables_of_the_page():
-    assert first_cells("| column of `faces.parquet` | what |") == FACES_SCHEMA.names
+    assert first_cells("| column of `faces.parquet` | content |") == FACES_SCHEMA.names
     assert tuple(first_cells("| rule | label |")) == RULES
     for name in CORPORA:
         assert f"**`{name}`**" in PAGE

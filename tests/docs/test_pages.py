@@ -62,7 +62,7 @@ def test_the_keys_of_the_training_page_are_those_of_a_recipe() -> None:
     from mien.training.recipe import Recipe
 
     page = (ROOT / "docs" / "training.md").read_text("utf-8")
-    table = page.split("| key | what |\n|---|---|\n")[1].split("\n\n")[0]
+    table = page.split("| key | content |\n|---|---|\n")[1].split("\n\n")[0]
     named = re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines()))
     assert sorted(named) == sorted(Recipe.model_fields)
 

@@ -1,9 +1,8 @@
-"""What commands print: results on stdout, as JSON or tables, and progress on stderr."""
+"""What commands print on stdout: results as JSON or as tables."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,20 +32,6 @@ def print_dataset(
     if looked_for and (fixed := info["alignment"].get("fixed", 0)):
         found = info["landmarks"].get("fixed", 0)
         print(f"landmarks found in {found} of {fixed} tight crops")
-
-
-def print_epoch(line: Mapping[str, Any]) -> None:
-    """One epoch of training, while it goes on."""
-    values = "  ".join(f"{name} {value:.4f}" for name, value in line["valid"].items())
-    loss, seconds = line["train"]["loss"], line["seconds"]
-    _print_progress(f"epoch {line['epoch']}  loss {loss:.4f}  {values}  {seconds:.0f} s")
-    if "warning" in line:
-        _print_progress(f"mien: epoch {line['epoch']}: {line['warning']}")
-
-
-def print_view(split: str, number: int, count: int) -> None:
-    """That a view of a split goes through a frozen backbone."""
-    _print_progress(f"computing the frozen backbone's maps of {split}, view {number} of {count}")
 
 
 def print_report(report: Mapping[str, Any], page: Path) -> None:
@@ -182,7 +167,3 @@ def _print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     for row in cells:
         print("  ".join(map(str.ljust, row, widths)).rstrip())
     print()
-
-
-def _print_progress(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mien.corpora import avec, daic, diffusionfer, ferplus, folder, recordings
 from mien.corpora.items import Corpus
-from mien.schema import MienError
+from mien.errors import MienError, did_you_mean
 
 CORPORA: dict[str, Corpus] = {
     corpus.name: corpus
@@ -25,14 +25,6 @@ def corpus_of(name: str) -> Corpus:
     if name not in CORPORA:
         raise MienError(
             f"expected a corpus ({', '.join(CORPORA)}), got {name!r}: name one of them, or "
-            f"'folder' for images of your own"
+            f"'folder' for images of your own{did_you_mean(name, CORPORA)}"
         )
     return CORPORA[name]
-
-
-def describe() -> str:
-    """Every corpus with the layout that its reader expects, as text."""
-    return "\n\n".join(
-        f"{corpus.name}: {corpus.description}\n{corpus.layout}\nTerms: {corpus.license_terms}"
-        for corpus in CORPORA.values()
-    )

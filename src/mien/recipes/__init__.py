@@ -1,1 +1,30 @@
-"""Recipes: one YAML file each, at most a screen."""
+"""The recipes that come with mien: one YAML file each, which :mod:`mien.training.recipe` reads."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from mien.errors import MienError, did_you_mean
+
+
+def list_recipes() -> list[str]:
+    """The names of the recipes that come with mien."""
+    folder = files("mien.recipes")
+    return sorted(
+        entry.name.removesuffix(".yaml")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".yaml")
+    )
+
+
+def read_recipe(name: str) -> str:
+    """The YAML text of a recipe that comes with mien.
+
+    Raises :class:`~mien.schema.MienError`, which lists the names, for an unknown one.
+    """
+    names = list_recipes()
+    if name not in names:
+        raise MienError(
+            f"expected a recipe ({', '.join(names)}), got {name!r}{did_you_mean(name, names)}"
+        )
+    return (files("mien.recipes") / f"{name}.yaml").read_text("utf-8")

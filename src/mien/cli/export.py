@@ -1,0 +1,59 @@
+"""``mien export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.options import Json
+from mien.errors import MienError
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="The model file to write.")],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Store weights as int8, at a quarter of the size.")
+    ] = False,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Average over each face and its mirror image.")
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option(help="The model's name (default: the name of the file).")
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(metavar="FILE.md", help="A model card to embed.")
+    ] = None,
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Abstain when the confidence is below this."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Export a run to one ONNX file, and check it against the network."""
+    from mien.cli.printing import print_json
+    from mien.training.export import export as export_run
+
+    document = export_run(
+        run,
+        out,
+        name=name,
+        card="" if card is None else _read_text(card),
+        int8=int8,
+        mirror=mirror,
+        abstain_below=abstain_below,
+    )
+    if as_json:
+        print_json(document)
+        return
+    megabytes, difference = out.stat().st_size / 1e6, document["parity"]["largest_difference"]
+    print(f"{out}: {megabytes:.2f} MB, differs from the network by {difference:.1g} at most")
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise MienError(f"expected text in UTF-8, got {path}; save it as that") from None

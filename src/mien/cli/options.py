@@ -1,0 +1,71 @@
+"""The options that several commands share, each described once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mien.errors import MienError
+
+if TYPE_CHECKING:
+    from mien.schema import Preprocessing
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Detector = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="YUNET.onnx", exists=True, help="Detect faces, also small ones, with this model."
+    ),
+]
+Tight = Annotated[
+    bool, typer.Option("--tight", help="Images are tight face crops: skip face detection.")
+]
+Workers = Annotated[int | None, typer.Option(help="Number of processes (default: one per core).")]
+
+# How faces are cropped, for the commands that make datasets.
+Like = Annotated[
+    str | None, typer.Option(metavar="RUN|MODEL", help="Crop faces as this model expects them.")
+]
+Size = Annotated[int | None, typer.Option(help="Side of the crops in pixels (default: 112).")]
+Color = Annotated[str | None, typer.Option(help="rgb, bgr or gray (default: as in the corpus).")]
+Margin = Annotated[
+    float | None,
+    typer.Option(help="Extra context around the face, as a fraction of its size (default: 0)."),
+]
+
+# What a model is measured on.
+Data = Annotated[Path, typer.Option(metavar="DATASET", help="A prepared dataset.")]
+Split = Annotated[str, typer.Option(help="The split to evaluate on.")]
+Rule = Annotated[str, typer.Option(help="How votes become labels: majority or ferplus.")]
+
+
+def preprocessing(
+    default_color: str,
+    *,
+    like: str | None,
+    size: int | None,
+    color: str | None,
+    margin: float | None,
+) -> Preprocessing:
+    """How faces are to be cropped: as the model ``like`` expects them, or as the options say."""
+    from pydantic import ValidationError
+
+    from mien.schema import Preprocessing
+
+    options = {"size": size, "color": color, "margin": margin}
+    given = {name: value for name, value in options.items() if value is not None}
+    if like:
+        from mien.models import read_info
+
+        if given:
+            raise MienError(
+                f"expected either --like or --{' and --'.join(given)}, got both; leave one out"
+            )
+        return read_info(like).preprocessing
+    try:
+        return Preprocessing.model_validate({"color": default_color} | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise MienError(f"--{first['loc'][0]}: {first['msg']}, got {first['input']!r}") from None

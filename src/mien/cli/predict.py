@@ -1,0 +1,64 @@
+"""``mien predict``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.options import Detector, Json, Tight
+
+
+def predict(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT", help="Photos, videos or folders; - reads paths from stdin."
+        ),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|FILE", help="A model; may be repeated (default: fer)."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a .csv, .parquet or .jsonl table.")
+    ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write annotated photos and videos to this folder."),
+    ] = None,
+    tight: Tight = False,
+    detector: Detector = None,
+    fps: Annotated[
+        float, typer.Option(min=0.01, help="Frames per second to read (videos only).")
+    ] = 5,
+    rows: Annotated[
+        str | None,
+        typer.Option(help="One row per person (summary), frame (frames) or clip (clips)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Predict the expressions of faces in photos and videos.
+
+    Every input gives at least one row; exit code 1 means that some input could not be read.
+    """
+    from mien.inference.predict import predict as predict_inputs
+
+    summary = predict_inputs(
+        inputs,
+        models=model or ["fer"],
+        out=out,
+        annotate=annotate,
+        tight=tight,
+        detector=detector,
+        fps=fps,
+        rows=rows,
+        show=None if out or as_json else sys.stdout,
+        show_json=sys.stdout if as_json else None,
+    )
+    if (out or annotate) and not as_json:
+        print(summary)
+    if summary.unreadable:
+        raise typer.Exit(1)

@@ -1,0 +1,94 @@
+"""``mien prepare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.options import Color, Detector, Json, Like, Margin, Size, Tight, Workers
+
+
+def prepare(
+    corpus: Annotated[str, typer.Argument(help="The name of a corpus; see `mien corpora`.")],
+    source: Annotated[
+        Path, typer.Argument(help="Where the corpus is, laid out as it was published.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DATASET", help="The dataset folder to create.")],
+    like: Like = None,
+    size: Size = None,
+    color: Color = None,
+    margin: Margin = None,
+    tight: Tight = False,
+    landmarks: Annotated[
+        bool, typer.Option("--landmarks", help="Detect landmarks in tight crops, too.")
+    ] = False,
+    detector: Detector = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Names of numeric labels: a,b,c from 0, or 1=a,2=b.")
+    ] = None,
+    valid_from_train: Annotated[
+        float,
+        typer.Option(
+            metavar="FRACTION", min=0, max=0.9, help="Move this fraction of train to valid."
+        ),
+    ] = 0,
+    fps: Annotated[
+        float,
+        typer.Option(min=0, help="Frames per second to keep (recordings only); 0 keeps all."),
+    ] = 5,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Keep only this task (AVEC2014): freeform or northwind."),
+    ] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(help="The scale of scores (recordings only): bdi-ii, phq-8 or the top score."),
+    ] = None,
+    disjoint: Annotated[
+        bool, typer.Option("--subject-disjoint", help="Make splits that share no subject.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the splits that mien makes.")] = 0,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Prepare a dataset from a corpus or from your own photos.
+
+    Resumes after an interruption: run the same command again.
+    """
+    from functools import partial
+
+    from mien.cli.options import preprocessing
+    from mien.cli.printing import print_dataset, print_json
+    from mien.corpora import corpus_of
+    from mien.faces.detect import MediaPipeDetector, YuNetDetector
+    from mien.preparation.prepare import prepare as prepare_dataset
+
+    result = prepare_dataset(
+        corpus,
+        source,
+        out,
+        preprocessing=preprocessing(
+            corpus_of(corpus).color, like=like, size=size, color=color, margin=margin
+        ),
+        tight=tight,
+        classes=classes.split(",") if classes else None,
+        seed=seed,
+        valid_from_train=valid_from_train,
+        landmarks=landmarks,
+        fps=fps or None,
+        task=task.lower() if task else None,
+        scale=scale,
+        disjoint=disjoint,
+        workers=workers,
+        detector=partial(YuNetDetector, detector) if detector else MediaPipeDetector,
+    )
+    info = result.dataset.info
+    if as_json:
+        print_json(info)
+        return
+    print_dataset(info, list(result.left_out.items()), landmarks=landmarks)
+    recordings = len(info.get("videos", {}))
+    rows = f"frames of {recordings} recordings" if recordings else "faces"
+    print(f"{len(result.dataset)} {rows} in {out}")

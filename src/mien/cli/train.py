@@ -1,0 +1,77 @@
+"""``mien train``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mien.cli.options import Json
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `mien recipes`) or file.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(metavar="DATASET", help="A prepared dataset; may be repeated."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to create.")],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a value of the recipe; may be repeated."
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume after an interruption.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Number of CPU threads (default: all cores).")
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Cache of a frozen backbone (default: DATASET/features)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a model and keep its best epoch on the validation split."""
+    from mien.cli.printing import print_json
+    from mien.models import RUN_FILE
+    from mien.training.train import train as train_recipe
+
+    run = train_recipe(
+        recipe,
+        data,
+        out,
+        changes=changes or (),
+        resume=resume,
+        threads=threads,
+        features=features,
+        on_epoch=_print_epoch,
+        on_features=_print_view,
+    )
+    document = json.loads((run / RUN_FILE).read_text("utf-8"))
+    epoch, selected_on = document["epoch"], document["selected_on"]
+    if as_json:
+        print_json({"run": str(run), "epoch": epoch, **selected_on})
+        return
+    metric = selected_on["metric"]
+    print(f"{run}: epoch {epoch} is best on valid, {metric} {selected_on[metric]:.4f}")
+
+
+def _print_epoch(line: Mapping[str, Any]) -> None:
+    values = "  ".join(f"{name} {value:.4f}" for name, value in line["valid"].items())
+    loss, seconds = line["train"]["loss"], line["seconds"]
+    _print_progress(f"epoch {line['epoch']}  loss {loss:.4f}  {values}  {seconds:.0f} s")
+    if "warning" in line:
+        _print_progress(f"mien: epoch {line['epoch']}: {line['warning']}")
+
+
+def _print_view(split: str, view: int, views: int) -> None:
+    _print_progress(f"computing the frozen backbone's features of {split}, view {view} of {views}")
+
+
+def _print_progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
