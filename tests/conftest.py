@@ -40,7 +40,7 @@ def toy_run(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     from mien.training.recipe import load_recipe
 
     changes = ["backbone.name=test_resnet", "backbone.arguments={}", "embedding.size=16"]
-    changes += ["sampler.batch_size=12", "schedule.epochs=12", "optimizer.rate=0.005"]
+    changes += ["sampler.batch_size=12", "schedule.epochs=12", "optimizer.lr=0.005"]
     changes += ["augmentation={rotation: 0, shift: 0, scale: 0, contrast: 0}"]
     recipe = load_recipe("softmax", changes)
     out = tmp_path_factory.mktemp("toy-run") / "run"

@@ -22,7 +22,7 @@ SMALL = [
     "sampler.classes=6",
     "sampler.samples=4",
     "augmentation={rotation: 0, shift: 0, scale: 0, contrast: 0}",
-    "optimizer.rate=0.005",
+    "optimizer.lr=0.005",
     "averaging=0",
     "seed=1",
 ]

@@ -27,7 +27,7 @@ SMALL = (
     "severity.clips={length: 4, stride: 2, per_video: 2}",
     "sampler.batch_size=8",
     "augmentation={rotation: 0, shift: 0, scale: 0, contrast: 0, brightness: 0}",
-    "optimizer.rate=0.005",
+    "optimizer.lr=0.005",
     "seed=1",
 )
 

@@ -50,11 +50,11 @@ def test_a_training_that_collapses_says_so_and_one_that_learns_does_not(
     # Nothing but the center loss, which is least where all rows are one: the classifier's share
     # is too small to hold them apart.
     fallen = load_recipe(
-        "center", [*changes, "losses.0.weight=1e-6", "losses.1.weight=10", "optimizer.rate=0.05"]
+        "center", [*changes, "losses.0.weight=1e-6", "losses.1.weight=10", "optimizer.lr=0.05"]
     )
     run = fit(fallen, Dataset.open(toy_dataset), tmp_path / "fallen", threads=1)
     warned = [line for line in read_metrics(run) if "warning" in line]
-    sound = load_recipe("softmax", [*changes, "optimizer.rate=0.005"])
+    sound = load_recipe("softmax", [*changes, "optimizer.lr=0.005"])
     run = fit(sound, Dataset.open(toy_dataset), tmp_path / "sound", threads=1)
     assert warned and "collapsed" in str(warned[0]["warning"])
     assert not [line for line in read_metrics(run) if "warning" in line]
@@ -103,7 +103,7 @@ def test_the_command_line_says_it(
     from mien.cli import train
 
     changes = [*SMALL, "schedule.epochs=8", "averaging=0", "losses.0.weight=1e-6"]
-    changes += ["losses.1.weight=10", "optimizer.rate=0.05", "seed=1"]
+    changes += ["losses.1.weight=10", "optimizer.lr=0.05", "seed=1"]
     train("center", [toy_dataset], tmp_path / "run", changes, resume=False, threads=1)
     printed = capsys.readouterr().err
     assert "mien: epoch" in printed and "the embedding has collapsed" in printed

@@ -20,7 +20,7 @@ from .conftest import SMALL
 
 LEARN = [
     "schedule.epochs=15",
-    "optimizer.rate=0.005",
+    "optimizer.lr=0.005",
     "averaging=0",
     "augmentation={rotation: 0, shift: 0, scale: 0, contrast: 0}",
 ]
@@ -61,7 +61,7 @@ def test_the_kept_epoch_is_the_first_best_on_validation(small_run: Path) -> None
 
 
 def test_training_learns(toy_dataset: Path, tmp_path: Path) -> None:
-    changes = [*SMALL, "schedule.epochs=20", "optimizer.rate=0.005", "averaging=0"]
+    changes = [*SMALL, "schedule.epochs=20", "optimizer.lr=0.005", "averaging=0"]
     changes += ["augmentation={rotation: 0, shift: 0, scale: 0, contrast: 0}"]
     recipe = load_recipe("softmax", changes)
     run = fit(recipe, Dataset.open(toy_dataset), tmp_path / "run")
@@ -139,8 +139,8 @@ def test_other_crops_than_the_recipe_asks_for_are_refused(
 @pytest.mark.parametrize(
     "terms",
     [
-        "[{term: cross-entropy}, {term: pml.SupConLoss, arguments: {temperature: 0.2}}]",
-        "[{term: cross-entropy}, {term: pml.MultiSimilarityLoss, weight: 0.5, "
+        "[{loss: cross-entropy}, {loss: pml.SupConLoss, arguments: {temperature: 0.2}}]",
+        "[{loss: cross-entropy}, {loss: pml.MultiSimilarityLoss, weight: 0.5, "
         "miner: pml.MultiSimilarityMiner, miner_arguments: {epsilon: 0.2}}]",
     ],
 )
@@ -166,7 +166,7 @@ def test_learned_centers_are_saved_with_the_model(toy_dataset: Path, tmp_path: P
 
 
 def test_divergence_is_a_sentence(toy_dataset: Path, tmp_path: Path) -> None:
-    changes = [*SMALL, "optimizer.name=sgd", "optimizer.rate=1e30", "optimizer.clip=1e30"]
+    changes = [*SMALL, "optimizer.name=sgd", "optimizer.lr=1e30", "optimizer.clip=1e30"]
     changes += ["schedule.warmup=0"]
     with pytest.raises(MienError, match=r"lower optimizer\.rate"):
         fit(load_recipe("softmax", changes), Dataset.open(toy_dataset), tmp_path / "run")

@@ -44,7 +44,7 @@ def rates(driven: Module, steps: int) -> list[list[float]]:
 
 
 def test_the_rate_climbs_in_equal_steps_and_falls_along_a_cosine() -> None:
-    changes = ["optimizer.rate=0.02", "schedule={epochs: 3, warmup: 1, final: 0.1}"]
+    changes = ["optimizer.lr=0.02", "schedule={epochs: 3, warmup: 1, final: 0.1}"]
     found = rates(module(*changes), 13)
     rise = [1 / 4, 2 / 4, 3 / 4]
     # Eight steps from 1 to 0.1: half a turn of a cosine of 0.45 around 0.55.
@@ -55,15 +55,15 @@ def test_the_rate_climbs_in_equal_steps_and_falls_along_a_cosine() -> None:
 
 
 def test_a_warm_up_is_in_epochs_and_may_be_left_out() -> None:
-    half = rates(module("schedule={epochs: 2, warmup: 0.5, final: 0}", "optimizer.rate=1"), 3)
+    half = rates(module("schedule={epochs: 2, warmup: 0.5, final: 0}", "optimizer.lr=1"), 3)
     assert [step[0] for step in half] == pytest.approx([0.5, 1, 1])
-    none = rates(module("schedule={epochs: 2, warmup: 0, final: 0}", "optimizer.rate=1"), 9)
+    none = rates(module("schedule={epochs: 2, warmup: 0, final: 0}", "optimizer.lr=1"), 9)
     assert [none[step][0] for step in (0, 4, 8)] == pytest.approx([1, 0.5, 0])
 
 
 def test_centers_learn_at_their_own_rate_on_the_same_schedule() -> None:
-    changes = ["optimizer.rate=0.02", "schedule={epochs: 3, warmup: 1, final: 0.1}"]
-    changes += ["losses=[{term: cross-entropy}, {term: triplet-center, rate: 5}]"]
+    changes = ["optimizer.lr=0.02", "schedule={epochs: 3, warmup: 1, final: 0.1}"]
+    changes += ["losses=[{loss: cross-entropy}, {loss: triplet-center, rate: 5}]"]
     found = rates(module(*changes, name="triplet-center"), 9)
     assert found[0] == pytest.approx([0.005, 0.005, 0.025])
     assert found[8] == pytest.approx([0.011, 0.011, 0.055])
@@ -72,7 +72,7 @@ def test_centers_learn_at_their_own_rate_on_the_same_schedule() -> None:
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_weights_decay_and_biases_norms_and_centers_do_not(name: str) -> None:
     changes = [f"optimizer={{name: {name}, rate: 0.5, weight_decay: 0.2}}", "schedule.warmup=0"]
-    changes += ["losses=[{term: cross-entropy}, {term: triplet-center}]"]
+    changes += ["losses=[{loss: cross-entropy}, {loss: triplet-center}]"]
     driven = module(*changes, name="triplet-center")
     # Biases start at 0, which no decay moves.
     with torch.no_grad():
@@ -123,7 +123,7 @@ def example() -> Batch:
 
 def test_a_step_s_loss_is_the_weighted_sum_of_its_terms() -> None:
     driven = module(
-        "losses=[{term: cross-entropy, weight: 0.5}, {term: cross-entropy, smoothing: 0.3}]"
+        "losses=[{loss: cross-entropy, weight: 0.5}, {loss: cross-entropy, smoothing: 0.3}]"
     ).eval()
     batch, other = example(), example()._replace(inputs=torch.ones(12, 3, 32, 32))
     plain, smooth, total = [], [], []

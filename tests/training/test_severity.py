@@ -35,14 +35,14 @@ from mien.training.severity import (
     predict_recordings,
     severity_task,
 )
-from mien.training.term import term_value
+from mien.training.term import loss_value
 
 SMALL = (
     "embedding={size: 16}",
     "severity.hidden=16",
     "severity.clips={length: 4, stride: 2, per_video: 2}",
     "sampler.batch_size=8",
-    "optimizer.rate=0.01",
+    "optimizer.lr=0.01",
     "schedule.epochs=2",
 )
 
@@ -87,45 +87,45 @@ SCORES = [0.0, 2.0, 5.0, 11.0, 24.0, 12.0]
     ("settings", "expected"),
     [
         (
-            {"term": "label-distribution", "deviation": 1.5},
+            {"loss": "label-distribution", "deviation": 1.5},
             lambda o, y: losses.label_distribution_loss(
                 o.logits, losses.label_distribution(y, levels=25, deviation=1.5)
             ),
         ),
         (
-            {"term": "label-distribution", "expectation": 0.5},
+            {"loss": "label-distribution", "expectation": 0.5},
             lambda o, y: (
                 losses.label_distribution_loss(o.logits, losses.label_distribution(y, levels=25))
                 + 0.5 * (o.severity - y).abs().mean()
             ),
         ),
         (
-            {"term": "score-classification"},
+            {"loss": "score-classification"},
             lambda o, y: functional.cross_entropy(o.logits, y.long()),
         ),
         (
-            {"term": "score-regression", "unit": 4},
+            {"loss": "score-regression", "unit": 4},
             lambda o, y: ((o.severity - y) / 4).square().mean(),
         ),
         (
-            {"term": "score-regression", "error": "l1"},
+            {"loss": "score-regression", "error": "l1"},
             lambda o, y: (o.severity - y).abs().mean() / 10,
         ),
         (
-            {"term": "score-regression", "error": "smooth-l1"},
+            {"loss": "score-regression", "error": "smooth-l1"},
             lambda o, y: functional.smooth_l1_loss(o.severity / 10, y / 10),
         ),
         (
             # 0 and 2 are of one group, 5 of the next, 11 and 12 of one, 24 alone.
-            {"term": "histogram", "width": 5},
+            {"loss": "histogram", "width": 5},
             lambda o, y: losses.histogram_loss(o.embedding, torch.tensor([0, 0, 1, 2, 4, 2])),
         ),
         (
-            {"term": "label-aware-histogram", "bandwidth": 3},
+            {"loss": "label-aware-histogram", "bandwidth": 3},
             lambda o, y: losses.label_aware_histogram_loss(o.embedding, y, bandwidth=3.0),
         ),
         (
-            {"term": "ordinal-histogram", "edges": [0, 3, 25]},
+            {"loss": "ordinal-histogram", "edges": [0, 3, 25]},
             lambda o, y: losses.ordinal_histogram_loss(o.embedding, y, edges=(0, 3, 25)),
         ),
     ],
@@ -134,7 +134,7 @@ SCORES = [0.0, 2.0, 5.0, 11.0, 24.0, 12.0]
 def test_a_term_is_its_loss_on_the_rows_that_have_a_score(
     settings: dict[str, Any], expected: Any
 ) -> None:
-    head = {"term": "label-distribution"}
+    head = {"loss": "label-distribution"}
     recipe = load_recipe(
         "ldl", [f"losses.0={json.dumps(head)}", f"losses.1={json.dumps(settings)}"]
     )
@@ -150,7 +150,7 @@ def test_a_term_is_its_loss_on_the_rows_that_have_a_score(
         torch.cat([outputs.logits, with_unknown.logits[-1:]]),
         severity=torch.cat([outputs.severity, with_unknown.severity[-1:]]),
     )
-    got = term_value(term, module.terms[1], known, unknown)
+    got = loss_value(term, module.terms[1], known, unknown)
     assert got is not None
     torch.testing.assert_close(got, want)
     got.backward()
@@ -165,17 +165,17 @@ def recipe_architecture(recipe: Recipe) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("recipe", "changes", "message"),
     [
-        ("softmax", ["losses.1={term: histogram}"], "learns scores of clips.*dj-ldml"),
+        ("softmax", ["losses.1={loss: histogram}"], "learns scores of clips.*dj-ldml"),
         ("softmax", ["select=mae"], "measured on scores of recordings"),
-        ("ldl", ["losses.1={term: cross-entropy}"], "learns expressions of faces"),
+        ("ldl", ["losses.1={loss: cross-entropy}"], "learns expressions of faces"),
         ("ldl", ["select=accuracy"], "selected by mae, rmse, ccc"),
-        ("ldl", ["losses=[{term: histogram}]"], "nothing would train severity.head=levels"),
+        ("ldl", ["losses=[{loss: histogram}]"], "nothing would train severity.head=levels"),
         ("ldl", ["severity.head=score"], "nothing would train severity.head=score"),
-        ("regression", ["losses.1={term: score-classification}"], "no levels to learn"),
+        ("regression", ["losses.1={loss: score-classification}"], "no levels to learn"),
         ("ldl", ["mixup=0.2"], "no mixup"),
         ("ldl", ["embedding={size: 16, slices: 2}"], "one embedding of averaged maps"),
         ("ldl", [C3D_FROZEN], "no frames to keep"),
-        ("ldl", ["losses.1={term: ordinal-histogram, edges: [1, 2, 64]}"], "edges of two groups"),
+        ("ldl", ["losses.1={loss: ordinal-histogram, edges: [1, 2, 64]}"], "edges of two groups"),
         ("ldl", ["severity.clips.lenght=3"], "did you mean 'length'"),
     ],
 )
@@ -195,7 +195,7 @@ def test_a_dataset_that_cannot_teach_says_why(
     with pytest.raises(MienError, match=r"expected a dataset with scores .*synth --videos"):
         task_of(Dataset.open(toy_dataset))
     with pytest.raises(MienError, match="end beyond the scale rendered"):
-        task_of(videos, "losses.1={term: ordinal-histogram, edges: [0, 5, 60]}")
+        task_of(videos, "losses.1={loss: ordinal-histogram, edges: [0, 5, 60]}")
     other = write_toy_videos(tmp_path / "other", videos=10, seed=1)
     with pytest.raises(MienError, match="got several joined"):
         task_of(open_datasets([videos.folder, other.folder]))

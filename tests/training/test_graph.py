@@ -44,12 +44,12 @@ def labeled(rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
     [
         (["head.valence_arousal=false"], "head.valence_arousal to true or head.kind to linear"),
         (["head={kind: linear}"], "concordance needs valence and arousal"),
-        (["losses=[{term: cross-entropy}]"], "nothing would train head.valence_arousal"),
+        (["losses=[{loss: cross-entropy}]"], "nothing would train head.valence_arousal"),
         (
-            ["head={kind: linear}", "losses=[{term: cross-entropy}]", "select=mean_ccc"],
+            ["head={kind: linear}", "losses=[{loss: cross-entropy}]", "select=mean_ccc"],
             "select=mean_ccc needs valence and arousal",
         ),
-        (["losses=[{term: concordance}]"], "without a cross-entropy term"),
+        (["losses=[{loss: concordance}]"], "without a cross-entropy term"),
         (["mixup=0.2"], "no single label for concordance"),
         (["head.adjacency=labls"], "labels, identity or a .json file"),
         (["head.treshold=1"], "did you mean 'threshold'"),
@@ -65,7 +65,7 @@ def test_what_makes_no_sense_is_refused_with_the_reason(changes: list[str], mess
 def test_the_documented_controls_are_recipes() -> None:
     assert load_recipe("emotion-gcn", ["head.kind=linear"]).head.valence_arousal
     alone = ["head.kind=linear", "head.valence_arousal=false"]
-    recipe = load_recipe("emotion-gcn", [*alone, "losses=[{term: cross-entropy, balanced: true}]"])
+    recipe = load_recipe("emotion-gcn", [*alone, "losses=[{loss: cross-entropy, balanced: true}]"])
     assert recipe.embedding.pooling == "max"
     assert load_recipe("emotion-gcn", ["head.adjacency=identity"]).head.kind == "graph"
 

@@ -6,8 +6,8 @@ from torch.nn import functional
 
 from mien.losses import concordance_loss
 from mien.networks.network import Outputs
-from mien.training.batch import Batch, rows_with
-from mien.training.term import Shape, term_value
+from mien.training.batch import Batch, labeled_part
+from mien.training.term import Shape, loss_value
 from mien.training.terms import Center, Concordance, CrossEntropy, Triplet, class_weights
 
 SHAPE = Shape(3, 4, counts=(30, 10, 60))
@@ -40,7 +40,7 @@ def test_a_term_sees_the_rows_that_have_what_it_needs(settings: CrossEntropy) ->
     outputs, batch = example()
     left_out = 2 if settings.needs == "expression" else 4
     term = settings.build(SHAPE)
-    value = term_value(settings, term, outputs, batch)
+    value = loss_value(settings, term, outputs, batch)
     kept = [row for row in range(6) if row != left_out]
     expected = term(
         Outputs._make(None if part is None else part[kept] for part in outputs),
@@ -55,13 +55,13 @@ def test_a_term_sees_the_rows_that_have_what_it_needs(settings: CrossEntropy) ->
     nothing = batch._replace(
         labels=torch.full((6,), -1), valence_arousal=torch.full((6, 2), torch.nan)
     )
-    assert term_value(settings, term, outputs, nothing) is None
+    assert loss_value(settings, term, outputs, nothing) is None
 
 
 def test_a_whole_batch_is_handed_on_as_it_is() -> None:
     outputs, batch = example()
     whole = batch._replace(labels=batch.labels.clamp(min=0))
-    assert rows_with("expression", outputs, whole)[0] is outputs
+    assert labeled_part("expression", outputs, whole)[0] is outputs
 
 
 def test_concordance_is_the_mean_of_both() -> None:
@@ -70,7 +70,7 @@ def test_concordance_is_the_mean_of_both() -> None:
     known = [0, 1, 2, 3, 5]
     said, truth = outputs.valence_arousal[known], batch.valence_arousal[known]
     each = [concordance_loss(said[:, i], truth[:, i]) for i in range(2)]
-    value = term_value(Concordance(term="concordance"), term, outputs, batch)
+    value = loss_value(Concordance(term="concordance"), term, outputs, batch)
     torch.testing.assert_close(value, sum(each) / 2)
 
 
@@ -83,7 +83,7 @@ def test_balanced_cross_entropy_is_torchs_for_class_indices() -> None:
     outputs, batch = example()
     kept = batch.labels >= 0
     settings = CrossEntropy(term="cross-entropy", balanced=True)
-    value = term_value(settings, settings.build(SHAPE), outputs, batch)
+    value = loss_value(settings, settings.build(SHAPE), outputs, batch)
     expected = functional.cross_entropy(
         outputs.logits[kept], batch.labels[kept], weight=class_weights(SHAPE.counts)
     )

@@ -6,7 +6,7 @@ import yaml
 from mien.schema import MienError
 from mien.training.recipe import Recipe, load_recipe, recipe_names
 
-MINIMAL = {"name": "mine", "losses": [{"term": "cross-entropy"}]}
+MINIMAL = {"name": "mine", "losses": [{"loss": "cross-entropy"}]}
 
 
 def write(path: Path, tree: object) -> Path:
@@ -31,9 +31,9 @@ def test_a_resolved_recipe_reads_back_the_same() -> None:
 def test_changes_reach_nested_keys_list_items_and_floats() -> None:
     recipe = load_recipe(
         "triplet",
-        ["optimizer.rate=1e-4", "losses.1.weight=0.25", "schedule.epochs=3", "embedding.size=null"],
+        ["optimizer.lr=1e-4", "losses.1.weight=0.25", "schedule.epochs=3", "embedding.size=null"],
     )
-    assert recipe.optimizer.rate == 1e-4
+    assert recipe.optimizer.lr == 1e-4
     assert recipe.losses[1].weight == 0.25
     assert recipe.schedule.epochs == 3
     assert recipe.embedding.size is None
@@ -46,10 +46,10 @@ def test_changes_reach_nested_keys_list_items_and_floats() -> None:
         (MINIMAL | {"optimizer": {"rat": 1}}, "unknown key 'optimizer.rat'; did you mean 'rate'"),
         (MINIMAL | {"schedule": {"epochs": 0}}, "schedule.epochs"),
         ({"name": "x", "losses": []}, "losses"),
-        ({"name": "x", "losses": [{"term": "tripplet"}]}, "expected a term cross-entropy"),
-        ({"name": "x", "losses": [{"term": "triplet"}]}, "cross-entropy"),
+        ({"name": "x", "losses": [{"loss": "tripplet"}]}, "expected a term cross-entropy"),
+        ({"name": "x", "losses": [{"loss": "triplet"}]}, "cross-entropy"),
         (
-            MINIMAL | {"losses": [{"term": "cross-entropy"}, {"term": "triplet"}], "mixup": 0.2},
+            MINIMAL | {"losses": [{"loss": "cross-entropy"}, {"loss": "triplet"}], "mixup": 0.2},
             "mixup has no single label for triplet",
         ),
         (MINIMAL | {"backbone": {"weights": "a.safetensors"}}, "backbone.license_terms"),

@@ -27,7 +27,7 @@ def frozen(toy_run: Path) -> Recipe:
             "embedding={size: 16, hidden: 16}",
             "sampler={kind: shuffled, batch_size: 24}",
             "schedule.epochs=4",
-            "optimizer.rate=0.01",
+            "optimizer.lr=0.01",
         ],
     )
 

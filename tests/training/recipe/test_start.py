@@ -147,7 +147,7 @@ def test_the_model_says_what_the_recipe_does_not(toy_model: Path, tmp_path: Path
     assert load_recipe(tmp_path / "resolved.yaml") == recipe
     # A recipe of one's own need not name the backbone.
     (tmp_path / "own.yaml").write_text(
-        f"name: own\nbackbone: {{weights: {toy_model}}}\nlosses: [{{term: cross-entropy}}]\n"
+        f"name: own\nbackbone: {{weights: {toy_model}}}\nlosses: [{{loss: cross-entropy}}]\n"
     )
     assert load_recipe(tmp_path / "own.yaml").backbone.name == "test_resnet"
 
@@ -239,7 +239,7 @@ def test_fine_tuning_a_folded_model_starts_from_its_function(
     """An epoch at next to no rate: what moves the features is the norms' statistics alone."""
     dataset = Dataset.open(toy_dataset)
     images = images_for_network(dataset.crops[:32], dataset.preprocessing)
-    changes = [*SMALL, f"backbone.weights={toy_model}", "optimizer.rate=1e-12"]
+    changes = [*SMALL, f"backbone.weights={toy_model}", "optimizer.lr=1e-12"]
 
     def moved(*more: str) -> float:
         recipe = load_recipe("softmax", [*changes, "augmentation={contrast: 0}", *more])
