@@ -81,6 +81,7 @@ def test_the_bare_step_learns_its_random_batch(speed: ModuleType, tiny: Recipe) 
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_rows_of_training_and_of_predictions(
     speed: ModuleType, tiny: Recipe, tmp_path: Path
 ) -> None:

@@ -53,6 +53,8 @@ def train_losses(run: Path) -> list[float]:
 
 
 OF_FACES = [name for name in recipe_names() if load_recipe(name).severity is None]
+QUICKLY_RESUMED = {"dacl", "emotion-gcn", "fer"}
+"""Of a recipe with centers that learn, one with a graph and one with mixup: all that is kept."""
 
 
 @pytest.fixture(scope="module", params=OF_FACES)
@@ -84,6 +86,14 @@ def test_it_trains_with_a_falling_loss_and_logs_its_embedding(trained: Trained) 
         assert all(value >= 0 for value in line["embedding"]["relative"].values())
 
 
+@pytest.mark.parametrize(
+    "trained",
+    [
+        pytest.param(name, marks=() if name in QUICKLY_RESUMED else pytest.mark.slow)
+        for name in OF_FACES
+    ],
+    indirect=True,
+)
 def test_it_resumes_to_what_it_would_have_been(trained: Trained, tmp_path: Path) -> None:
     whole, recipe, dataset = trained
     stopped = tmp_path / "stopped"

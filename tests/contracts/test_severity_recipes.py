@@ -57,7 +57,10 @@ def trained(
     start = out.with_suffix(".safetensors")
     torch.manual_seed(0)
     save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), start)
-    backbone = f"backbone={{name: test_resnet, weights: {start}, terms: t, frozen: true, views: 2}}"
+    backbone = (
+        f"backbone={{name: test_resnet, weights: {start}, license_terms: t, frozen: true, "
+        "views: 2}"
+    )
     recipe = load_recipe(request.param, [*SMALL, backbone, "schedule.epochs=12"])
     return Trained(fit(recipe, videos, out, threads=1), recipe, videos)
 
@@ -83,6 +86,11 @@ def test_it_trains_with_a_falling_loss_and_keeps_what_a_reader_must_know(trained
         load_run(run)
 
 
+@pytest.mark.parametrize(
+    "trained",
+    [pytest.param(name, marks=() if name == "dj-ldml" else pytest.mark.slow) for name in OF_CLIPS],
+    indirect=True,
+)
 def test_it_resumes_to_what_it_would_have_been(trained: Trained, tmp_path: Path) -> None:
     whole, recipe, dataset = trained
     stopped = tmp_path / "stopped"

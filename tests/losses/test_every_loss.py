@@ -76,10 +76,15 @@ def test_equals_its_twin_in_float64(name: str, batch_name: str) -> None:
 
 @EACH_LOSS
 @EACH_BATCH
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(
+    "dtype",
+    # What is finite in float32 is so in float64, but for a branch of its own.
+    [pytest.param(torch.float64, marks=pytest.mark.slow), torch.float32, torch.bfloat16],
+)
 def test_gradients_are_finite(name: str, batch_name: str, dtype: torch.dtype) -> None:
     loss, found = gradients(CASES[name], BATCHES[batch_name].cast(dtype))
-    assert loss.dtype == dtype and loss.requires_grad and loss.isfinite()
+    assert loss.requires_grad and loss.isfinite()
+    assert loss.dtype == (torch.float32 if dtype == torch.bfloat16 else dtype)
     largest = max([g.abs().max().item() for g in found if g.numel()], default=0.0)
     # On unit rows the gradient is of the order of one over the length, elsewhere of the length or,
     # for attention, its square.
@@ -88,7 +93,7 @@ def test_gradients_are_finite(name: str, batch_name: str, dtype: torch.dtype) ->
 
 
 @EACH_LOSS
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_gradient_is_the_derivative(name: str, seed: int) -> None:
     case, batch = CASES[name], make_batch(seed, rows=9, width=12, classes=3).tracked()
 
@@ -192,13 +197,6 @@ def test_half_precision_is_as_exact_as_its_inputs(
         size = wanted.abs().max().item()
         rounding = max(torch.finfo(dtype).eps, 1e-4)
         torch.testing.assert_close(got.double(), wanted, rtol=rounding, atol=rounding * size)
-
-
-@EACH_LOSS
-@EACH_BATCH
-def test_half_precision_is_finite_on_degenerate_batches(name: str, batch_name: str) -> None:
-    loss, found = gradients(CASES[name], BATCHES[batch_name].cast(torch.bfloat16))
-    assert loss.isfinite() and all(g.isfinite().all() for g in found)
 
 
 @EACH_LOSS

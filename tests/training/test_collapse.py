@@ -4,11 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mien.data.dataset import Dataset
+from mien.cli import train
 from mien.losses import active_triplets
 from mien.training.collapse import diagnosis
-from mien.training.fit import fit
-from mien.training.recipe import load_recipe
 
 from .conftest import SMALL
 from .test_fit import read_metrics
@@ -44,20 +42,20 @@ def test_a_collapse_is_one_sentence_and_health_is_none(
 
 
 def test_a_training_that_collapses_says_so_and_one_that_learns_does_not(
-    toy_dataset: Path, tmp_path: Path
+    toy_run: Path, toy_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    changes = [*SMALL, "schedule.epochs=12", "averaging=0", "seed=1"]
     # Nothing but the center loss, which is least where all rows are one: the classifier's share
     # is too small to hold them apart.
-    fallen = load_recipe(
-        "center", [*changes, "losses.0.weight=1e-6", "losses.1.weight=10", "optimizer.lr=0.05"]
-    )
-    run = fit(fallen, Dataset.open(toy_dataset), tmp_path / "fallen", threads=1)
-    warned = [line for line in read_metrics(run) if "warning" in line]
-    sound = load_recipe("softmax", [*changes, "optimizer.lr=0.005"])
-    run = fit(sound, Dataset.open(toy_dataset), tmp_path / "sound", threads=1)
+    changes = [*SMALL, "schedule.epochs=8", "averaging=0", "losses.0.weight=1e-6"]
+    changes += ["losses.1.weight=10", "optimizer.lr=0.05", "seed=1"]
+    fallen = tmp_path / "fallen"
+    train("center", [toy_dataset], fallen, changes, resume=False, threads=1)
+    warned = [line for line in read_metrics(fallen) if "warning" in line]
     assert warned and "collapsed" in str(warned[0]["warning"])
-    assert not [line for line in read_metrics(run) if "warning" in line]
+    printed = capsys.readouterr().err
+    assert "mien: epoch" in printed and "the embedding has collapsed" in printed
+    json.loads((fallen / "model.json").read_text())
+    assert not [line for line in read_metrics(toy_run) if "warning" in line]
 
 
 def test_active_triplets_counts_hinges_above_zero() -> None:
@@ -95,16 +93,3 @@ def test_active_triplets_agree_with_a_loop_over_anchors(dual: bool) -> None:
     expected = sum(active) / len(active)
     assert 0 < expected < 1
     assert active_triplets(rows, labels, thresholds=[0.1], dual=dual) == pytest.approx(expected)
-
-
-def test_the_command_line_says_it(
-    toy_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from mien.cli import train
-
-    changes = [*SMALL, "schedule.epochs=8", "averaging=0", "losses.0.weight=1e-6"]
-    changes += ["losses.1.weight=10", "optimizer.lr=0.05", "seed=1"]
-    train("center", [toy_dataset], tmp_path / "run", changes, resume=False, threads=1)
-    printed = capsys.readouterr().err
-    assert "mien: epoch" in printed and "the embedding has collapsed" in printed
-    json.loads((tmp_path / "run" / "model.json").read_text())

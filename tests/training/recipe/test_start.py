@@ -77,7 +77,7 @@ def test_the_shipped_model_gives_the_same_features() -> None:
     assert difference < 1e-4
 
 
-@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("int8", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_folded_norms_give_the_same_features(
     int8: bool, toy_model: Path, toy_run: Path, tmp_path: Path
 ) -> None:
@@ -210,6 +210,7 @@ def test_pixels_are_scaled_as_the_weights_expect(toy_model: Path, tmp_path: Path
     assert load_recipe("softmax").preprocessing_for(dataset) == dataset
 
 
+@pytest.mark.slow
 def test_a_head_on_the_shipped_model_trains_and_its_terms_travel(
     toy_dataset: Path, tmp_path: Path
 ) -> None:
