@@ -105,7 +105,7 @@ def test_a_folder_without_faces(command: Command, toy_model: Path, tmp_path: Pat
     ended = command("prepare", "folder", "black", "--workers", 1, "--out", "data")
     ended.refused("expected a folder with faces", "no face found (2)")
     command("prepare", "folder", "empty", "--out", "data").refused("no folder with images")
-    command("prepare", "folder", "nowhere", "--out", "data").refused("nothing there")
+    command("prepare", "folder", "nowhere", "--out", "data").refused("got nothing")
     assert not (tmp_path / "data").exists()
 
 

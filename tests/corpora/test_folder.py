@@ -49,7 +49,7 @@ def test_split_folders_are_kept(tmp_path):
     reading, entries = read(tmp_path)
     assert splits_of(entries) == {"train": 4, "valid": 4, "test": 4}
     assert reading.label_space.names == ("a", "b") and reading.notes == ()
-    with pytest.raises(MienError, match="no valid split"):
+    with pytest.raises(MienError, match="without a valid split"):
         read(tmp_path, valid_from_train=0.5)
 
 
@@ -134,7 +134,7 @@ def test_folders_that_cannot_be_used(tmp_path, folders, message):
 
 
 def test_nothing_there_and_something_else(tmp_path):
-    with pytest.raises(MienError, match="got nothing there"):
+    with pytest.raises(MienError, match=r"got nothing$"):
         read(tmp_path / "nowhere")
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(MienError, match="got something else"):
@@ -146,7 +146,7 @@ def test_numbered_folders_with_names(tmp_path):
     reading, entries = read(tmp_path, classes=("1=surprise", "2=fear"))
     assert reading.label_space.names == ("surprise", "fear")
     assert [entry.label for entry in entries] == ["surprise", "fear"]
-    with pytest.raises(MienError, match=r"labels from 0, 1 .* got 2"):
+    with pytest.raises(MienError, match=r"labels among 0, 1 .* got 2"):
         read(tmp_path, classes=("surprise", "fear"))
 
 
@@ -182,8 +182,8 @@ def test_a_table_with_valence_and_arousal(tmp_path):
         "c.png,sad,,": {"valence": None, "arousal": None},
         "d.png,sad,-2,-2.0": {"valence": None, "arousal": None},
         "e.png,sad,0.5,1.5": "arousal outside [-1, 1]: 1.5",
-        "f.png,sad,-2,0.5": "no valence beside the other",
-        "g.png,sad,high,0.5": "valence is no number: 'high'",
+        "f.png,sad,-2,0.5": "valence missing",
+        "g.png,sad,high,0.5": "valence is not a number: 'high'",
         ",sad,0.5,0.5": "no path in the table",
     }
     table = tmp_path / "faces.csv"
@@ -227,7 +227,7 @@ def test_a_table_with_action_units(tmp_path):
         "a.png,happy,1,0,0.6": {"au01": 1.0, "au12": 0.0, "au26": 0.6},
         "b.png,sad,-1,,9": {"au01": None, "au12": None, "au26": None},
         "c.png,sad,3,0,0": "au01 outside [0, 1]: 3",
-        "d.png,sad,0,yes,0": "au12 is no number: 'yes'",
+        "d.png,sad,0,yes,0": "au12 is not a number: 'yes'",
     }
     table = tmp_path / "faces.csv"
     table.write_text("\n".join(["path,label,AU01,au12,AU26,AU5", *(f"{row},1" for row in rows)]))

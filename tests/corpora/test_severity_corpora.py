@@ -50,7 +50,7 @@ def test_avec2014(avec2014: Path) -> None:
     assert (one.split, one.severity) == ("test", 20)
     assert one.source == "Testing/Northwind/203_2_Northwind_video.mp4" and one.path.is_file()
     assert {item.split for item in found.values()} == {"train", "valid", "test"}
-    assert any("official splits, in which 1 subjects are in more" in n for n in reading.notes)
+    assert any("official splits; 1 subjects are in more" in n for n in reading.notes)
     assert [entry.id for entry in reading.items()] == [entry.id for entry in reading.items()]
 
 
@@ -88,7 +88,7 @@ def test_what_avec_lacks_is_told(avec2014: Path) -> None:
         assert reason.startswith("label unreadable: expected a ") and reason.endswith(text)
     assert reasons["305_1_Freeform_video"] == "no label file"
     assert reasons["306_1_Freeform_video"] == "label unreadable: expected a number, got none"
-    assert reasons["train/extra.mp4"] == "not named or placed as a recording of the corpus"
+    assert reasons["train/extra.mp4"] == "not a recording of the corpus, by name or folder"
     assert reasons["203_9_Freeform_video.mp4"] == reasons["train/extra.mp4"]
     assert reasons["203_1_Freeform_video"] == "label files disagree: 4 and 5"
     assert len(videos(reading)) == 4
@@ -116,7 +116,7 @@ def test_splits_without_a_subject_in_two(avec2014: Path) -> None:
     assert len(where) == 32 and all(len(splits) == 1 for splits in where.values())
     made = [next(iter(splits)) for splits in where.values()]
     assert [made.count(name) for name in ("train", "valid", "test")] == [20, 6, 6]
-    assert "splits made by subject, seed 3: no subject is in two" in reading.notes
+    assert "splits made by subject, seed 3; no subject is in more than one" in reading.notes
     again = {
         i.id: i.split for i in videos(read("avec2014", avec2014, disjoint=True, seed=3)).values()
     }
@@ -159,7 +159,7 @@ def test_daic_woz(tmp_path: Path) -> None:
     assert reading.scale == SCALES["phq-8"]
     assert left_out(reading) == {
         "303_P": "no video of the participant",
-        "304_P/again.avi": "a second video of them",
+        "304_P/again.avi": "a second video of the participant",
         "305_P": "label unreadable: expected a number, got none",
         "train_split_Depression_AVEC2017.csv/5": "no participant in the row",
         "302_P": "label unreadable: expected a score of phq-8 in [0, 24], got 25",
@@ -217,7 +217,7 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
         "t.csv/8": "no video in the row",
     }
     assert reading.total == 7 and reading.scale == SCALES["phq-8"]
-    assert "the table's splits, in which no subject is in two" in reading.notes
+    assert "the table's splits; no subject is in more than one" in reading.notes
     assert list(videos(read("recordings", tmp_path / "t.csv", task="read"))) == ["b/c.webm"]
 
 

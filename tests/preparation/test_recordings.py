@@ -52,7 +52,7 @@ def test_avec2014_has_sessions_tasks_and_official_splits(tmp_path: Path) -> None
     assert (item.split, item.subject, item.session) == ("test", "203", "203_2")
     assert (item.severity, item.task) == (20, "northwind")
     assert found["207_1_Freeform_video"].split == "valid"
-    assert "official splits, in which 1 subjects are in more than one" in reading.notes
+    assert "official splits; 1 subjects are in more than one" in reading.notes
 
 
 def test_one_task_alone(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_splits_by_subject_share_nobody_and_stay(tmp_path: Path) -> None:
     assert {k: v.split for k, v in read("avec2014", root, disjoint=True)[1].items()} == {
         k: v.split for k, v in found.items()
     }
-    assert any("no subject is in two" in note for note in reading.notes)
+    assert any("no subject is in more than one" in note for note in reading.notes)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_every_frame_is_a_row_or_is_left_out_with_a_reason(tmp_path: Path) -> No
             source,
             tmp_path / f"out-{workers}",
             preprocessing=Preprocessing(size=32),
-            rate=5,
+            fps=5,
             workers=workers,
         ).dataset
         for workers in (1, 2)

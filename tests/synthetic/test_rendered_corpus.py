@@ -116,7 +116,7 @@ def test_it_goes_on_after_an_interruption(faces, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_faces(out, faces=FACES, preprocessing=SMALL, workers=1, progress=stop)
     assert not out.exists()
-    with pytest.raises(MienError, match="begun with another seed"):
+    with pytest.raises(MienError, match="got another seed"):
         write_faces(out, faces=FACES, seed=4, preprocessing=SMALL, workers=1)
     steps = []
     write_faces(

@@ -1,4 +1,4 @@
-"""The corpora that can be prepared, by name; one reader a corpus."""
+"""The corpora that can be prepared, by name, with one reader for each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CORPORA: dict[str, Corpus] = {
 
 
 def corpus_of(name: str) -> Corpus:
-    """The corpus of a name; raises :class:`MienError` that lists the names."""
+    """Return the corpus called ``name``; :class:`MienError` lists the names for an unknown one."""
     if name not in CORPORA:
         raise MienError(
             f"expected a corpus ({', '.join(CORPORA)}), got {name!r}: name one of them, or "

@@ -1,4 +1,4 @@
-"""Action units as the tables of corpora give them."""
+"""Action units in the tables of corpora."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOT_ANNOTATED = (-1.0, 9.0)  # the marks of Aff-Wild2 and of BP4D
 
 
 def action_unit_columns(names: Iterable[str]) -> dict[str, str]:
-    """The columns of a table that hold action units, by the dataset's name for each.
+    """Find the columns of a table that hold action units, by the dataset's name for each.
 
     Raises ``ValueError`` where two columns name one unit.
 
@@ -33,10 +33,10 @@ def action_unit_columns(names: Iterable[str]) -> dict[str, str]:
 
 
 def action_units(cells: Mapping[str, Any]) -> dict[str, float | None]:
-    """Cells, numbers or text, as columns of a dataset: in [0, 1], None where not annotated.
+    """Read cells, numbers or text, as columns of a dataset: in [0, 1], None where not annotated.
 
     Empty cells, NaN, -1 (Aff-Wild2) and 9 (BP4D) are not annotated. Raises ``ValueError`` with
-    the reason why the row is left out: text, or another value outside [0, 1].
+    the reason for leaving out the row: text, or another value outside [0, 1].
 
     >>> action_units({"au01": "1", "au12": 0.6, "au26": -1})
     {'au01': 1.0, 'au12': 0.6, 'au26': None}
@@ -50,7 +50,7 @@ def _value(name: str, cell: Any) -> float | None:
     try:
         value = float(cell)
     except ValueError:
-        raise ValueError(f"{name} is no number: {cell!r}") from None
+        raise ValueError(f"{name} is not a number: {cell!r}") from None
     if math.isnan(value) or value in _NOT_ANNOTATED:
         return None
     if not 0 <= value <= 1:

@@ -23,48 +23,54 @@ from mien.schema import MienError
 
 
 def _read_avec(source: Path, options: Options, *, pattern: str, name: str) -> Reading:
-    """Videos in folders train, dev and test; labels in files SUBJECT_SESSION_Depression.csv."""
+    """Read videos in folders train, dev and test, with labels SUBJECT_SESSION_Depression.csv."""
     labels: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(source.rglob("*_Depression.csv")):
         labels[path.name.removesuffix("_Depression.csv")].append(path)
-    found: list[Entry] = []
+    entries: list[Entry] = []
     tasks: set[str] = set()
     videos = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES]
     for path in videos:
-        place = storable(path.relative_to(source))
-        named = re.fullmatch(pattern, path.stem, re.IGNORECASE)
-        inner = [split_name(part) for part in path.relative_to(source).parts[:-1]]
-        split = next((part for part in inner if part), None)
-        if named is None or split is None:
-            found.append(LeftOut(place, place, "not named or placed as a recording of the corpus"))
+        name_in_source = storable(path.relative_to(source))
+        match = re.fullmatch(pattern, path.stem, re.IGNORECASE)
+        folders = path.relative_to(source).parts[:-1]
+        split = next(filter(None, map(split_name, folders)), None)
+        if match is None or split is None:
+            entries.append(
+                LeftOut(
+                    name_in_source,
+                    name_in_source,
+                    "not a recording of the corpus, by name or folder",
+                )
+            )
             continue
-        task = (named.groupdict().get("task") or "").lower() or None
+        task = (match.groupdict().get("task") or "").lower() or None
         tasks |= {task} if task else set()
         if options.task and task != options.task:
             continue
-        session = f"{named['subject']}_{named['session']}"
+        session = f"{match['subject']}_{match['session']}"
         item = VideoItem(
             id=path.stem,
-            source=place,
+            source=name_in_source,
             path=path,
             split=split,
-            subject=named["subject"],
+            subject=match["subject"],
             task=task,
             session=session,
         )
-        found.append(scored(item, labels.get(session, []), SCALES["bdi-ii"]))
+        entries.append(scored(item, labels.get(session, []), SCALES["bdi-ii"]))
     check_task(options.task, tasks, name)
-    if not any(isinstance(entry, VideoItem) for entry in found):
+    if not any(isinstance(entry, VideoItem) for entry in entries):
         raise MienError(
             f"expected {name} at {source}, got no recording with a score in {len(videos)} videos "
             f"and {len(labels)} label files: mien corpora shows the layout"
         )
-    return reading_of(found, options, SCALES["bdi-ii"], source)
+    return reading_of(entries, options, SCALES["bdi-ii"], source)
 
 
 AVEC2013 = Corpus(
     name="avec2013",
-    description="AVEC2013 (Valstar et al., 2013): recordings with BDI-II scores, 50 a split",
+    description="AVEC2013 (Valstar et al., 2013): recordings with BDI-II scores, 50 per split",
     layout=(
         "  {train,dev,test}/**/203_1_cut_combined.mp4   (also Training, Development, Testing)\n"
         "  **/203_1_Depression.csv   one number, the BDI-II score of subject 203, session 1"
@@ -79,7 +85,7 @@ AVEC2013 = Corpus(
 )
 AVEC2014 = Corpus(
     name="avec2014",
-    description="AVEC2014 (Valstar et al., 2014): two tasks a session, BDI-II, 100 a split",
+    description="AVEC2014 (Valstar et al., 2014): two tasks per session, BDI-II, 100 per split",
     layout=(
         "  {train,dev,test}/{Freeform,Northwind}/203_1_Freeform_video.mp4\n"
         "  **/203_1_Depression.csv   one number; --task freeform or northwind reads one only"

@@ -1,4 +1,4 @@
-"""DAIC-WOZ and E-DAIC: interviews with PHQ-8 scores, for those who hold their videos."""
+"""DAIC-WOZ and E-DAIC: interviews with PHQ-8 scores, for those who have the videos."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mien.schema import MienError
 
 
 def _read_daic(source: Path, options: Options) -> Reading:
-    """Tables of participants by split; a video in each participant's folder, where there is one."""
+    """Read tables of participants by split, and the video in each participant's folder."""
     tables = [
         (split, source / name)
         for split, names in (
@@ -29,46 +29,50 @@ def _read_daic(source: Path, options: Options) -> Reading:
             f"expected the tables of DAIC-WOZ or E-DAIC at {source}, got none of them: mien "
             f"corpora shows their names"
         )
-    found: list[Entry] = []
+    entries: list[Entry] = []
     for split, table in tables:
         for number, row in enumerate(rows_of(table, {"participant_id"}), 2):
-            person = row["participant_id"]
+            subject = row["participant_id"]
             text = row.get("phq8_score") or row.get("phq_score") or ""
-            if not person:
-                place = f"{table.name}/{number}"
-                found.append(LeftOut(place, table.name, "no participant in the row"))
+            if not subject:
+                row_id = f"{table.name}/{number}"
+                entries.append(LeftOut(row_id, table.name, "no participant in the row"))
                 continue
-            folder = source / f"{person}_P"
+            folder = source / f"{subject}_P"
             videos = [
                 path
                 for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
                 if path.suffix.lower() in VIDEO_SUFFIXES
             ]
             if not videos:
-                found.append(LeftOut(f"{person}_P", table.name, "no video of the participant"))
+                entries.append(LeftOut(f"{subject}_P", table.name, "no video of the participant"))
                 continue
-            found += [
-                LeftOut(storable(path.relative_to(source)), folder.name, "a second video of them")
+            entries += [
+                LeftOut(
+                    storable(path.relative_to(source)),
+                    folder.name,
+                    "a second video of the participant",
+                )
                 for path in videos[1:]
             ]
             item = VideoItem(
-                id=f"{person}_P",
+                id=f"{subject}_P",
                 source=storable(videos[0].relative_to(source)),
                 path=videos[0],
                 split=split,
-                subject=person,
-                session=person,
+                subject=subject,
+                session=subject,
             )
             try:
-                found.append(replace(item, severity=score_of(text, SCALES["phq-8"])))
+                entries.append(replace(item, severity=score_of(text, SCALES["phq-8"])))
             except ValueError as error:
-                found.append(LeftOut(item.id, item.source, f"label unreadable: {error}"))
-    if not any(isinstance(entry, VideoItem) for entry in found):
+                entries.append(LeftOut(item.id, item.source, f"label unreadable: {error}"))
+    if not any(isinstance(entry, VideoItem) for entry in entries):
         raise MienError(
-            f"expected DAIC-WOZ at {source} with videos, got none of {len(found)} participants in "
-            f"{len(tables)} tables: the corpus is published without videos, and mien reads faces"
+            f"expected DAIC-WOZ at {source} with videos, got none of {len(entries)} participants "
+            f"in {len(tables)} tables: the corpus is published without videos; ask its authors"
         )
-    return reading_of(found, options, SCALES["phq-8"], source)
+    return reading_of(entries, options, SCALES["phq-8"], source)
 
 
 CORPUS = Corpus(
@@ -77,7 +81,7 @@ CORPUS = Corpus(
     layout=(
         "  train_split_Depression_AVEC2017.csv, dev_split_..., full_test_split.csv (DAIC-WOZ)\n"
         "  or train_split.csv, dev_split.csv, test_split.csv (E-DAIC)\n"
-        "  300_P/*.mp4   a video of the participant; it is published without, features only"
+        "  300_P/*.mp4   a video of the participant; published are only features"
     ),
     license_terms=SIGNED_TERMS,
     read=_read_daic,

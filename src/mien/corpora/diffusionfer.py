@@ -32,22 +32,23 @@ from mien.schema import MienError
 _COLUMNS = ("name", "image", "expression", "valence", "arousal")
 _LAYOUT = (
     "a Parquet file, or a folder of them, with the columns name, image, expression, valence and "
-    "arousal; train, valid or test in a file's name says its split"
+    "arousal; train, valid or test in the name of a file is its split"
 )
 SPACE = LabelSpace(name="diffusionfer", names=EXPRESSIONS[:-1])
-"""Seven expressions in canonical order; nobody rated contempt."""
+"""Seven expressions in canonical order; contempt was not rated."""
 
 
 def read(source: Path, options: Options) -> Reading:
-    """Read the corpus at ``source``. The label is ``expression``, which is what annotators saw.
+    """Read the corpus at ``source``; the label is ``expression``, as rated by the annotators.
 
-    ``folder``, the class that the picture was made for, disagrees with it in many rows and is
-    not read. Files whose names say no split are split by a hash of the rows' names within each
-    expression, 80, 10 and 10 %; ``options.valid_from_train`` takes a share of train in that way.
+    The column ``folder``, the class that a picture was generated for, disagrees with it in many
+    rows and is not read. Files without a split in their names are split by a hash of the rows'
+    names within each expression, 80, 10 and 10 %. ``options.valid_from_train`` splits train in
+    the same way.
     """
     if options.classes is not None:
         raise MienError(
-            "expected no class names for diffusionfer, which has its own, got some: leave them out"
+            "expected no --classes for diffusionfer, which has its own, got some: omit the option"
         )
     files = _find(source)
     splits = {split for _, split in files if split}
@@ -58,8 +59,8 @@ def read(source: Path, options: Options) -> Reading:
         )
     if options.valid_from_train and "valid" in splits:
         raise MienError(
-            f"expected no valid split in {source} where one is to be made from train, got one: "
-            f"leave the option out"
+            f"expected a source without a valid split for --valid-from-train, got one with it in "
+            f"{source}: omit the option"
         )
     valid, test = (options.valid_from_train, 0.0) if splits else (0.1, 0.1)
     ranks: defaultdict[str | None, array[int]] = defaultdict(lambda: array("Q"))
@@ -68,7 +69,7 @@ def read(source: Path, options: Options) -> Reading:
             for row in _rows(path, ("name", "expression")):
                 ranks[row["expression"]].append(rank(options.seed, str(row["name"])))
     cuts = {label: cut(values, valid=valid, test=test) for label, values in ranks.items()}
-    notes = ["expression is the annotators'; the class that a picture was made for is not read"]
+    notes = ["expression is as rated by annotators, not the class that a picture was made for"]
     if valid:
         made = f"valid ({valid:.0%} of train)" if splits else "train, valid, test (80, 10, 10 %)"
         notes.append(
@@ -110,7 +111,7 @@ CORPUS = Corpus(
 
 
 def _find(source: Path) -> list[tuple[Path, str | None]]:
-    """The files and the splits in their names; :class:`MienError` where there is none."""
+    """Find the files and the splits in their names; :class:`MienError` where there are none."""
     if source.is_dir():
         files = [path for path in sorted(source.glob("*.parquet")) if not _missing(path)]
     elif source.is_file() and source.suffix.lower() == ".parquet":
@@ -123,14 +124,14 @@ def _find(source: Path) -> list[tuple[Path, str | None]]:
     else:
         files = []
     if not files:
-        got = "none of these" if source.exists() else "nothing there"
+        got = "none of these" if source.exists() else "nothing"
         raise MienError(f"expected DiffusionFER at {source} as {_LAYOUT}; got {got}")
     return [(path, _split_of(path)) for path in files]
 
 
 def _split_of(path: Path) -> str | None:
-    named = {split for word in re.split(r"[^A-Za-z]+", path.stem) if (split := split_name(word))}
-    return named.pop() if len(named) == 1 else None
+    splits = {split for word in re.split(r"[^A-Za-z]+", path.stem) if (split := split_name(word))}
+    return splits.pop() if len(splits) == 1 else None
 
 
 def _missing(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""FER2013's images with FER+'s ten votes each: Parquet files, or the files as published."""
+"""FER2013's images with FER+'s ten votes each: Parquet files or the published files."""
 
 from __future__ import annotations
 
@@ -38,77 +38,77 @@ _LAYOUT = (
 
 
 @dataclass(frozen=True)
-class Found:
-    """What lies at a source: ``kind`` is ``"parquet"``, ``"csv"`` or ``"images"``.
+class Source:
+    """The files of the corpus; ``kind`` is ``"parquet"``, ``"csv"`` or ``"images"``.
 
-    ``files`` are (file, split); of the published tables the split is empty, their rows have it.
+    ``files`` are (file, split). The split is empty for the published tables, whose rows have it.
     """
 
     kind: str
     files: tuple[tuple[Path, str], ...]
 
 
-def find(source: Path) -> Found:
-    """The files of the corpus; raises :class:`MienError` that lists what was looked for."""
+def find(source: Path) -> Source:
+    """Find the files of the corpus; :class:`MienError` lists the layouts where there are none."""
     if source.is_file() and source.suffix == ".parquet":
         split = _split_of(source)
         if split is None:
             raise MienError(
-                f"expected one of train, valid and test in the name of {source}, which says the "
-                f"split, got {source.name!r}: rename it"
+                f"expected the split, train, valid or test, in the name of {source}, got "
+                f"{source.name!r}: rename it"
             )
         if missing := _missing_columns(source):
             raise MienError(
                 f"expected the columns name, image and {', '.join(VOTES)} in {source}, got a table "
                 f"without {', '.join(missing)}: choose another file"
             )
-        return Found("parquet", ((source, split),))
+        return Source("parquet", ((source, split),))
     if source.is_dir():
         tables = [(path, _split_of(path)) for path in sorted(source.glob("*.parquet"))]
         usable = [(path, split) for path, split in tables if split and not _missing_columns(path)]
         if usable:
-            return Found("parquet", tuple(usable))
+            return Source("parquet", tuple(usable))
         names = {path.name.lower(): path for path in sorted(source.iterdir())}
         pixels = next((names[name] for name in _PIXEL_FILES if name in names), None)
         if pixels is not None and "fer2013new.csv" in names:
-            return Found("csv", ((pixels, ""), (names["fer2013new.csv"], "")))
+            return Source("csv", ((pixels, ""), (names["fer2013new.csv"], "")))
         labels = [(source / name / "label.csv", split) for name, split in _FOLDERS.items()]
         if present := [(path, split) for path, split in labels if path.is_file()]:
-            return Found("images", tuple(present))
-    got = "nothing there" if not source.exists() else "none of these"
+            return Source("images", tuple(present))
+    got = "none of these" if source.exists() else "nothing"
     raise MienError(f"expected FER+ at {source} as {_LAYOUT}; got {got}")
 
 
 def read(source: Path, options: Options) -> Reading:
-    """Read the corpus at ``source``; the images are tight crops, the votes are the labels."""
+    """Read the corpus at ``source``; images are tight crops, votes are the labels."""
     if options.classes is not None or options.valid_from_train:
         raise MienError(
-            "expected no class names and no split to be made for ferplus, which has its own, got "
-            "some: leave these options out"
+            "expected neither --classes nor --valid-from-train for ferplus, which has its own "
+            "classes and splits, got one: omit it"
         )
-    found = find(source)
-    if found.kind == "parquet":
-        total = sum(pq.read_metadata(path).num_rows for path, _ in found.files)
-    elif found.kind == "csv":
-        total = _count_rows(found.files[0][0], found.files[1][0])
+    corpus = find(source)
+    if corpus.kind == "parquet":
+        total = sum(pq.read_metadata(path).num_rows for path, _ in corpus.files)
+    elif corpus.kind == "csv":
+        total = _count_rows(corpus.files[0][0], corpus.files[1][0])
     else:
-        total = sum(len(_lines(path)) for path, _ in found.files)
+        total = sum(len(_lines(path)) for path, _ in corpus.files)
 
     def items() -> Iterator[Item | LeftOut]:
-        if found.kind == "csv":
-            yield from _published(found.files[0][0], found.files[1][0])
+        if corpus.kind == "csv":
+            yield from _published(corpus.files[0][0], corpus.files[1][0])
             return
-        for path, split in found.files:
-            yield from (_parquet if found.kind == "parquet" else _images)(path, split)
+        for path, split in corpus.files:
+            yield from (_parquet if corpus.kind == "parquet" else _images)(path, split)
 
     return Reading(
         label_space=LABEL_SPACES["ferplus"],
         items=items,
-        fingerprint=fingerprint_of(f"{path.name} {stamp(path)}" for path, _ in found.files),
+        fingerprint=fingerprint_of(f"{path.name} {stamp(path)}" for path, _ in corpus.files),
         total=total,
         vote_names=VOTES,
         fields=(pa.field("fer2013", pa.string()),),
-        notes=("fer2013 is FER2013's own single label; FER+'s votes replace it",),
+        notes=("fer2013 is FER2013's single label, which FER+'s votes replace",),
     )
 
 
@@ -118,7 +118,7 @@ CORPUS = Corpus(
     layout=_LAYOUT,
     license_terms=(
         "Images: FER2013 (ICML 2013 challenge), collected from the web, rights unclear: research "
-        "only, not to be redistributed. Votes: FER+ (Microsoft), MIT license."
+        "only, no redistribution. Votes: FER+ (Microsoft), MIT license."
     ),
     read=read,
     label_space=LABEL_SPACES["ferplus"],
@@ -127,8 +127,8 @@ CORPUS = Corpus(
 
 
 def _split_of(path: Path) -> str | None:
-    named = set(re.findall(r"train|valid|test", path.stem.lower()))
-    return named.pop() if len(named) == 1 else None
+    splits = set(re.findall(r"train|valid|test", path.stem.lower()))
+    return splits.pop() if len(splits) == 1 else None
 
 
 def _missing_columns(path: Path) -> list[str]:
@@ -167,7 +167,7 @@ def _published(pixels: Path, votes: Path) -> Iterator[Item | LeftOut]:
     names = LABEL_SPACES["fer2013"].names
     pairs = zip(_rows(pixels), _rows(votes), strict=True)
     for index, (face, vote) in enumerate(pairs):
-        where = f"{pixels.name}:{index + 2}"
+        line = f"{pixels.name}:{index + 2}"
         try:
             name, usage = vote["image name"].strip(), vote["usage"].strip()
             counts = tuple(int(float(vote[column.lower()] or 0)) for column in VOTES)
@@ -186,17 +186,17 @@ def _published(pixels: Path, votes: Path) -> Iterator[Item | LeftOut]:
                 f"published, in their order"
             )
         if not name:
-            yield LeftOut(f"fer{index:07d}.png", where, _REMOVED)
+            yield LeftOut(f"fer{index:07d}.png", line, _REMOVED)
             continue
         image = _pixels(text)
         if image is None:
-            yield LeftOut(name, where, "image unreadable: expected 2,304 values from 0 to 255")
+            yield LeftOut(name, line, "image unreadable: expected 2,304 values from 0 to 255")
         else:
-            yield _item(name, where, image, split, counts, emotion)
+            yield _item(name, line, image, split, counts, emotion)
 
 
 def _images(labels: Path, split: str) -> Iterator[Item | LeftOut]:
-    """Rows ``name,"(0, 0, 48, 48)",votes...``, as FER+'s own script writes them."""
+    """Read rows ``name,"(0, 0, 48, 48)",votes...``, as written by FER+'s own script."""
     for number, row in enumerate(_lines(labels), start=1):
         source = f"{labels.parent.name}/{row[0].strip()}"
         try:
@@ -234,7 +234,7 @@ def _item(
 
 
 def _pixels(text: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | None:
-    """48 x 48 pixels from their decimal text, or None where it is something else."""
+    """48 x 48 pixels from their decimal text, or None for other text."""
     if not re.fullmatch(r"[\d\s]+", text):
         return None
     values = np.fromstring(text, sep=" ", dtype=np.int64)
@@ -244,7 +244,7 @@ def _pixels(text: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | None
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
-    """Rows of a CSV file by lower-case column name; some copies have blanks around the names."""
+    """Rows of a CSV by lower-case column name; some copies have spaces around the names."""
     with path.open(encoding="utf-8-sig", newline="") as text:
         lines = csv.DictReader(text)
         lines.fieldnames = [name.strip().lower() for name in lines.fieldnames or ()]

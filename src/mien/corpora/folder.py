@@ -1,4 +1,4 @@
-"""Images of one's own: a folder a class, with or without splits above, or a table of paths."""
+"""A user's own images: one folder per class, with or without splits, or a table of paths."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from mien.labels import EXPRESSIONS, LabelSpace, label_space_of
 from mien.schema import MienError
 
 _LAYOUT = (
-    "a folder with one folder of images a class (happy/a.jpg), or train, valid and test folders "
+    "a folder with one folder of images per class (happy/a.jpg), or train, valid and test folders "
     "with such folders in them (train/happy/a.jpg), or a .csv, .tsv or .parquet file with a column "
     "path (or image bytes in a column image) and, if you have them, label, split, subject, "
     "valence and arousal in [-1, 1], and action units (AU1, AU2, ...) in [0, 1]; paths are "
@@ -44,8 +44,8 @@ _NUMERIC = re.compile(r"[+-]?\d+")
 def read(source: Path, options: Options) -> Reading:
     """Read class folders or a table; see ``CORPUS.layout``.
 
-    Raises :class:`MienError` where neither is there, where labels are bare numbers without
-    ``options.classes``, and for splits that are none.
+    Raises :class:`MienError` where neither is found, for numeric labels without
+    ``options.classes``, and for unknown names of splits.
     """
     if source.is_dir():
         tops = _top_folders(source)
@@ -58,21 +58,21 @@ def read(source: Path, options: Options) -> Reading:
             source,
             options,
         )
-    got = "something else" if source.exists() else "nothing there"
+    got = "something else" if source.exists() else "nothing"
     raise MienError(f"expected at {source} {_LAYOUT}; got {got}")
 
 
 CORPUS = Corpus(
     name="folder",
-    description="images of your own, in class folders or listed in a table",
+    description="your own images, in class folders or listed in a table",
     layout=_LAYOUT,
-    license_terms="Your own images: their terms are yours to state.",
+    license_terms="Your own images, under the terms that you state.",
     read=read,
 )
 
 
 def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Options) -> Reading:
-    """Find classes and splits in a first pass over ``rows`` without images, then read items."""
+    """Collect classes and splits in a first pass over ``rows`` without images; then read items."""
     digest = hashlib.sha256(stamp(source).encode() if source.is_file() else b"")
     total = 0
     columns: set[str] = set()
@@ -96,7 +96,7 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
                 subjects.add(row.subject)
             ranks[row.label].append(rank(options.seed, row.id))
     if total == 0:
-        raise MienError(f"expected {_LAYOUT}; got no image in {source}")
+        raise MienError(f"expected {_LAYOUT}; got no image in {source}; add images")
 
     space, names = _classes(labels, options.classes, source)
     valid, test = options.valid_from_train, 0.0
@@ -105,19 +105,19 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
         valid, test = 0.1, 0.1
     elif valid and "valid" in splits:
         raise MienError(
-            f"expected no valid split in {source} where one is to be made from train, got one: "
-            f"leave the option out"
+            f"expected a source without a valid split for --valid-from-train, got one with it in "
+            f"{source}: omit the option"
         )
     by_label = {label: cut(values, valid=valid, test=test) for label, values in ranks.items()}
     by_subject = cut((rank(options.seed, name) for name in subjects), valid=valid, test=test)
     if valid:
-        how = "by subject" if subjects else "within each class"
-        what = (
+        unit = "by subject" if subjects else "within each class"
+        made = (
             "the splits train, valid and test (80, 10, 10 %)"
             if test
             else f"the split valid ({valid:.0%} of train)"
         )
-        notes.append(f"mien made {what} {how} by a hash of the names, seed {options.seed}")
+        notes.append(f"mien made {made} {unit} by a hash of the names, seed {options.seed}")
 
     def items() -> Iterator[Item | LeftOut]:
         for row in rows(True):
@@ -172,7 +172,7 @@ def _split(row: Row, source: Path) -> str | None:
 def _classes(
     labels: set[str], classes: tuple[str, ...] | None, source: Path
 ) -> tuple[LabelSpace, dict[str, str]]:
-    """The label space, and the name in it of each label that the source uses."""
+    """The label space, and its name for each label that the source uses."""
     codes: dict[str, str] = {}
     for index, entry in enumerate(classes or ()):
         code, _, name = entry.rpartition("=")
@@ -186,8 +186,8 @@ def _classes(
         )
     if unknown := [label for label in numeric if label not in codes]:
         raise MienError(
-            f"expected labels from {', '.join(codes)} in {source}, got {', '.join(unknown)}: name "
-            f"every number in --classes, as 1=surprise,2=fear,... where they do not start at 0"
+            f"expected labels among {', '.join(codes)} in {source}, got {', '.join(unknown)}: name "
+            f"every number in --classes, as 1=surprise,2=fear,... if they do not start at 0"
         )
     if not labels and not codes:
         return LabelSpace(name="expressions", names=EXPRESSIONS), {}
@@ -195,17 +195,20 @@ def _classes(
         space = label_space_of(list(codes.values()) or sorted(labels))
         return space, {label: space.names[space.index(codes.get(label, label))] for label in labels}
     except ValidationError:
-        given = ", ".join(codes.values()) or ", ".join(sorted(labels))
+        got = ", ".join(codes.values()) or ", ".join(sorted(labels))
         raise MienError(
-            f"expected at least two distinct classes in {source}, got {given}: add the others, or "
+            f"expected at least two distinct classes in {source}, got {got}: add the others, or "
             f"name them all with --classes"
         ) from None
     except ValueError as error:
-        raise MienError(f"--classes and {source} do not fit: {error}") from None
+        raise MienError(
+            f"expected --classes that name the labels of {source}, got others: {error}; name every "
+            f"label"
+        ) from None
 
 
 def _top_folders(source: Path) -> list[str]:
-    """The folders in ``source`` that hold images, sorted; these are splits or classes."""
+    """The folders in ``source`` that contain images, sorted; these are splits or classes."""
     with _listing(source) as entries:
         folders = sorted(entry.name for entry in entries if _is_folder(entry))
     used = [name for name in folders if next(_walk(source / name), None)]
@@ -248,16 +251,16 @@ def _folder_rows(source: Path, tops: list[str], with_splits: bool) -> Iterator[R
 
 
 def _walk(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
-    """Files below ``folder``, sorted; links are followed unless they lead back up."""
+    """Yield the files below ``folder``, sorted; links are followed unless they lead back up."""
     status = folder.stat()
-    here = (status.st_dev, status.st_ino)
-    if here in above:
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
         return
-    with _listing(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
+    with _listing(folder) as listing:
+        entries = sorted(listing, key=lambda entry: entry.name)
     for entry in entries:
         if _is_folder(entry):
-            yield from _walk(folder / entry.name, above | {here})
+            yield from _walk(folder / entry.name, above | {identity})
         elif not _IGNORED.fullmatch(entry.name):
             yield folder / entry.name
 

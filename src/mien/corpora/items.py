@@ -1,4 +1,4 @@
-"""What a corpus reader gives: items in a fixed order, and what belongs to all of them."""
+"""What a corpus reader returns: items in a fixed order, and what they have in common."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ from mien.schema import UInt8Array
 class Options:
     """How a corpus is read, where it leaves a choice.
 
-    ``tight``: the images are tight face crops, no face is searched for. ``classes`` names the
-    numeric labels, in order from 0, or each as ``"1=surprise"``. ``seed`` and
-    ``valid_from_train`` (a fraction in [0, 1)) belong to the splits that a corpus lacks.
-    ``landmarks``: landmarks are looked for in tight crops too. Of recordings, ``rate`` frames a
-    second are kept (None: all), ``task`` names the only one that is read, ``scale`` is that of a
-    table's scores, and ``disjoint`` makes splits in which no subject is twice.
+    - ``tight``: the images are tight face crops, so no face is detected.
+    - ``classes``: names of numeric labels, in order from 0, or each as ``"1=surprise"``.
+    - ``seed``: for splits that the corpus lacks.
+    - ``valid_from_train``: the fraction in [0, 1) of train that becomes a split valid.
+    - ``landmarks``: detect landmarks in tight crops too.
+    - ``fps``: frames per second to keep of a recording, None for all.
+    - ``task``: the only task of the recordings to read.
+    - ``scale``: the scale of the scores in a table of recordings.
+    - ``disjoint``: make splits of recordings that share no subject.
     """
 
     tight: bool = False
@@ -34,7 +37,7 @@ class Options:
     seed: int = 0
     valid_from_train: float = 0.0
     landmarks: bool = False
-    rate: float | None = 5.0
+    fps: float | None = 5.0
     task: str | None = None
     scale: str | None = None
     disjoint: bool = False
@@ -42,16 +45,16 @@ class Options:
     def __post_init__(self) -> None:
         if not 0 <= self.valid_from_train < 1:
             raise ValueError(f"expected a fraction in [0, 1), got {self.valid_from_train}")
-        if self.rate is not None and not self.rate > 0:
-            raise ValueError(f"expected a rate above 0, got {self.rate}")
+        if self.fps is not None and not self.fps > 0:
+            raise ValueError(f"expected fps above 0, got {self.fps}")
 
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One image that may become a row. ``image`` is a path, a file's bytes or pixels.
+    """One image that may become a row. ``image`` is a path, the bytes of a file, or pixels.
 
     ``label`` is a name of the reading's label space; ``votes`` follow its vote names. A ``tight``
-    image is resized, not aligned. ``extra`` fills the reading's own columns.
+    image is resized, not aligned. ``extra`` holds values of the reading's additional columns.
     """
 
     id: str
@@ -70,9 +73,10 @@ class Item:
 
 @dataclass(frozen=True, eq=False)
 class VideoItem:
-    """One recording whose frames may become rows; ``severity`` is its score, ``task`` what is done.
+    """One recording whose frames may become rows.
 
-    ``session`` is the subject's sitting: recordings of one have one score.
+    ``severity`` is its score and ``task`` what its subject does. Recordings of one ``session`` of
+    a subject share one score.
     """
 
     id: str
@@ -87,7 +91,7 @@ class VideoItem:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A row that cannot be used; what stands before a colon in ``reason`` is counted together."""
+    """A row that cannot be used; reasons that agree up to the colon are counted together."""
 
     id: str
     source: str
@@ -96,10 +100,11 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Reading:
-    """A corpus that was found. ``items()`` gives the same entries in the same order every time.
+    """A corpus on disk. ``items()`` yields the same entries in the same order every time.
 
-    ``fingerprint`` changes with the source's names, sizes and times; ``total`` counts the
-    entries; ``fields`` are columns beyond the common ones; ``notes`` go into ``dataset.json``.
+    ``fingerprint`` changes with the names, sizes and times of the source's files. ``total`` is
+    the number of entries. ``fields`` are columns beyond those of every dataset. ``notes`` go into
+    ``dataset.json``.
     """
 
     label_space: LabelSpace
@@ -114,10 +119,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus that can be prepared; ``layout`` says what its reader expects to find.
+    """A corpus that can be prepared; ``layout`` describes the files that its reader expects.
 
-    ``color`` is how its crops are best kept: gray where all of its images are gray. A corpus of
-    ``videos`` gives recordings instead of images.
+    ``color`` is the best color for its crops: gray where all of its images are gray. A corpus
+    with ``videos`` consists of recordings instead of images.
     """
 
     name: str
@@ -131,7 +136,7 @@ class Corpus:
 
 
 def stamp(path: Path) -> str:
-    """Size and time of a file, as text; ``"-"`` where there is none."""
+    """The size and time of a file, as text; ``"-"`` where there is no file."""
     try:
         status = path.stat()
     except OSError:
@@ -140,7 +145,7 @@ def stamp(path: Path) -> str:
 
 
 def fingerprint_of(parts: Iterable[str]) -> str:
-    """A hex digest of texts and their order."""
+    """Compute a hex digest of texts in their order."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
@@ -148,12 +153,12 @@ def fingerprint_of(parts: Iterable[str]) -> str:
 
 
 def storable(text: str | os.PathLike[str]) -> str:
-    """A file name as valid Unicode: bytes that are not UTF-8 become hex escapes."""
+    """Convert a file name to valid Unicode: bytes that are not UTF-8 become hex escapes."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def split_name(text: str) -> str | None:
-    """``train``, ``valid`` or ``test`` for the names that folders and tables use, else None.
+    """Return ``train``, ``valid`` or ``test`` for the usual names of splits, None for others.
 
     >>> split_name("Validation"), split_name("happy")
     ('valid', None)

@@ -1,4 +1,4 @@
-"""Rows of a table of images: CSV, TSV or Parquet with a path, or with the images themselves."""
+"""The rows of a table of images: CSV, TSV or Parquet, with paths or with the images."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _ID_COLUMNS = ("id", "name")
 
 @dataclass(frozen=True)
 class Row:
-    """One image as its folder or table names it, before classes and splits are known.
+    """One image as named by its folder or table, before classes and splits are known.
 
-    ``stamp`` changes when the file does; ``problem`` is the reason why the row cannot be used;
-    ``extra`` fills columns of the dataset beyond the common ones: valence, arousal and action
-    units, where the table has them.
+    ``stamp`` changes when the file does. ``problem`` is the reason why the row cannot be used.
+    ``extra`` holds valence, arousal and action units by column of the dataset, where the table
+    has them.
     """
 
     id: str
@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of a table is what; ``embedded``: the images are in the table.
+    """The names of a table's columns by their role; ``embedded`` images are in the table.
 
     ``action_units`` maps the dataset's names of action units to the table's.
     """
@@ -69,7 +69,11 @@ class Columns:
 
 
 def columns_of(path: Path) -> Columns:
-    """The columns of a table; raises :class:`MienError` where none of them holds the images."""
+    """Find the columns of a table.
+
+    Raises :class:`MienError` where no column holds images, where only one of valence and arousal
+    is there, and where two columns name one action unit.
+    """
     types: dict[str, Any] = {}
     if path.suffix.lower() == ".parquet":
         try:
@@ -81,17 +85,17 @@ def columns_of(path: Path) -> Columns:
     else:
         types = dict.fromkeys(_header(path)[0])
     names = {name.strip().lower(): name for name in types}
-    found = {
-        role: next((names[name] for name in known if name in names), None)
-        for role, known in _COLUMNS.items()
+    columns = {
+        role: next((names[name] for name in spellings if name in names), None)
+        for role, spellings in _COLUMNS.items()
     }
-    image = found["image"]
+    image = columns["image"]
     if image is None:
         raise MienError(
             f"expected a column {', '.join(_COLUMNS['image'][:-1])} or {_COLUMNS['image'][-1]} in "
             f"{path}, got {', '.join(types) or 'nothing'}: name the column of paths"
         )
-    if len(affect := [role for role in ("valence", "arousal") if found[role]]) == 1:
+    if len(affect := [role for role in ("valence", "arousal") if columns[role]]) == 1:
         raise MienError(
             f"expected both columns valence and arousal in {path}, or neither, got only "
             f"{affect[0]}: add the other"
@@ -109,26 +113,26 @@ def columns_of(path: Path) -> Columns:
     identity = next((names[name] for name in _ID_COLUMNS if embedded and name in names), None)
     return Columns(
         image,
-        found["label"],
-        found["split"],
-        found["subject"],
+        columns["label"],
+        columns["split"],
+        columns["subject"],
         identity,
         embedded,
-        found["valence"],
-        found["arousal"],
+        columns["valence"],
+        columns["arousal"],
         units,
     )
 
 
 def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Row]:
-    """The rows of a table in order; embedded images are read only ``with_images``."""
+    """Yield the rows of a table in order; embedded images are read only ``with_images``."""
     for index, row in enumerate(_records(path, columns, with_images=with_images)):
         label, split, subject = (
             _text(row.get(column)) if column else None
             for column in (columns.label, columns.split, columns.subject)
         )
         label = re.sub(r"^([+-]?\d+)\.0*$", r"\1", label) if label else None
-        extra, fault = _extra(row, columns)
+        extra, extra_problem = _extra(row, columns)
         if columns.embedded:
             image = row.get(columns.image)
             image = image.get("bytes") if isinstance(image, dict) else image
@@ -141,7 +145,7 @@ def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Ro
                 label=label,
                 split=split,
                 subject=subject,
-                problem=problem or fault,
+                problem=problem or extra_problem,
                 extra=extra,
             )
             continue
@@ -155,7 +159,7 @@ def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Ro
             split=split,
             subject=subject,
             stamp=stamp(file),
-            problem=fault if text else "no path in the table",
+            problem=extra_problem if text else "no path in the table",
             extra=extra,
         )
 
@@ -173,13 +177,13 @@ def _extra(row: Mapping[str, Any], columns: Columns) -> tuple[Mapping[str, float
 
 
 def _records(path: Path, columns: Columns, *, with_images: bool) -> Iterator[dict[str, Any]]:
-    wanted = [columns.label, columns.split, columns.subject, columns.identity]
-    wanted += [columns.valence, columns.arousal, *columns.action_units.values()]
+    used = [columns.label, columns.split, columns.subject, columns.identity]
+    used += [columns.valence, columns.arousal, *columns.action_units.values()]
     if with_images or not columns.embedded:
-        wanted.append(columns.image)
+        used.append(columns.image)
     if path.suffix.lower() == ".parquet":
         with pq.ParquetFile(path) as table:
-            names = [name for name in wanted if name]
+            names = [name for name in used if name]
             for batch in table.iter_batches(batch_size=256, columns=names or [columns.image]):
                 yield from batch.to_pylist()
         return
@@ -213,7 +217,7 @@ def _header(path: Path) -> tuple[list[str], str]:
 
 
 def _text(value: Any) -> str | None:
-    """A cell as text; empty cells and NaN are None. Whole floats lose their point."""
+    """A cell as text; None for empty cells and NaN. Whole floats lose their decimal point."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, float) and value.is_integer():

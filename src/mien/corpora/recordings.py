@@ -1,4 +1,4 @@
-"""A table of recordings of one's own, with a score each."""
+"""A table of a user's own recordings with their scores."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from mien.schema import MienError
 
 
 def _read_table(source: Path, options: Options) -> Reading:
-    """A CSV with the columns video, score and, if known, subject, split and task."""
+    """Read a CSV with the columns video and score, and optionally subject, split and task."""
     scale = _scale(options.scale)
     if not source.is_file():
-        raise MienError(f"expected a CSV of recordings, got no file at {source}")
+        raise MienError(f"expected a CSV of recordings, got no file at {source}: check the name")
     rows = list(rows_of(source, {"video", "score"}))
     check_task(options.task, {row["task"].lower() for row in rows if row.get("task")}, source.name)
-    found: list[Entry] = []
+    entries: list[Entry] = []
     without_split = not any(row.get("split") for row in rows)
     for number, row in enumerate(rows, 2):
         task = row.get("task", "").lower() or None
         if options.task and task != options.task:
             continue
         if not row["video"]:
-            place = f"{source.name}/{number}"
-            found.append(LeftOut(place, source.name, "no video in the row"))
+            row_id = f"{source.name}/{number}"
+            entries.append(LeftOut(row_id, source.name, "no video in the row"))
             continue
         split = "train" if without_split else split_name(row["split"])
         item = VideoItem(
@@ -47,19 +47,19 @@ def _read_table(source: Path, options: Options) -> Reading:
             session=row.get("session") or None,
         )
         if split is None:
-            found.append(LeftOut(item.id, item.source, f"unknown split: {row['split']!r}"))
+            entries.append(LeftOut(item.id, item.source, f"unknown split: {row['split']!r}"))
             continue
         try:
-            found.append(replace(item, severity=score_of(row["score"], scale)))
+            entries.append(replace(item, severity=score_of(row["score"], scale)))
         except ValueError as error:
-            found.append(LeftOut(item.id, item.source, f"label unreadable: {error}"))
-    if not any(isinstance(entry, VideoItem) for entry in found):
+            entries.append(LeftOut(item.id, item.source, f"label unreadable: {error}"))
+    if not any(isinstance(entry, VideoItem) for entry in entries):
         raise MienError(
             f"expected recordings with a score in {source}, got none in {len(rows)} rows: mien "
             f"corpora shows the columns"
         )
-    made = without_split or options.disjoint
-    return reading_of(found, replace(options, disjoint=made), scale, source, theirs="the table's")
+    options = replace(options, disjoint=without_split or options.disjoint)
+    return reading_of(entries, options, scale, source, split_origin="the table's")
 
 
 def _scale(name: str | None) -> Scale:
@@ -74,13 +74,13 @@ def _scale(name: str | None) -> Scale:
 
 CORPUS = Corpus(
     name="recordings",
-    description="recordings of your own with a score each",
+    description="your own recordings, each with a score",
     layout=(
-        "  TABLE.csv with the columns video (a path beside the table) and score, and if known\n"
-        "  subject, split, task, session; without split, three of five subjects train;\n"
-        "  --scale bdi-ii (default), phq-8, or the highest score of another one"
+        "  TABLE.csv with the columns video (relative to the table) and score, and optionally\n"
+        "  subject, split, task, session; without split, three of five subjects are in train;\n"
+        "  --scale bdi-ii (default), phq-8, or the highest score of another scale"
     ),
-    license_terms="yours; a recording of a person is theirs too",
+    license_terms="Your own recordings; their subjects have rights in them too.",
     read=_read_table,
     videos=True,
 )

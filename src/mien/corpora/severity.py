@@ -1,4 +1,4 @@
-"""What the readers of recordings with a depression score share: scores, tables and splits."""
+"""Scores, tables and splits of the readers of recordings with depression scores."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ FIELDS = (
     pa.field("track", pa.int32()),
 )
 SIGNED_TERMS = (
-    "under a signed agreement with its authors: research only, not to be redistributed, no person "
-    "to be shown; mien holds no copy and fetches none"
+    "Signed agreement with the authors: research only, no redistribution, no person shown. mien "
+    "has no copy and downloads none."
 )
 
 Entry = VideoItem | LeftOut
 
 
 def scored(item: VideoItem, labels: Sequence[Path], scale: Scale) -> Entry:
-    """The recording with the score of its label files, which must agree."""
+    """Return the recording with the score of its label files, which must agree."""
     if not labels:
         return LeftOut(item.id, item.source, "no label file")
     try:
@@ -47,20 +47,20 @@ def scored(item: VideoItem, labels: Sequence[Path], scale: Scale) -> Entry:
     except (OSError, UnicodeDecodeError, ValueError) as error:
         return LeftOut(item.id, item.source, f"label unreadable: {error}")
     if len(scores) > 1:
-        told = " and ".join(f"{score:g}" for score in sorted(scores))
-        return LeftOut(item.id, item.source, f"label files disagree: {told}")
+        text = " and ".join(f"{score:g}" for score in sorted(scores))
+        return LeftOut(item.id, item.source, f"label files disagree: {text}")
     return replace(item, severity=scores.pop())
 
 
-def check_task(asked: str | None, found: set[str], name: str) -> None:
-    """Raise :class:`MienError` for a task that no recording has."""
-    if asked and asked not in found:
-        there = ", ".join(sorted(found)) or "none"
-        raise MienError(f"expected a task of {name} ({there}), got {asked!r}: name one of them")
+def check_task(task: str | None, tasks: set[str], name: str) -> None:
+    """Raise :class:`MienError` for a ``task`` that is not among the ``tasks`` of a corpus."""
+    if task and task not in tasks:
+        names = ", ".join(sorted(tasks)) or "none"
+        raise MienError(f"expected a task of {name} ({names}), got {task!r}: name one of them")
 
 
 def score_of(text: str, scale: Scale) -> float:
-    """A score of the scale; ``ValueError`` that says what it is not."""
+    """Read a score of the scale; raises ``ValueError`` for other text and other numbers."""
     if not text:
         raise ValueError("expected a number, got none")
     try:
@@ -72,61 +72,65 @@ def score_of(text: str, scale: Scale) -> float:
     return value
 
 
-def rows_of(path: Path, needed: set[str]) -> Iterator[dict[str, str]]:
-    """The rows of a CSV; names of columns are in lower case, no cell is missing."""
+def rows_of(path: Path, columns: set[str]) -> Iterator[dict[str, str]]:
+    """Yield the rows of a CSV by lower-case column name; missing cells are empty.
+
+    Raises :class:`MienError` where one of ``columns`` is missing.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as text:
             reader = csv.DictReader(text, restval="")
             names = {name.strip().lower() for name in reader.fieldnames or []}
-            if not needed <= names:
+            if not columns <= names:
                 raise MienError(
-                    f"expected the columns {' and '.join(sorted(needed))} in {path}, got "
-                    f"{', '.join(sorted(names)) or 'none'}: name them so"
+                    f"expected the columns {' and '.join(sorted(columns))} in {path}, got "
+                    f"{', '.join(sorted(names)) or 'none'}: rename them"
                 )
             for row in reader:
                 yield {key.strip().lower(): value.strip() for key, value in row.items() if key}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MienError(f"expected a table as UTF-8 text at {path}, got {error}") from None
+        raise MienError(
+            f"expected a table as UTF-8 text at {path}, got {error}: save it again"
+        ) from None
 
 
 def reading_of(
-    found: Sequence[Entry],
+    entries: Sequence[Entry],
     options: Options,
     scale: Scale,
     source: Path,
     *,
-    theirs: str = "official",
+    split_origin: str = "official",
 ) -> Reading:
-    """The reading of recordings, with new splits by subject where the options ask for them.
+    """Return the reading of recordings, with new splits by subject if the options ask for them.
 
-    ``theirs`` says in the notes whose splits they are otherwise.
+    ``split_origin`` says in the notes where other splits come from.
     """
     notes: list[str] = []
-    entries = list(found)
     if options.disjoint:
-        entries = _disjoint(entries, options.seed)
-        notes.append(f"splits made by subject, seed {options.seed}: no subject is in two")
+        recordings = _disjoint(entries, options.seed)
+        notes.append(f"splits made by subject, seed {options.seed}; no subject is in more than one")
     else:
-        shared = _shared(entries)
+        recordings, shared = list(entries), _shared(entries)
         notes.append(
-            f"{theirs} splits, in which {shared} subjects are in more than one"
+            f"{split_origin} splits; {shared} subjects are in more than one"
             if shared
-            else f"{theirs} splits, in which no subject is in two"
+            else f"{split_origin} splits; no subject is in more than one"
         )
-    rate = "all" if options.rate is None else f"at most {options.rate:g}"
-    notes.append(f"{rate} frames a second, of the person seen for longest")
+    number = "all frames" if options.fps is None else f"at most {options.fps:g} frames per second"
+    notes.append(f"{number}, of the person seen for the longest time")
     parts = [str(source)]
     parts += [
         f"{entry.id} {stamp(entry.path)} {entry.split} {entry.severity}"
         if isinstance(entry, VideoItem)
         else f"{entry.id} {entry.reason}"
-        for entry in entries
+        for entry in recordings
     ]
     return Reading(
         LABEL_SPACES["ferplus"],
-        lambda: iter(entries),
+        lambda: iter(recordings),
         fingerprint_of(parts),
-        len(entries),
+        len(recordings),
         fields=FIELDS,
         notes=tuple(notes),
         scale=scale,
@@ -134,9 +138,9 @@ def reading_of(
 
 
 def _disjoint(entries: Sequence[Entry], seed: int) -> list[Entry]:
-    """Three of five subjects to train, one to valid, one to test, by a hash of their names."""
-    people = {entry.subject or entry.id for entry in entries if isinstance(entry, VideoItem)}
-    ranks = {person: rank(seed, person) for person in people}
+    """Assign three of five subjects to train, one to valid, one to test, by a hash of names."""
+    subjects = {entry.subject or entry.id for entry in entries if isinstance(entry, VideoItem)}
+    ranks = {subject: rank(seed, subject) for subject in subjects}
     cuts = cut(ranks.values(), valid=0.2, test=0.2)
     return [
         replace(entry, split=cuts.split(ranks[entry.subject or entry.id]))
@@ -147,5 +151,6 @@ def _disjoint(entries: Sequence[Entry], seed: int) -> list[Entry]:
 
 
 def _shared(entries: Sequence[Entry]) -> int:
+    """The number of subjects that are in more than one split."""
     pairs = {(e.subject, e.split) for e in entries if isinstance(e, VideoItem) and e.subject}
     return sum(count > 1 for count in Counter(subject for subject, _ in pairs).values())

@@ -1,4 +1,4 @@
-"""Items -> faces -> crops: what a worker does with one chunk, and the part file it leaves."""
+"""Images -> faces -> crops: the work on one chunk of a corpus, which becomes a part file."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from mien.schema import Face, MienError, Preprocessing, UInt8Array
 
 Entry = Item | VideoItem | LeftOut
 DetectorMaker = Callable[[], Detector]
-"""Makes a detector in each worker; pickled by reference, as ``partial(YuNetDetector, file)`` is."""
+"""Makes a detector in each worker; must be picklable, such as ``partial(YuNetDetector, file)``."""
 
 TIGHT_BELOW = 100
-"""An image with a side of fewer pixels is taken as a tight face crop and not searched."""
+"""Images with a shorter side than this, in pixels, count as tight face crops."""
 
 
 class Cropper:
-    """Turns chunks of entries into part files; owns a detector from the first time it needs one.
+    """Turns chunks of entries into part files; makes its detector on first use.
 
-    With ``landmarks`` it looks for them in tight crops too, which stay as they are.
+    With ``landmarks``, it also detects landmarks in tight crops, whose pixels stay as they are.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class Cropper:
             self._detector = None
 
     def write_part(self, entries: Sequence[Entry], path: Path) -> None:
-        """Crop the faces of ``entries`` into the part file ``path``, which appears complete."""
+        """Crop the faces of ``entries`` into the part file ``path``, atomically."""
         rows: list[dict[str, Any]] = []
         left_out: list[tuple[str, str, str]] = []
-        several = searched = 0  # of the images that are no tight crops
+        several_faces = searched = 0  # of images that are not tight crops
         for entry in entries:
             if self._stopped():
                 raise Stopped
@@ -77,7 +77,7 @@ class Cropper:
             if not tight:
                 faces = self._ready_detector()(image)
                 searched += 1
-                several += len(faces) > 1
+                several_faces += len(faces) > 1
                 if not faces:
                     left_out.append((entry.id, entry.source, "no face found"))
                     continue
@@ -89,7 +89,7 @@ class Cropper:
             except ValueError as error:  # landmarks that all coincide
                 left_out.append((entry.id, entry.source, f"face not aligned: {error}"))
         table = pa.Table.from_pylist(rows, schema=self._schema)
-        about = {"left_out": left_out, "several_faces": several, "searched": searched}
+        about = {"left_out": left_out, "several_faces": several_faces, "searched": searched}
         write_part_file(path, self._schema, table.to_batches(), about)
 
     def _ready_detector(self) -> Detector:

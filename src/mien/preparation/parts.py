@@ -17,7 +17,7 @@ from mien.schema import Preprocessing, UInt8Array
 
 
 def part_schema(preprocessing: Preprocessing, fields: Sequence[pa.Field]) -> pa.Schema:
-    """The columns of a part file: those of every dataset, ``fields`` and the crop's bytes."""
+    """The columns of a part file: those of every dataset, ``fields``, and the crop's bytes."""
     channels = 1 if preprocessing.color == "gray" else 3
     pixels = pa.binary(preprocessing.size**2 * channels)
     return pa.schema([*FACES_SCHEMA, *fields, pa.field("crop", pixels, nullable=False)])
@@ -25,9 +25,11 @@ def part_schema(preprocessing: Preprocessing, fields: Sequence[pa.Field]) -> pa.
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What a part file holds: rows with crops of ``size`` pixels, and what was left out.
+    """The content of a part file: rows with crops of ``size`` pixels, and the rows left out.
 
-    ``videos`` counts the frames of each recording. The table is memory-mapped.
+    ``left_out`` are id, source and reason. ``searched`` counts the images that a detector
+    searched, ``several_faces`` those with more than one face, ``videos`` the frames of each
+    recording. The table is memory-mapped.
     """
 
     table: pa.Table
@@ -38,7 +40,7 @@ class Part:
     videos: dict[str, dict[str, Any]]
 
     def blocks(self) -> Iterator[tuple[pa.Table, UInt8Array]]:
-        """Rows without their crops, and the crops ``(n, S, S, C)``, batch by batch."""
+        """Yield rows without their crops, and the crops ``(n, S, S, C)`` uint8, in batches."""
         for batch in self.table.to_batches():
             faces = pa.Table.from_batches([batch]).drop_columns(["crop"])
             crops = batch.column("crop")
@@ -52,14 +54,14 @@ class Part:
 def read_part(path: Path, size: int) -> Part:
     """Read a part file of crops of ``size`` pixels.
 
-    Raises ``ValueError`` for a file that is none, such as one that a power cut left behind.
+    Raises ``ValueError`` for a damaged file, such as one left behind by a power cut.
     """
     try:
         with pa.memory_map(str(path)) as stream:
             table = pa.ipc.open_file(stream).read_all()
         about = json.loads(table.schema.metadata[b"part"])
     except (OSError, pa.ArrowException, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no part file: {error}") from None
+        raise ValueError(f"expected a part file at {path}, got another: {error}") from None
     return Part(
         table=table,
         size=size,
@@ -73,13 +75,13 @@ def read_part(path: Path, size: int) -> Part:
 def write_part_file(
     path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], about: Mapping[str, Any]
 ) -> None:
-    """Write a part as :func:`read_part` reads it; it appears under its name when complete.
+    """Write a part file for :func:`read_part`; it takes its name when it is complete.
 
-    ``about`` says what was left out and counts the rest.
+    ``about`` holds the fields of :class:`Part` beyond the rows, as JSON.
     """
     schema = schema.with_metadata({"part": json.dumps(about)})
     with (
-        replacing(path, explain=False) as temporary,  # a full disk is explained for all parts
+        replacing(path, explain=False) as temporary,  # prepare explains a full disk itself
         temporary.open("wb") as stream,
     ):
         with pa.ipc.new_file(stream, schema) as writer:

@@ -1,4 +1,4 @@
-"""Make a dataset folder from a corpus: in parallel, resumable, complete or not there at all."""
+"""Make a dataset folder from a corpus: in parallel, resumable, all or nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mien.preparation.cropping import Cropper, DetectorMaker, Entry
 from mien.preparation.parts import blocks_of, is_part, read_part
 from mien.preparation.progress import Progress, shown_progress
 from mien.preparation.recordings import VideoCropper
-from mien.preparation.work_folder import PARTS, PLAN_FILE, claimed
+from mien.preparation.work_folder import PARTS, claimed, publish, work_folder
 from mien.preparation.workers import Chunk, PartWriter, available_cores, write_parts
 from mien.preparation.write import group_reason, refuse_existing, write_files
 from mien.schema import MienError, Preprocessing
@@ -37,9 +37,9 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @dataclass(frozen=True, eq=False)
 class PrepareResult:
-    """A new dataset and what was left out of it: rows by reason, most frequent first.
+    """A new dataset, and the number of rows left out by reason, most frequent first.
 
-    The rows themselves are in ``left_out.csv``.
+    The rows that were left out are listed in ``left_out.csv``.
     """
 
     dataset: Dataset
@@ -57,7 +57,7 @@ def prepare(
     seed: int = 0,
     valid_from_train: float = 0.0,
     landmarks: bool = False,
-    rate: float | None = 5.0,
+    fps: float | None = 5.0,
     task: str | None = None,
     scale: str | None = None,
     disjoint: bool = False,
@@ -65,28 +65,28 @@ def prepare(
     progress: Progress | None = None,
     detector: DetectorMaker = MediaPipeDetector,
 ) -> PrepareResult:
-    """Read ``corpus`` at ``source`` into the new dataset folder ``out``.
+    """Prepare the corpus at ``source`` as the new dataset folder ``out``, and open it.
 
-    Work is kept in ``OUT.partial`` in parts of up to 256 images; after an interruption the same
-    call goes on there. The folder ``out`` appears when it is complete, with the same bytes
-    whatever the number of ``workers`` (default: one a core) and of interruptions. ``tight`` to
-    ``disjoint`` are those of :class:`~mien.corpora.items.Options`. Of several faces in an
-    image the largest is taken, of several persons in a recording the one seen for longest; in
-    recordings MediaPipe looks for them. Crops are whole whatever the partial image of
-    ``preprocessing``, which is composed of them when they are read. Without ``progress`` a bar is
-    drawn on stderr where that is a terminal.
+    Finished parts of up to 256 images are kept in ``OUT.partial``, so the same call resumes after
+    an interruption. The folder ``out`` appears when it is complete, with the same bytes for any
+    number of ``workers`` (default: one per core) and of interruptions. The options ``tight`` to
+    ``disjoint`` are those of :class:`~mien.corpora.items.Options`. Of several faces in an image
+    the largest is kept, of several people in a recording the one seen for the longest time.
+    Recordings are always searched by MediaPipe. Crops are stored whole; the partial image of
+    ``preprocessing`` is composed when they are read. Without ``progress``, a bar is shown on
+    stderr where that is a terminal.
 
-    Raises :class:`MienError` for an unknown corpus, settings that it has no use for, a source that
-    is not laid out as expected or holds no face, an ``out`` that exists, a partial folder of other
-    settings and a full disk.
+    Raises :class:`MienError` for an unknown corpus, for settings that do not apply to it, for a
+    source that is not laid out as expected or shows no face, for an ``out`` that exists, for a
+    work folder of other settings, and for a full disk.
     """
     reader = corpus_of(corpus)
     source, out = Path(source), Path(out)
     refuse_existing(out)
     if workers is not None and workers < 1:
-        raise MienError(f"expected at least one worker, got {workers}: leave the option out")
+        raise MienError(f"expected at least one worker, got {workers}: omit the option")
     preprocessing = preprocessing.model_copy(update={"partial_image": "full"})
-    named = tuple(classes) if classes else None
+    class_names = tuple(classes) if classes else None
     _refuse_unused(
         reader,
         images=[
@@ -102,16 +102,26 @@ def prepare(
             *(["subject-disjoint"] if disjoint else []),
         ],
     )
-    options = Options(tight, named, seed, valid_from_train, landmarks, rate, task, scale, disjoint)
-    folder = out.with_name(f"{out.name}.partial")
+    options = Options(
+        tight=tight,
+        classes=class_names,
+        seed=seed,
+        valid_from_train=valid_from_train,
+        landmarks=landmarks,
+        fps=fps,
+        task=task,
+        scale=scale,
+        disjoint=disjoint,
+    )
+    folder = work_folder(out)
     needed = 0
     try:
         reading = reader.read(source, options)
         channels = 1 if preprocessing.color == "gray" else 3
         crop_bytes = preprocessing.size**2 * channels
-        # How many frames recordings hold is known when they were read.
+        # The number of frames in recordings is only known once they are read.
         needed = 0 if reader.videos else 2 * reading.total * crop_bytes
-        # A recording is a part of its own: many frames.
+        # A recording has many frames and makes a part of its own.
         chunk = 1 if reader.videos else max(1, min(_CHUNK, _CHUNK_BYTES // crop_bytes))
         plan = {
             "corpus": corpus,
@@ -129,9 +139,7 @@ def prepare(
                     Cropper, corpus, preprocessing, detector, reading.fields, landmarks=landmarks
                 )
                 if reader.videos:
-                    make_cropper = partial(
-                        VideoCropper, corpus, preprocessing, reading.fields, rate
-                    )
+                    make_cropper = partial(VideoCropper, corpus, preprocessing, reading.fields, fps)
                 paths = _make_parts(
                     reading, folder, chunk, make_cropper, preprocessing, workers, progress
                 )
@@ -149,9 +157,7 @@ def prepare(
                     license_terms=reader.license_terms,
                     vote_names=reading.vote_names,
                 )
-            shutil.rmtree(folder / PARTS, ignore_errors=True)
-            os.replace(folder, out)
-            (out / PLAN_FILE).unlink()
+            publish(folder, out)
     except OSError as error:
         raise _explained(error, source, folder, needed) from error
     dataset = Dataset.open(out)
@@ -159,19 +165,19 @@ def prepare(
 
 
 def left_out_table(dataset: Dataset) -> list[tuple[str, int]]:
-    """Reasons for which rows were left out of a dataset, with their counts, highest first."""
+    """The number of rows left out of a dataset by reason, most frequent first."""
     left_out = dataset.info.get("left_out", {})
     return sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _refuse_unused(reader: Corpus, *, images: list[str], recordings: list[str]) -> None:
-    """Raise :class:`MienError` for settings given that belong to the other kind of corpus."""
+    """Raise :class:`MienError` for settings that belong to the other kind of corpus."""
     unused = images if reader.videos else recordings
     if unused:
         kind = "recordings" if reader.videos else "images"
         raise MienError(
-            f"expected no --{' and --'.join(unused)} for {reader.name}, which holds {kind}, got "
-            f"{'it' if len(unused) == 1 else 'them'}: leave out what belongs to other corpora"
+            f"expected options for {reader.name}, which holds {kind}, got "
+            f"--{' and --'.join(unused)}: omit what belongs to other corpora"
         )
 
 
@@ -184,14 +190,13 @@ def _make_parts(
     workers: int | None,
     progress: Progress | None,
 ) -> list[Path]:
-    """Write the part files that are missing; the paths of all, in the order of the entries."""
+    """Write the missing part files; return the paths of all, in the order of the entries."""
     parts = folder / PARTS
     parts.mkdir(exist_ok=True)
     remove_temporaries(parts)
     count = -(-reading.total // size)
     paths = [parts / f"{index:06d}.arrow" for index in range(count)]
     present = {path for path in paths if is_part(path, preprocessing.size)}
-    wanted = workers or available_cores()
     done = len(present) * size
     if paths and paths[-1] in present:
         done -= count * size - reading.total
@@ -199,8 +204,9 @@ def _make_parts(
         show(done, reading.total)
         chunks = _chunks(reading, size, paths, present)
         missing = max(1, count - len(present))
-        # Closed at once, not when the garbage is collected: an interruption stops the workers.
-        counts = write_parts(chunks, make_cropper, workers=min(wanted, missing))
+        # Close it at once, not on garbage collection, so that an interruption stops the workers.
+        most = workers or available_cores()
+        counts = write_parts(chunks, make_cropper, workers=min(most, missing))
         with contextlib.closing(counts):
             for entries in counts:
                 done += entries
@@ -209,7 +215,7 @@ def _make_parts(
 
 
 def _chunks(reading: Reading, size: int, paths: list[Path], present: set[Path]) -> Iterator[Chunk]:
-    """The entries of each part that is missing; a second row of the same id is left out."""
+    """Yield the entries of each missing part; a second row with the same id is left out."""
     entries = _distinct(reading.items())
     total = 0
     for path in paths:
@@ -219,7 +225,7 @@ def _chunks(reading: Reading, size: int, paths: list[Path], present: set[Path]) 
             yield chunk, path
     if total != reading.total or next(entries, None) is not None:
         raise MienError(
-            f"expected {reading.total:,} entries in the source, as when it was first read, got "
+            f"expected {reading.total:,} entries in the source, as in the first pass, got "
             f"another number: leave it unchanged and run the same command again"
         )
 
@@ -245,7 +251,7 @@ def _assemble(
     preprocessing: Preprocessing,
     **description: Any,
 ) -> None:
-    """Write the dataset's files from the parts; they are kept until all files are complete."""
+    """Write the dataset's files from the parts, which are kept until all files are complete."""
     left_out: list[tuple[str, str, str]] = []
     videos: dict[str, dict[str, Any]] = {}
     rows = several_faces = searched = 0
@@ -259,15 +265,16 @@ def _assemble(
     if rows == 0:
         shutil.rmtree(folder)
         reasons = Counter(group_reason(reason) for _, _, reason in left_out).most_common(3)
-        why = ", ".join(f"{reason} ({count})" for reason, count in reasons)
+        text = ", ".join(f"{reason} ({count})" for reason, count in reasons)
         raise MienError(
-            f"expected a folder with faces at {source}, got none in {len(left_out)} entries: {why}"
+            f"expected a folder with faces at {source}, got none in {len(left_out)} entries: "
+            f"{text}; choose another"
         )
 
     if searched:
-        notes = (*notes, f"faces found by {detector}")
+        notes = (*notes, f"faces detected by {detector}")
     if landmarks:
-        notes = (*notes, f"landmarks looked for in tight crops too, by {detector}")
+        notes = (*notes, f"landmarks in tight crops detected by {detector}")
     try:
         write_files(
             folder,
@@ -281,14 +288,14 @@ def _assemble(
             **description,
         )
     except OSError:
-        # Half of a file is of no use, and the room may be what is missing.
+        # Incomplete files are useless, and the disk may be full.
         for name in (CROPS_FILE, FACES_FILE, LEFT_OUT_FILE):
             (folder / name).unlink(missing_ok=True)
         raise
 
 
 def _name_of(detector: Callable[..., object]) -> str:
-    """The detector and its settings, for the plan and the notes."""
+    """The name of a detector and its settings, for the plan and the notes."""
     if isinstance(detector, partial):
         settings = [*map(repr, detector.args)]
         settings += [f"{key}={value!r}" for key, value in sorted(detector.keywords.items())]
@@ -300,13 +307,14 @@ def _explained(error: OSError, source: Path, folder: Path, needed: int) -> MienE
     if error.errno in _FULL:
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(folder).free
-            room = f"for about {needed / 1e6:,.0f} MB in all" if needed else "for all crops twice"
+            space = (
+                f"about {needed / 1e6:,.0f} MB in all" if needed else "space for all crops twice"
+            )
             return MienError(
-                f"expected room {room} at {folder}, got a full "
-                f"disk ({free / 1e6:,.0f} MB free): make room and run the same command again, it "
-                f"goes on where it was"
+                f"expected {space} at {folder}, got a full disk ({free / 1e6:,.0f} MB free): free "
+                f"some space and run the same command again, it resumes after the finished parts"
             )
     return MienError(
-        f"expected to read {source} and to write {folder}, got {error}: correct that and run the "
+        f"expected to read {source} and to write {folder}, got {error}: correct this and run the "
         f"same command again"
     )

@@ -1,4 +1,4 @@
-"""A bar on stderr for long work, where that is a terminal."""
+"""A progress bar on stderr, where that is a terminal."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 
 Progress = Callable[[int, int], None]
-"""Called with the entries done and the entries in all."""
+"""Called with the number of finished entries and the total."""
 
 
 @contextlib.contextmanager
 def shown_progress(progress: Progress | None, total: int, name: str) -> Iterator[Progress]:
-    """The caller's ``progress``, or else a bar with this name, or nothing without a terminal."""
+    """Yield the caller's ``progress``, or a bar with this name, or nothing without a terminal."""
     if progress is not None or not sys.stderr.isatty():
         yield progress or (lambda done, total: None)
         return

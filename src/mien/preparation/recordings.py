@@ -1,4 +1,4 @@
-"""Recordings -> frames -> faces -> crops: what a worker does with one video."""
+"""Recordings -> frames -> faces -> crops: the work on one video, which becomes a part file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LeftOutRow = tuple[str, str, str]
 
 
 class _Recording(NamedTuple):
-    """What one recording gave: its main person's track, what was left out, and its counts."""
+    """The result of one recording: the track of its main person, rows left out, and counts."""
 
     main: int | None
     left_out: list[LeftOutRow]
@@ -41,10 +41,10 @@ class _Recording(NamedTuple):
 class VideoCropper:
     """Turns recordings into part files; see :class:`mien.preparation.workers.PartWriter`.
 
-    Of several persons in a recording the one seen for the longest time is taken, the first of
-    those where it is equal. Each frame that is looked at becomes a row or is left out with a
-    reason. Who will be the main person is known at the end only, so the crops of all wait in a
-    file beside the part: memory does not grow with a recording.
+    Of several people in a recording, the one seen for the longest time is kept, the first of
+    them on a tie. Each sampled frame becomes a row or is left out with a reason. The main person
+    is only known at the end of a recording, so the crops of everybody are buffered in a file
+    beside the part and memory does not grow with the recording.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class VideoCropper:
         corpus: str,
         preprocessing: Preprocessing,
         fields: Sequence[pa.Field],
-        rate: float | None,
+        fps: float | None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._corpus, self._preprocessing, self._rate = corpus, preprocessing, rate
+        self._corpus, self._preprocessing, self._fps = corpus, preprocessing, fps
         self._stopped = stopped
         self._detector: MediaPipeFramesDetector | None = None
         self._schema = part_schema(preprocessing, fields)
@@ -68,10 +68,10 @@ class VideoCropper:
             self._detector = None
 
     def write_part(self, entries: Sequence[Entry], path: Path) -> None:
-        """Crop the frames of ``entries`` into the part file ``path``, which appears complete."""
+        """Crop the frames of ``entries`` into the part file ``path``, atomically."""
         left_out: list[LeftOutRow] = []
         videos: dict[str, dict[str, Any]] = {}
-        with _Waiting(path, self._schema) as waiting:
+        with _Buffer(path, self._schema) as buffer:
             for entry in entries:
                 if isinstance(entry, LeftOut):
                     left_out.append((entry.id, entry.source, entry.reason))
@@ -79,37 +79,37 @@ class VideoCropper:
                 if not isinstance(entry, VideoItem):
                     raise TypeError("expected recordings, got an image")
                 try:
-                    found = self._read(entry, waiting)
+                    recording = self._read(entry, buffer)
                 except MienError as error:
-                    waiting.choose(None)
+                    buffer.choose(None)
                     left_out.append((entry.id, entry.source, f"video unreadable: {error}"))
                     continue
-                waiting.choose(found.main)
-                left_out += found.left_out
-                videos[entry.id] = found.counts
+                buffer.choose(recording.main)
+                left_out += recording.left_out
+                videos[entry.id] = recording.counts
             about = {
                 "left_out": left_out,
                 "several_faces": sum(counts["tracks"] > 1 for counts in videos.values()),
                 "searched": sum(counts["frames"] for counts in videos.values()),
                 "videos": videos,
             }
-            write_part_file(path, self._schema, waiting.chosen(), about)
+            write_part_file(path, self._schema, buffer.chosen(), about)
 
-    def _read(self, item: VideoItem, waiting: _Waiting) -> _Recording:
+    def _read(self, item: VideoItem, buffer: _Buffer) -> _Recording:
         self._detector = self._detector or MediaPipeFramesDetector()
         self._detector.restart()
-        rows: Counter[int] = Counter()
-        lasting: Counter[int] = Counter()
+        rows: Counter[int] = Counter()  # of each track
+        seconds_seen: Counter[int] = Counter()
         reasons: dict[int, str] = {}
-        seen: dict[int, list[int]] = {}
+        tracks_of_frame: dict[int, list[int]] = {}
         last, step = 0.0, 0.0
         usable: list[int] = []
         with Video(item.path) as video:
-            for frame, faces, reason in track_faces(video.frames(rate=self._rate), self._detector):
+            for frame, faces, reason in track_faces(video.frames(fps=self._fps), self._detector):
                 if self._stopped():
                     raise Stopped
                 step = frame.time - last
-                lasting.update(dict.fromkeys(usable, step))
+                seconds_seen.update(dict.fromkeys(usable, step))
                 last, usable = frame.time, []
                 reasons[frame.index] = reason or OTHERS_ONLY
                 for number, face in faces:
@@ -125,23 +125,25 @@ class VideoCropper:
                         "alignment": cut.alignment.value,
                         "crop": np.ascontiguousarray(cut.crop[..., :channels]).tobytes(),
                     }
-                    waiting.add(self._row(item, frame.index, number, values), number)
+                    buffer.add(self._row(item, frame.index, number, values), number)
                     rows[number] += 1
                     usable.append(number)
                 if usable:
-                    seen[frame.index] = usable
-            lasting.update(dict.fromkeys(usable, step))
+                    tracks_of_frame[frame.index] = usable
+            seconds_seen.update(dict.fromkeys(usable, step))
             seconds, damage = video.seconds, video.damage
-        main = max(rows, key=lambda number: (lasting[number], rows[number], -number), default=None)
-        missing = [
+        main = max(
+            rows, key=lambda number: (seconds_seen[number], rows[number], -number), default=None
+        )
+        left_out = [
             (f"{item.id}/{index:06d}", item.source, reason)
             for index, reason in reasons.items()
-            if main not in seen.get(index, ())
+            if main not in tracks_of_frame.get(index, ())
         ]
         if damage:
-            missing.append((item.id, item.source, f"video damaged: {damage}"))
+            left_out.append((item.id, item.source, f"video damaged: {damage}"))
         if not reasons:
-            missing.append((item.id, item.source, "video without frames"))
+            left_out.append((item.id, item.source, "video without frames"))
         counts = {
             "frames": len(reasons),
             "usable": 0 if main is None else rows[main],
@@ -149,12 +151,12 @@ class VideoCropper:
             "tracks": len(rows),
             "track": main,
         }
-        return _Recording(main, missing, counts)
+        return _Recording(main, left_out, counts)
 
     def _row(
         self, item: VideoItem, index: int, track: int, values: dict[str, Any]
     ) -> dict[str, Any]:
-        own = {
+        extra = {
             "severity": item.severity,
             "task": item.task,
             "session": item.session,
@@ -170,12 +172,12 @@ class VideoCropper:
             "video": item.id,
             "frame": index,
             **values,
-            **{name: own[name] for name in self._extra},
+            **{name: extra[name] for name in self._extra},
         }
 
 
-class _Waiting:
-    """Rows of all persons in a file beside ``path``, until those of one are chosen."""
+class _Buffer:
+    """Buffers the rows of everybody in a file beside ``path`` until one person is chosen."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path = temporary_sibling(path.with_name(f"{path.name}.rows"))
@@ -195,27 +197,27 @@ class _Waiting:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with contextlib.suppress(OSError, ValueError):  # a full disk, which was told already
+        with contextlib.suppress(OSError, ValueError):  # a full disk, which was already reported
             self._writer.close()
         with contextlib.suppress(OSError):
             self._stream.close()
         self._path.unlink(missing_ok=True)
 
     def add(self, row: dict[str, Any], track: int) -> None:
-        """Take a row of a person."""
+        """Add a row of the person ``track``."""
         self._rows.append(row)
         self._tracks.append(track)
         if len(self._rows) >= _BATCH:
             self._flush()
 
     def choose(self, track: int | None) -> None:
-        """Keep of the rows added since the last choice those of one person, or none."""
+        """Of the rows added since the last call, keep those of one person, or none."""
         tracks = np.array(self._tracks, np.int64)
         self._keep.append(tracks == track if track is not None else np.zeros(len(tracks), bool))
         self._tracks = array("q")
 
     def chosen(self) -> Iterator[pa.RecordBatch]:
-        """The rows that were kept; none can be added after."""
+        """Yield the rows that were kept, and end the buffer."""
         self._flush()
         self._writer.close()
         self._stream.close()
@@ -225,10 +227,10 @@ class _Waiting:
             reader = pa.ipc.open_file(stream)
             for number in range(reader.num_record_batches):
                 batch = reader.get_batch(number)
-                kept = batch.filter(pa.array(keep[begin : begin + len(batch)]))
+                chosen = batch.filter(pa.array(keep[begin : begin + len(batch)]))
                 begin += len(batch)
-                if len(kept):
-                    yield kept
+                if len(chosen):
+                    yield chosen
 
     def _flush(self) -> None:
         if self._rows:

@@ -1,4 +1,4 @@
-"""The partial folder of a dataset in the making: whose it is, and for which plan."""
+"""The work folder of a dataset that is being written: one process, one plan, resumable."""
 
 from __future__ import annotations
 
@@ -11,52 +11,65 @@ from pathlib import Path
 from typing import IO, Any
 
 from mien.data.dataset import INFO_FILE
+from mien.files import flush_to_disk
 from mien.schema import MienError
 
 PLAN_FILE, PARTS = "plan.json", "parts"
 
 
+def work_folder(out: Path) -> Path:
+    """The folder ``OUT.partial``, which holds the parts until ``out`` is complete."""
+    return out.with_name(f"{out.name}.partial")
+
+
 @contextlib.contextmanager
 def claimed(folder: Path, plan: dict[str, Any]) -> Iterator[None]:
-    """Hold the partial folder for this process; refuse other work.
+    """Claim a work folder for this process and this ``plan``.
 
-    ``plan`` (JSON) says what decides the bytes of the parts; parts of another plan are never mixed
-    with these, and :class:`MienError` names the differences.
+    ``plan`` (JSON) holds everything that decides the bytes of the parts, so that parts of
+    different plans are never mixed. Raises :class:`MienError` for a folder that another process
+    works in, and for parts of another plan, whose differences it names.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / PLAN_FILE).open("a+", encoding="utf-8") as stream:
         _lock(stream, folder)
         stream.seek(0)
         try:
-            begun = json.loads(stream.read())
-        except json.JSONDecodeError:  # new, or cut off while it was written
-            begun = None
-        if begun != plan:
-            if isinstance(begun, dict) and _has_work(folder):
-                keys = ", ".join(sorted(key for key in plan if begun.get(key) != plan[key]))
+            previous = json.loads(stream.read())
+        except json.JSONDecodeError:  # new, or truncated by a crash
+            previous = None
+        if previous != plan:
+            if isinstance(previous, dict) and _has_work(folder):
+                keys = ", ".join(sorted(key for key in plan if previous.get(key) != plan[key]))
                 raise MienError(
-                    f"expected to go on with {folder}, which was begun with another {keys}: run "
-                    f"the command that began it, choose another folder, or delete it"
+                    f"expected the settings that {folder} was started with, got another {keys}: "
+                    f"run the command that started it, choose another folder, or delete it"
                 )
             shutil.rmtree(folder / PARTS, ignore_errors=True)
             stream.truncate(0)
             stream.write(json.dumps(plan, indent=2) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+            flush_to_disk(stream)
         yield
 
 
+def publish(folder: Path, out: Path) -> None:
+    """Turn a work folder with a complete dataset into the dataset folder ``out``."""
+    shutil.rmtree(folder / PARTS, ignore_errors=True)
+    os.replace(folder, out)
+    (out / PLAN_FILE).unlink()
+
+
 def _lock(stream: IO[str], folder: Path) -> None:
-    """Refuse a folder that another process works in; the system frees it when that one ends."""
+    """Refuse a folder that another process works in; the system releases it with the process."""
     try:
         import fcntl
-    except ImportError:  # Windows: two runs at once would do the same work twice, no more
+    except ImportError:  # Windows: two runs at once only do the same work twice
         return
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise MienError(
-            f"expected {folder} for this run alone, got another run that works there: wait for it"
+            f"expected {folder} for this run only, got another run that uses it: wait for its end"
         ) from None
 
 

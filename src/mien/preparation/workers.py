@@ -1,4 +1,4 @@
-"""Chunks over processes: bounded, stopped by Ctrl-C between two images, never orphaned."""
+"""Chunks of work over processes, which Ctrl-C stops between two images and none outlives us."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from typing import Any, Protocol
 from mien.schema import MienError
 
 Chunk = tuple[list[Any], Path]
-"""Entries, and the part file they go to."""
+"""Entries, and the part file that they are written to."""
 
 
 class PartWriter(Protocol):
-    """What works in a process: it turns entries into a part file, which appears complete."""
+    """Does the work of one process: turns entries into a part file, written atomically."""
 
     def write_part(self, entries: Sequence[Any], path: Path) -> None:
-        """Write the part; raise :class:`Stopped` between two entries when called off."""
+        """Write the part; raise :class:`Stopped` between two entries when the work is canceled."""
 
     def close(self) -> None:
-        """Release what the writer holds."""
+        """Release the writer's resources."""
 
 
 class Stopped(Exception):
-    """The work was called off between two images."""
+    """The work was canceled between two images."""
 
 
 _writer: PartWriter | None = None
 
 
 def available_cores() -> int:
-    """The cores this process may use."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -48,11 +48,12 @@ def available_cores() -> int:
 def write_parts(
     chunks: Iterable[Chunk], make_writer: Callable[..., PartWriter], *, workers: int
 ) -> Generator[int, None, None]:
-    """Write the part file of every chunk; yields the number of entries of each as it is done.
+    """Write the part file of every chunk; yield the number of entries of each when it is done.
 
-    ``make_writer`` makes a writer in each process, there with the argument ``stopped``, a function
-    that says whether the work was called off; it must be picklable. ``chunks`` is read as far
-    ahead as the workers need. What a worker raises is raised here, after the others have stopped.
+    ``make_writer`` makes a writer in each process and must be picklable. Worker processes pass it
+    the argument ``stopped``, a function that says whether the work was canceled. ``chunks`` is
+    read only as far ahead as the workers need. An error in a worker is raised here, after the
+    others have stopped.
     """
     if workers == 1:
         writer = make_writer()
@@ -63,7 +64,7 @@ def write_parts(
         finally:
             writer.close()
         return
-    # A forked copy of MediaPipe's or Arrow's threads would hang, so processes start afresh.
+    # Forked copies of MediaPipe's and Arrow's threads would hang, so processes are spawned.
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     running: dict[Future[None], int] = {}
@@ -74,15 +75,15 @@ def write_parts(
             for entries, path in chunks:
                 while len(running) >= 2 * workers:
                     yield from _finished(running)
-                with _interrupts_held(), _one_thread_each():
+                with _interrupts_blocked(), _one_thread_each():
                     running[pool.submit(_write_part, entries, path)] = len(entries)
             while running:
                 yield from _finished(running)
         except BrokenProcessPool:
             raise MienError(
-                "expected the worker processes to live, got one that ended, for want of memory or "
-                'in a script without `if __name__ == "__main__":`: run the same again with one '
-                "worker, it goes on where it was"
+                "expected worker processes to finish, got one that died, from lack of memory or "
+                'in a script without `if __name__ == "__main__":`: run the same command again with '
+                "one worker, it resumes after the finished parts"
             ) from None
         finally:
             stop.set()
@@ -98,16 +99,16 @@ def _finished(running: dict[Future[None], int]) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Start processes with Ctrl-C blocked: it is this process that stops them, in order."""
+def _interrupts_blocked() -> Iterator[None]:
+    """Start processes with Ctrl-C blocked, because this process stops them in order."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -115,16 +116,16 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @contextlib.contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Start processes whose linear algebra has one thread; theirs would wait for each other.
+    """Start processes with one thread for linear algebra, so that they do not compete for cores.
 
-    NumPy reads these when it is imported, which a new process does before anything of ours.
+    NumPy reads these variables when it is imported, before any of our code runs in a new process.
     """
-    ours = {name: "1" for name in _THREADS if name not in os.environ}
-    os.environ.update(ours)
+    variables = {name: "1" for name in _THREADS if name not in os.environ}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        for name in ours:
+        for name in variables:
             os.environ.pop(name, None)
 
 
@@ -139,7 +140,7 @@ def _start(make_writer: Callable[..., PartWriter], stop: Event) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent was killed; the pool itself would wait for ever."""
+    """End this process when its parent is killed; the pool itself would wait forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
@@ -148,5 +149,5 @@ def _end_with_parent() -> None:
 
 def _write_part(entries: list[Any], path: Path) -> None:
     if _writer is None:
-        raise RuntimeError("expected a worker that _start has prepared")
+        raise RuntimeError("expected a worker that _start has initialized, got none")
     _writer.write_part(entries, path)

@@ -1,4 +1,4 @@
-"""Write a dataset's files: tables and crops stream through, the description comes last."""
+"""Write the files of a dataset: a stream of rows and crops, and the description last."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ from mien.schema import MienError, Preprocessing, UInt8Array
 _ROW_GROUP = 4096
 
 Block = tuple[pa.Table, UInt8Array]
-"""Rows of ``faces.parquet`` and their crops, ``(n, S, S, 3)`` or, for gray, ``(n, S, S, 1)``."""
+"""Rows of ``faces.parquet`` and their crops, ``(n, S, S, 3)``, or ``(n, S, S, 1)`` for gray."""
 
 
 def write_dataset(
     folder: str | os.PathLike[str], blocks: Iterable[Block], *, rows: int, **description: Any
 ) -> Dataset:
-    """Write a new dataset folder in one step and open it; see :func:`write_files`.
+    """Write a new dataset folder and open it; see :func:`write_files` for the description.
 
-    The folder appears under its name when it is complete. Raises :class:`MienError` where
-    something has that name already.
+    The folder takes its name when it is complete. Raises :class:`MienError` where the name is
+    taken.
     """
     folder = Path(folder)
     refuse_existing(folder)
@@ -56,7 +56,7 @@ def write_dataset(
 
 
 def refuse_existing(folder: Path) -> None:
-    """Raise :class:`MienError` where ``folder`` is there already: datasets are not overwritten."""
+    """Raise :class:`MienError` where ``folder`` exists: datasets are not overwritten."""
     if folder.exists() or folder.is_symlink():
         raise MienError(
             f"expected a new folder for the dataset, got {folder}, which exists: choose another "
@@ -82,11 +82,11 @@ def write_files(
 ) -> None:
     """Write the files of a dataset into ``folder``, ``dataset.json`` last.
 
-    ``blocks`` must hold ``rows`` rows in all; they are written one at a time, so memory does not
-    grow with the corpus. ``left_out`` are id, source and reason; ``scale`` is that of a column
-    ``severity``, ``videos`` counts the frames of recordings. The bytes depend on the arguments
-    alone. Raises ``ValueError`` where rows, crops and ``rows`` disagree, and for a partial image:
-    datasets keep whole crops.
+    ``blocks`` hold ``rows`` rows in total and are written one at a time, so memory does not grow
+    with the corpus. ``left_out`` lists id, source and reason of other rows. ``scale`` is that of
+    a column ``severity``; ``videos`` counts the frames of recordings. The bytes depend only on
+    the arguments. Raises ``ValueError`` where rows, crops and ``rows`` disagree, and for partial
+    images, as datasets store whole crops.
     """
     if preprocessing.partial_image != "full":
         raise ValueError(f"expected whole crops, got {preprocessing.partial_image!r}")
@@ -118,7 +118,7 @@ def write_files(
     finally:
         faces.close()
     if written != rows:
-        raise ValueError(f"expected {rows} rows in all, got {written}")
+        raise ValueError(f"expected {rows} rows in total, got {written}")
     with (folder / LEFT_OUT_FILE).open("w", encoding="utf-8", newline="") as text:
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(("id", "source", "reason"))
@@ -173,34 +173,34 @@ def write_files(
 
 
 class _Faces:
-    """Writes tables of any length as row groups of a few thousand rows."""
+    """Writes tables of any length in row groups of a few thousand rows."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._held: list[pa.Table] = []
+        self._tables: list[pa.Table] = []
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, table: pa.Table) -> None:
-        self._held.append(table)
-        if sum(held.num_rows for held in self._held) >= _ROW_GROUP:
+        self._tables.append(table)
+        if sum(pending.num_rows for pending in self._tables) >= _ROW_GROUP:
             self._flush()
 
     def close(self) -> None:
-        if self._held or self._writer is None:
+        if self._tables or self._writer is None:
             self._flush()
         if self._writer is not None:
             self._writer.close()
 
     def _flush(self) -> None:
-        table = pa.concat_tables(self._held) if self._held else FACES_SCHEMA.empty_table()
+        table = pa.concat_tables(self._tables) if self._tables else FACES_SCHEMA.empty_table()
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
         self._writer.write_table(table)
-        self._held.clear()
+        self._tables.clear()
 
 
 def group_reason(reason: str) -> str:
-    """The part of a reason that rows share: what stands before the colon.
+    """The part of a reason that rows share, which precedes the colon.
 
     >>> group_reason("image unreadable: a.jpg is truncated")
     'image unreadable'
@@ -209,9 +209,9 @@ def group_reason(reason: str) -> str:
 
 
 def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
-    """Rows by split and class under the majority rule; the rest are "no majority" or without label.
+    """Rows by split and class under the majority rule, the others as "no majority" or "no label".
 
-    Rows of the rest that have valence and arousal are counted on their own.
+    Rows with valence and arousal but without an expression are counted separately.
     """
     targets = make_targets(dataset, "majority")
     rest = "no majority" if dataset.vote_names else "no label"
@@ -220,8 +220,8 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     labels = np.where((labels < 0) & others, len(names) - 2, labels)
     counts: dict[str, dict[str, int]] = {}
     for split in sorted(set(dataset.splits)):
-        found = Counter(names[labels[dataset.splits == split]].tolist())
-        counts[split] = {name: found[name] for name in names.tolist() if found[name]}
+        of_split = Counter(names[labels[dataset.splits == split]].tolist())
+        counts[split] = {name: of_split[name] for name in names.tolist() if of_split[name]}
     return counts
 
 
