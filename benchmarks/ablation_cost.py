@@ -12,11 +12,12 @@ import torch
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
 from mien.networks.network import build_network
+from mien.recipes import list_recipes
 from mien.schema import Preprocessing
 from mien.training.batches import Crops
 from mien.training.memory import keep_freed_memory
 from mien.training.module import Module
-from mien.training.recipe import load_recipe, recipe_names
+from mien.training.recipe import load_recipe
 
 BATCH = 64
 # Mixup and averaging, no loss to compare; heads for labels that these faces do not have.
@@ -61,7 +62,7 @@ def measure_cost(data: Path, *, rounds: int = 12) -> list[dict[str, Any]]:
     keep_freed_memory()
     dataset = Dataset.open(data)
     steps = {
-        name: Steps(name, dataset) for name in ("softmax", *recipe_names()) if name not in LEFT_OUT
+        name: Steps(name, dataset) for name in ("softmax", *list_recipes()) if name not in LEFT_OUT
     }
     for one in steps.values():
         one.seconds()  # the first step allocates

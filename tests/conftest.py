@@ -51,10 +51,9 @@ def toy_run(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="session")
 def toy_model(toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mien.training.export import export
-    from mien.training.run import load_run
 
     path = tmp_path_factory.mktemp("toy-model") / "toy.onnx"
-    export(load_run(toy_run), path, card="# Toy", abstain_below=0.01)
+    export(toy_run, path, card="# Toy", abstain_below=0.01)
     return path
 
 

@@ -112,7 +112,7 @@ def test_a_folder_without_faces(command: Command, toy_model: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("recipe", "changes", "texts"),
     [
-        ("sofmax", [], ("one of center, dacl, ", "'sofmax'")),
+        ("sofmax", [], ("center, dacl, ", "'sofmax'", "did you mean 'softmax'?")),
         ("softmax", ["schedule.epoch=3"], ("'schedule.epoch'", "did you mean 'epochs'")),
         ("softmax", ["schedule.epochs=none"], ("schedule.epochs", "'none'")),
         ("softmax", ["schedule.epochs"], ("--set key=value",)),
@@ -120,7 +120,7 @@ def test_a_folder_without_faces(command: Command, toy_model: Path, tmp_path: Pat
         ("softmax", ["backbone.name=resnet1000"], ("resnet1000",)),
         ("softmax", ["preprocessing={size: 64}"], ("size 64 against 32",)),
         ("missing.yaml", [], ("missing.yaml",)),
-        ("misspelt.yaml", [], ("'optimizer'", "did you mean 'optimizer'")),
+        ("misspelt.yaml", [], ("'optimiser'", "did you mean 'optimizer'")),
         ("broken.yaml", [], ("expected a recipe in YAML",)),
         ("picture.yaml", [], ("expected a readable recipe file",)),
         ("triplet", ["sampler.classes=8"], ("at least 8 classes", "--set sampler.classes=6")),
@@ -135,7 +135,7 @@ def test_wrong_recipes_are_refused_before_anything_is_written(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "misspelt.yaml").write_text(
-        "name: mine\nlosses: [{term: cross-entropy}]\noptimizer: {rate: 0.1}\n"
+        "name: mine\nlosses: [{loss: cross-entropy}]\noptimiser: {lr: 0.1}\n"
     )
     (tmp_path / "broken.yaml").write_text("name: [")
     (tmp_path / "picture.yaml").write_bytes(b"\xff\xd8\xff\xe0")

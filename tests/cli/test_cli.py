@@ -15,8 +15,9 @@ from skimage import data
 
 import mien
 from mien.data.dataset import Dataset
-from mien.inference.model import read_metadata
 from mien.inference.table import COLUMNS
+from mien.models import read_info
+from mien.recipes import read_recipe
 from mien.synthetic.drawn import draw_face
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def test_the_whole_way_with_classes_of_ones_own(command: Command, tmp_path: Path
     (tmp_path / "card.md").write_text("# Mine", "utf-8")
     exported = command("export", "run", "--out", "new/mine.onnx", "--int8", "--card", "card.md")
     assert exported.code == 0 and "differs by" in exported.out
-    assert read_metadata(tmp_path / "new" / "mine.onnx").card == "# Mine"
+    assert read_info(tmp_path / "new" / "mine.onnx").card == "# Mine"
 
     again = command("evaluate", "new/mine.onnx", "--data", "data", "--split", "valid")
     assert again.code == 0
@@ -124,8 +125,40 @@ def test_lists_can_be_read_by_people_and_machines(command: Command) -> None:
     shown, listed = command("models"), json.loads(command("models", "--json").out)
     assert shown.code == 0
     for name, info in listed.items():
-        assert name in shown.out and info["label_space"]["names"]
-    assert listed or "no model comes with this installation" in shown.out
+        assert name in shown.out and info["heads"]
+    assert listed or "comes without models" in shown.out
+
+
+def test_one_of_a_list_can_be_shown(command: Command, toy_model: Path, toy_run: Path) -> None:
+    shown = command("recipes", "triplet")
+    assert shown == (0, read_recipe("triplet"), "")
+    assert list(json.loads(command("recipes", "triplet", "--json").out)) == ["triplet"]
+    shown = command("corpora", "folder")
+    assert shown.out.startswith("folder: ") and "ferplus" not in shown.out
+    for model in (toy_model, toy_run):
+        shown = command("models", model)
+        assert shown.code == 0
+        for text in ("head expression", "happiness", "preprocessing", "size: 32", "license terms"):
+            assert text in shown.out
+        assert json.loads(command("models", model, "--json").out)["heads"]["expression"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("trian", "softmax"), "Did you mean 'train'?"),
+        (("recipes", "sofmax"), "did you mean 'softmax'?"),
+        (("corpora", "ferpuls"), "did you mean 'ferplus'?"),
+        (("models", "ferr"), "did you mean 'fer'?"),
+        (("predict", "x.png", "--anotate", "y"), "--annotate"),
+    ],
+)
+def test_a_misspelled_name_is_answered_with_the_closest(
+    arguments: tuple[str, ...], hint: str, command: Command
+) -> None:
+    ended = command(*arguments)
+    assert ended.code == 2 and ended.out == ""
+    assert hint in ended.err and "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])

@@ -10,10 +10,11 @@ import pytest
 from mien.data.dataset import Dataset
 from mien.evaluation.evaluate import evaluate_model
 from mien.inference.predictor import Predictor
+from mien.recipes import list_recipes
 from mien.schema import Status
 from mien.training.export import export
 from mien.training.fit import fit
-from mien.training.recipe import Recipe, load_recipe, recipe_names
+from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import load_run, predict_crops
 
 SMALL = [
@@ -52,7 +53,7 @@ def train_losses(run: Path) -> list[float]:
     return [json.loads(line)["train"]["loss"] for line in lines]
 
 
-OF_FACES = [name for name in recipe_names() if load_recipe(name).severity is None]
+OF_FACES = [name for name in list_recipes() if load_recipe(name).clips is None]
 QUICKLY_RESUMED = {"dacl", "emotion-gcn", "fer"}
 """Of a recipe with centers that learn, one with a graph and one with mixup: all that is kept."""
 

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 import timm
 import torch
+from mien.training.severity import predict_recordings
 from safetensors.torch import save_file
 
 from mien.data.dataset import Dataset
 from mien.inference.model import read_model, read_severity_model
+from mien.recipes import list_recipes
 from mien.schema import MienError
 from mien.synthetic.drawn import write_toy_videos
 from mien.training.export import export_severity
 from mien.training.fit import fit
-from mien.training.recipe import Recipe, load_recipe, recipe_names
+from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import load_run, load_severity_run, run_task
-from mien.training.severity import predict_recordings
 
-OF_CLIPS = [name for name in recipe_names() if load_recipe(name).severity is not None]
+OF_CLIPS = [name for name in list_recipes() if load_recipe(name).severity is not None]
 SMALL = (
     "embedding={size: 16}",
     "severity.hidden=16",

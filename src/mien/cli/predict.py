@@ -42,23 +42,24 @@ def predict(
 ) -> None:
     """Predict the expressions of faces in photos and videos.
 
-    Every input gives at least one row; exit code 1 means that some input could not be read.
+    Every input gives at least one row. The exit code is 1 if some input could not be read.
     """
-    from mien.inference.predict import predict as predict_inputs
+    from mien.faces.detect import YuNetDetector
+    from mien.inference.pipeline import write_predictions
 
-    summary = predict_inputs(
+    summary = write_predictions(
         inputs,
         models=model or ["fer"],
         out=out,
         annotate=annotate,
-        tight=tight,
-        detector=detector,
-        fps=fps,
         rows=rows,
-        show=None if out or as_json else sys.stdout,
-        show_json=sys.stdout if as_json else None,
+        fps=fps,
+        tight=tight,
+        detector=YuNetDetector(detector) if detector else None,
+        lines=None if out or as_json else sys.stdout,
+        json=sys.stdout if as_json else None,
     )
-    if (out or annotate) and not as_json:
-        print(summary)
-    if summary.unreadable:
+    if summary.sentence and not as_json:
+        print(summary.sentence)
+    if summary.incomplete:
         raise typer.Exit(1)

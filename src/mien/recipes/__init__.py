@@ -20,11 +20,11 @@ def list_recipes() -> list[str]:
 def read_recipe(name: str) -> str:
     """The YAML text of a recipe that comes with mien.
 
-    Raises :class:`~mien.schema.MienError`, which lists the names, for an unknown one.
+    Raises :class:`~mien.errors.MienError`, which lists the names, for an unknown one.
     """
     names = list_recipes()
     if name not in names:
         raise MienError(
-            f"expected a recipe ({', '.join(names)}), got {name!r}{did_you_mean(name, names)}"
+            f"expected a recipe file or one of {', '.join(names)}, got {name!r}{did_you_mean(name, names)}"
         )
     return (files("mien.recipes") / f"{name}.yaml").read_text("utf-8")

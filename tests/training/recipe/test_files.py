@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mien.recipes import list_recipes
 from mien.schema import MienError
-from mien.training.recipe import Recipe, load_recipe, recipe_names
+from mien.training.recipe import Recipe, load_recipe
 
 MINIMAL = {"name": "mine", "losses": [{"loss": "cross-entropy"}]}
 
@@ -14,7 +15,7 @@ def write(path: Path, tree: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", list_recipes())
 def test_every_shipped_recipe_is_valid_short_and_says_what_it_is(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.name == name

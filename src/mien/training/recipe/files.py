@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Iterable
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +12,13 @@ from pydantic import BaseModel, ValidationError
 
 from mien.data.augment import Augmentation
 from mien.data.clips import Clips
+from mien.errors import MienError, did_you_mean
 from mien.heads import HEADS
-from mien.schema import MienError, Preprocessing
+from mien.recipes import read_recipe
+from mien.schema import Preprocessing
 from mien.training.losses import LOSSES
 from mien.training.recipe.recipe import Recipe
 from mien.training.recipe.settings import SETTINGS
-
-
-def recipe_names() -> list[str]:
-    """The recipes that come with mien."""
-    folder = resources.files("mien") / "recipes"
-    return sorted(
-        entry.name.removesuffix(".yaml")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".yaml")
-    )
 
 
 def load_recipe(name_or_file: str | Path, changes: Iterable[str] = ()) -> Recipe:
@@ -60,11 +50,7 @@ def _recipe_text(name_or_file: str) -> str:
             return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise MienError(f"expected a readable recipe file, got {path}: {error}") from None
-    if name_or_file not in recipe_names():
-        raise MienError(
-            f"expected a recipe file or one of {', '.join(recipe_names())}, got {name_or_file!r}"
-        )
-    return (resources.files("mien") / "recipes" / f"{name_or_file}.yaml").read_text("utf-8")
+    return read_recipe(name_or_file)
 
 
 def _apply(tree: dict[str, Any], change: str) -> None:
@@ -116,9 +102,7 @@ def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "the whole"
     if first["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(first["loc"][-1]), _known_keys(), n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        return f"unknown key {where!r}{hint}"
+        return f"unknown key {where!r}{did_you_mean(str(first['loc'][-1]), _known_keys())}"
     message = first["msg"].removeprefix("Value error, ")
     got = first.get("input")
     shown = f", got {got!r}" if isinstance(got, str | int | float | bool) else ""
