@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.inference.annotate import COLORS, annotate, annotate_file, color_of
-from mien.inference.circumplex import signed
+from mien.heads.wording import percent, signed
+from mien.inference.drawing.annotate import annotate, annotate_file
+from mien.inference.drawing.cards import card_of
+from mien.inference.drawing.colors import COLORS, color_of
 from mien.labels import EXPRESSIONS
 from mien.schema import Box, Face, MienError, Prediction, Status, UInt8Array
 
