@@ -9,7 +9,7 @@ import pytest
 from severity_models import LENGTH, write_severity_model
 
 from mien import models
-from mien.inference.model import open_model, open_models
+from mien.inference.model import open_onnx, open_models
 from mien.inference.predictor import Predictor
 from mien.labels import LABEL_SPACES
 from mien.models import find_model, read_info, shipped_models
@@ -19,7 +19,7 @@ from .conftest import SIZE, WriteModel, description, with_heads
 
 
 def test_reads_what_export_wrote(model_file: Path) -> None:
-    model = open_model(model_file, threads=1)
+    model = open_onnx(model_file, threads=1)
     info = model.info
     assert info.name == "tiny"
     assert list(info.heads) == ["expression"]
@@ -47,7 +47,7 @@ def test_file_that_is_no_onnx(tmp_path: Path, content: bytes, capfd: Any) -> Non
     path = tmp_path / "broken.onnx"
     path.write_bytes(content)
     with pytest.raises(MienError, match=r"expected an ONNX model, got .*broken\.onnx") as caught:
-        open_model(path)
+        open_onnx(path)
     assert "\n" not in str(caught.value)
     assert capfd.readouterr().err == ""
 
@@ -56,7 +56,7 @@ def test_cut_model(tmp_path: Path, model_file: Path) -> None:
     path = tmp_path / "cut.onnx"
     path.write_bytes(model_file.read_bytes()[:-400])
     with pytest.raises(MienError, match="expected an ONNX model"):
-        open_model(path)
+        open_onnx(path)
 
 
 def _with(field: str, key: str, value: object) -> dict[str, Any]:
@@ -73,8 +73,7 @@ def _with(field: str, key: str, value: object) -> dict[str, Any]:
         (json.dumps(description(format=None)), "expected JSON with a format number"),
         (json.dumps(description(format=1)), r"expected model format 2, got 1 .*mien 0\.1\.0"),
         (json.dumps(description(heads=None)), "fault at 'heads'"),
-        (json.dumps(description(heads={})), "fault at 'heads'"),
-        (json.dumps(description(heads={"smell": {}})), "fault at 'heads' .*got smell"),
+        (json.dumps(description(heads={"smell": {}})), "fault at 'heads.smell'"),
         (json.dumps(with_heads(expression={"label_space": None})), "label_space"),
         (json.dumps(with_heads(expression={"abstain_below": 7})), "abstain_below"),
         (json.dumps(_with("preprocessing", "warp", 3)), "fault at 'preprocessing.warp'"),
@@ -83,7 +82,7 @@ def _with(field: str, key: str, value: object) -> dict[str, Any]:
 )
 def test_metadata_that_does_not_fit(write_model: WriteModel, metadata: str, message: str) -> None:
     with pytest.raises(MienError, match=message) as caught:
-        open_model(write_model(metadata))
+        open_onnx(write_model(metadata))
     assert "\n" not in str(caught.value)
 
 
@@ -101,12 +100,12 @@ def test_inputs_and_outputs_that_do_not_fit(
     write_model: WriteModel, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(MienError, match=message):
-        open_model(write_model(**options))
+        open_onnx(write_model(**options))
 
 
 def test_threads_below_one(model_file: Path) -> None:
     with pytest.raises(MienError, match="at least one thread, got 0"):
-        open_model(model_file, threads=0)
+        open_onnx(model_file, threads=0)
 
 
 def test_names_and_files(model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,12 +129,12 @@ def test_shipped_models_can_all_be_read() -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(MienError, match="does not exist"):
-        open_model(tmp_path / "none.onnx")
+    with pytest.raises(MienError, match="expected an ONNX file .*none.onnx"):
+        open_onnx(tmp_path / "none.onnx")
 
 
 def test_runs_on_the_cpu(model_file: Path) -> None:
-    assert open_model(model_file)._session.get_providers() == ["CPUExecutionProvider"]
+    assert open_onnx(model_file)._session.get_providers() == ["CPUExecutionProvider"]
 
 
 def test_a_run_folder_names_the_command_that_exports_it(tmp_path: Path) -> None:
@@ -143,24 +142,24 @@ def test_a_run_folder_names_the_command_that_exports_it(tmp_path: Path) -> None:
     run.mkdir(parents=True)
     (run / "model.json").write_text("{}")
     with pytest.raises(MienError) as caught:
-        open_model(run)
+        open_onnx(run)
     assert f"mien export '{run}' --out 'my run.onnx'" in str(caught.value)
 
 
 def test_an_announced_attention_map_must_be_there(write_model: WriteModel) -> None:
     with pytest.raises(MienError, match=r"expected attention float32 \(B, h, w\)"):
-        open_model(write_model(description(attention=True)))
+        open_onnx(write_model(description(attention=True)))
 
 
 def test_a_model_of_clips_is_opened_alike(tmp_path: Path) -> None:
-    model = open_model(write_severity_model(tmp_path / "s.onnx"))
+    model = open_onnx(write_severity_model(tmp_path / "s.onnx"))
     assert model.info.clips is not None and list(model.info.heads) == ["severity"]
     clips = np.full((3, LENGTH, 16, 16, 3), 51, np.uint8)
-    output = model.predict_crops(clips, 2)
+    output = model.predict(clips, 2)
     assert output.heads["severity"] == pytest.approx([2, 2, 2])
     assert list(output.heads) == ["severity"]  # the distribution is optional
     with pytest.raises(ValueError, match=r"expected uint8 clips \(B, 4, 16, 16, 3\)"):
-        model.predict_crops(clips[:, :2])
+        model.predict(clips[:, :2])
     with pytest.raises(MienError, match=r"reads clips of 4 frames"):
         Predictor(model)
 

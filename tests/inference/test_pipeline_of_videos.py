@@ -18,25 +18,37 @@ from severity_models import USE, write_severity_model
 from toy_videos import cut_short, faceless, moving_face, write_video
 
 from mien.faces.video import Frame, Video, is_video
-from mien.inference.drawn_video import drawn_video
+from mien.inference.drawing.drawn_video import drawn_video
+from mien.inference.drawing.timeline import plot_timeline
+from mien.inference.model import OnnxModel, open_onnx
+from mien.inference.pipeline import Summary, write_predictions
 from mien.inference.predictor import Predictor
-from mien.inference.severity import SeverityPredictor
-from mien.inference.stream import names_videos
-from mien.inference.table import COLUMNS
-from mien.inference.timeline import plot_timeline
-from mien.inference.video import predict_video
-from mien.inference.video_rows import CLIP_COLUMNS, SEVERITY_COLUMNS, SUMMARY_COLUMNS
-from mien.inference.videos import predict_videos
+from mien.inference.rows import CLIP_COLUMNS, FACE_COLUMNS, PERSON_COLUMNS
+from mien.inference.sources import has_videos
+from mien.inference.videos import predict_video
 from mien.schema import Box, Face, MienError, Prediction, Status, UInt8Array
 
 from .conftest import OneFace, WriteModel, description, picture
 
 Command = Callable[..., Any]
+EXPRESSION_COLUMNS = ("expression", "confidence", "probabilities")
+SEVERITY_COLUMNS = ("severity", "severity_low", "severity_high", "band", "use")
+
+
+def write(
+    inputs: list[str],
+    *,
+    predictor: Predictor | None = None,
+    severity: OnnxModel | None = None,
+    **options: Any,
+) -> Summary:
+    models = [predictor and predictor.model, severity]
+    return write_predictions(inputs, models=[each for each in models if each], **options)
 
 
 @pytest.fixture
-def severity(tmp_path: Path) -> SeverityPredictor:
-    return SeverityPredictor.load(write_severity_model(tmp_path / "s.onnx"))
+def severity(tmp_path: Path) -> OnnxModel:
+    return open_onnx(write_severity_model(tmp_path / "s.onnx"))
 
 
 @pytest.fixture
@@ -64,22 +76,23 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def names() -> list[str]:
-    return [str(name) for name in description()["label_space"]["names"]]
+    return [str(name) for name in description()["heads"]["expression"]["label_space"]["names"]]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_a_row_a_person(
-    tmp_path: Path, film: Path, predictor: Predictor, severity: SeverityPredictor, suffix: str
+    tmp_path: Path, film: Path, predictor: Predictor, severity: OnnxModel, suffix: str
 ) -> None:
     out, detector = tmp_path / f"people{suffix}", NotDark()
-    counts = predict_videos(
-        [str(film)], predictor=predictor, severity=severity, out=out, detector=detector
-    )
-    assert counts == {"videos": 1, "photos": 0, "rows": 1, "unreadable": 0}
+    counts = write([str(film)], predictor=predictor, severity=severity, out=out, detector=detector)
+    assert (counts.videos, counts.photos, counts.rows, counts.incomplete) == (1, 0, {"ok": 1}, 0)
+    assert counts.sentence == f"1 ok; written to {out}\n{USE}"
     [row] = read(out)
-    shares = [f"share_{name}" for name in names()]
-    assert list(row) == [*SUMMARY_COLUMNS, *shares, *SEVERITY_COLUMNS, "model"]
-    assert sum(float(row[name]) for name in shares) == pytest.approx(1)
+    assert list(row) == [*PERSON_COLUMNS, *EXPRESSION_COLUMNS, *SEVERITY_COLUMNS]
+    shares = row["probabilities"]
+    shares = json.loads(shares) if suffix == ".csv" else shares
+    assert list(shares) == names() and sum(shares.values()) == pytest.approx(1)
+    assert float(row["confidence"]) == pytest.approx(max(shares.values()))
     assert float(row["usable_share"]) == pytest.approx(0.8)
     assert float(row["usable_seconds"]) == pytest.approx(1.6)
     assert (float(row["start"]), float(row["end"])) == (0.0, 1.8)
@@ -89,20 +102,23 @@ def test_a_row_a_person(
     assert int(row["clips"]) == 2
     if suffix == ".parquet":
         about = json.loads(pq.read_schema(out).metadata[b"mien"])
-        assert about["use"] == USE and about["license_terms"] == "for tests"
-        assert about["scale"]["top"] == 10 and about["label_space"]["names"] == names()
+        assert about["license_terms"] == "for tests"
+        assert list(about["heads"]) == ["expression", "severity"]
+        assert about["heads"]["severity"]["use"] == USE
+        assert about["heads"]["severity"]["scale"]["top"] == 10
+        assert about["heads"]["expression"]["label_space"]["names"] == names()
 
 
 def test_the_row_of_a_person_follows_from_the_rows_of_the_frames(
     tmp_path: Path, film: Path, write_model: WriteModel
 ) -> None:
-    model = Predictor.load(write_model(description(), affect=2), detector=NotDark())
+    model = Predictor.load(write_model(affect=2), detector=NotDark())
     for rows in ("summary", "frames"):
         out = tmp_path / f"{rows}.parquet"
-        predict_videos([str(film)], predictor=model, rows=rows, out=out, detector=NotDark())
+        write([str(film)], predictor=model, rows=rows, out=out, detector=NotDark())
     [person] = read(tmp_path / "summary.parquet")
     frames = read(tmp_path / "frames.parquet")
-    assert list(frames[0]) == [*COLUMNS, "valence", "arousal", "track"]
+    assert list(frames[0]) == [*FACE_COLUMNS, *EXPRESSION_COLUMNS, "valence", "arousal"]
     assert [row["time"] for row in frames] == pytest.approx(np.arange(10) / 5)
     assert [row["frame"] for row in frames] == list(range(0, 20, 2))
     empty = [row for row in frames if row["track"] is None]
@@ -112,23 +128,22 @@ def test_the_row_of_a_person_follows_from_the_rows_of_the_frames(
     assert {(row["track"], row["face"]) for row in seen} == {(0, 0)}
     for name in names():
         mean = np.mean([row["probabilities"][name] for row in seen])
-        assert person[f"share_{name}"] == pytest.approx(mean, abs=1e-6)
+        assert person["probabilities"][name] == pytest.approx(mean, abs=1e-6)
     for name in ("valence", "arousal"):
         assert person[name] == pytest.approx(np.mean([row[name] for row in seen]), abs=1e-6)
 
 
-def test_rows_of_clips(tmp_path: Path, film: Path, severity: SeverityPredictor) -> None:
+def test_rows_of_clips(tmp_path: Path, film: Path, severity: OnnxModel) -> None:
     short = write_video(tmp_path / "short.mp4", [picture(0)] * 4)
     out = tmp_path / "clips.jsonl"
-    predict_videos(
-        [str(film), str(short)], severity=severity, rows="clips", out=out, detector=NotDark()
-    )
+    write([str(film), str(short)], severity=severity, rows="clips", out=out, detector=NotDark())
     first, second, none = read(out)
-    assert list(first) == list(CLIP_COLUMNS)
+    assert list(first) == [*CLIP_COLUMNS, *SEVERITY_COLUMNS]
+    assert first["severity_low"] is None  # the interval is that of a recording
     assert (first["start"], first["end"]) == (0.0, 0.6)
     assert (second["start"], second["end"]) == (1.2, 1.8)
     assert 0 < first["severity"] < 10 and first["use"] == USE
-    assert none["severity"] is None and none["reason"].startswith("too short for severity: 2 of")
+    assert none["severity"] is None and none["reason"].startswith("too short for a clip: 2 of")
 
 
 def test_photos_and_folders_beside_videos(
@@ -138,7 +153,7 @@ def test_photos_and_folders_beside_videos(
     show = io.StringIO()
     out = tmp_path / "all.jsonl"
     given = [str(photos / "1.png"), str(film), str(photos)]
-    counts = predict_videos(given, predictor=predictor, out=out, detector=NotDark(), show=show)
+    counts = write(given, predictor=predictor, out=out, detector=NotDark(), lines=show)
     rows = read(out)
     expected = ["1.png", film.name, "1.png", "3.png", "black.png", "0.JPG", "2.JPG", "9.mp4"]
     assert [Path(row["source"]).name for row in rows] == expected
@@ -146,22 +161,22 @@ def test_photos_and_folders_beside_videos(
     assert rows[4]["status"] == "no-face" and rows[4]["expression"] is None
     [alone] = predictor(photos / "1.png")
     assert rows[0]["expression"] == alone.expression
-    assert rows[0]["share_neutral"] == pytest.approx(alone.probabilities["neutral"])
-    assert (counts["videos"], counts["photos"], counts["unreadable"]) == (2, 6, 0)
+    assert rows[0]["probabilities"]["neutral"] == pytest.approx(alone.probabilities["neutral"])
+    assert (counts.videos, counts.photos, counts.incomplete) == (2, 6, 0)
     assert len(show.getvalue().splitlines()) == 8
 
 
 def test_a_photo_has_no_severity_and_says_so(
-    tmp_path: Path, photos: Path, severity: SeverityPredictor, predictor: Predictor
+    tmp_path: Path, photos: Path, severity: OnnxModel, predictor: Predictor
 ) -> None:
     given, out = [str(photos / "1.png"), str(tmp_path / "none.png")], tmp_path / "o.jsonl"
-    predict_videos(given, severity=severity, out=out)
+    write(given, severity=severity, out=out)
     first, second = read(out)
     assert first["status"] == "abstained" and "expected a video" in first["reason"]
     assert second["status"] == "abstained"  # nobody has looked whether it is there
-    predict_videos(given, severity=severity, predictor=predictor, rows="clips", out=out)
+    write(given, severity=severity, predictor=predictor, rows="clips", out=out, detector=OneFace())
     first, second = read(out)
-    assert first["reason"] == "a photo has no clip to read severity from"
+    assert first["reason"] == "expected a video for a model of clips, got a photo"
     assert second["status"] == "unreadable"
 
 
@@ -176,8 +191,8 @@ def test_bad_videos_are_rows_with_reasons(tmp_path: Path, predictor: Predictor) 
     paths = [good, gray, webm, half, empty, tmp_path / "bad.mp4", tmp_path / "no.mov", dark, good]
     for rows in ("summary", "frames"):
         out = tmp_path / "o.jsonl"
-        counts = predict_videos(
-            map(str, paths), predictor=predictor, rows=rows, out=out, detector=NotDark()
+        counts = write(
+            list(map(str, paths)), predictor=predictor, rows=rows, out=out, detector=NotDark()
         )
         found = read(out)
         assert list(dict.fromkeys(row["source"] for row in found)) == [
@@ -190,13 +205,13 @@ def test_bad_videos_are_rows_with_reasons(tmp_path: Path, predictor: Predictor) 
         assert statuses["dark.mp4"] == "no-face"
         assert reasons.get("half.avi")
         assert all(reasons[name] for name in ("empty.avi", "bad.mp4", "no.mov", "dark.mp4"))
-        assert counts["unreadable"] == 4
+        assert counts.incomplete == 4
 
 
 @pytest.fixture
 def drawn(tmp_path: Path, film: Path, predictor: Predictor) -> Path:
     folder = tmp_path / "drawn"
-    predict_videos([str(film)], predictor=predictor, annotate=folder, detector=NotDark())
+    write([str(film)], predictor=predictor, annotate=folder, detector=NotDark())
     return folder
 
 
@@ -222,11 +237,11 @@ def test_boxes_between_two_looks_move(tmp_path: Path) -> None:
 
     gray = np.full((640, 640, 3), 90, np.uint8)
     with drawn_video(tmp_path / "moved.mp4") as video:
-        video.look(Frame(0, 0.0, gray), seen(100))
+        video.add(Frame(0, 0.0, gray), seen(100))
         for number in (1, 2, 3):
-            video.other(Frame(number, number / 8, gray))
-        video.look(Frame(4, 0.5, gray), seen(500))
-        video.other(Frame(5, 0.625, gray))
+            video.skip(Frame(number, number / 8, gray))
+        video.add(Frame(4, 0.5, gray), seen(500))
+        video.skip(Frame(5, 0.625, gray))
     with Video(tmp_path / "moved.mp4") as made:
         frames = list(made.frames())
     # The frame's left side, in the rows of the box's middle.
@@ -237,8 +252,8 @@ def test_boxes_between_two_looks_move(tmp_path: Path) -> None:
 
 def test_another_size_of_frames_is_fitted(tmp_path: Path) -> None:
     with drawn_video(tmp_path / "sizes.mp4") as video:
-        video.look(Frame(0, 0.0, np.full((640, 801, 3), 200, np.uint8)), [])
-        video.look(Frame(1, 0.1, np.full((1280, 640, 3), 200, np.uint8)), [])
+        video.add(Frame(0, 0.0, np.full((640, 801, 3), 200, np.uint8)), [])
+        video.add(Frame(1, 0.1, np.full((1280, 640, 3), 200, np.uint8)), [])
     with Video(tmp_path / "sizes.mp4") as made:
         first, second = made.frames()
     assert first.pixels.shape == second.pixels.shape == (640, 800, 3)
@@ -258,10 +273,10 @@ def test_a_video_that_changes_its_size(tmp_path: Path, predictor: Predictor) -> 
         widths = [frame.pixels.shape[1] for frame in video.frames()]
     assert set(widths) == {160, 240}
     out = tmp_path / "rows.jsonl"
-    predict_videos(
+    write(
         [str(both)],
         predictor=predictor,
-        rate=25,
+        fps=25,
         rows="frames",
         out=out,
         annotate=tmp_path / "drawn",
@@ -290,7 +305,7 @@ def test_what_is_stopped_leaves_nothing_half_written(
     out.parent.mkdir()
     out.write_text("older")
     with Predictor.load(model_file) as predictor, pytest.raises((KeyboardInterrupt, MienError)):
-        predict_videos(
+        write(
             [str(film)],
             predictor=predictor,
             rows="frames",
@@ -307,7 +322,7 @@ def test_a_folder_with_the_videos_in_it_is_not_drawn_into(
     tmp_path: Path, film: Path, predictor: Predictor
 ) -> None:
     with pytest.raises(MienError, match="folder of their own"):
-        predict_videos([str(film)], predictor=predictor, annotate=tmp_path)
+        write([str(film)], predictor=predictor, annotate=tmp_path)
     assert film.stat().st_size > 0
 
 
@@ -318,21 +333,21 @@ def test_videos_of_one_name_are_drawn_under_different_ones(
     other.parent.mkdir()
     write_video(other, [picture(0)] * 3)
     given = [str(film), str(other)]
-    predict_videos(given, predictor=predictor, annotate=tmp_path / "drawn", detector=NotDark())
+    write(given, predictor=predictor, annotate=tmp_path / "drawn", detector=NotDark())
     assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == [
         *("film.mp4", "film.timeline.png", "other__film.mp4", "other__film.timeline.png"),
     ]
 
 
 def test_a_timeline_shows_what_there_is(
-    tmp_path: Path, film: Path, predictor: Predictor, severity: SeverityPredictor
+    tmp_path: Path, film: Path, predictor: Predictor, severity: OnnxModel
 ) -> None:
     class Frames:
         def at(self, image: UInt8Array, time: float) -> list[Face]:
             return NotDark()(image)
 
     heights = []
-    for models in ({"predictor": predictor}, {"predictor": predictor, "severity": severity}):
+    for models in ({"predictor": predictor}, {"predictor": predictor, "clip_model": severity}):
         reading = predict_video(film, detector=Frames(), **models)  # type: ignore[arg-type]
         assert plot_timeline(reading, tmp_path / "t.png")
         with Image.open(tmp_path / "t.png") as plot:
@@ -349,7 +364,7 @@ def test_without_matplotlib_the_install_line_comes_first(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MienError, match=r"pip install \"mien\[train\]\""):
-        predict_videos([str(film)], predictor=predictor, annotate=tmp_path / "drawn")
+        write([str(film)], predictor=predictor, annotate=tmp_path / "drawn")
     assert not (tmp_path / "drawn").exists()
 
 
@@ -366,15 +381,15 @@ def test_videos_are_told_by_name_and_content(tmp_path: Path, film: Path, photos:
     films = tmp_path / "films"
     films.mkdir()
     shutil.copy(film, films)
-    assert names_videos([str(films)]) and names_videos([str(photos), str(bare)])
+    assert has_videos([str(films)]) and has_videos([str(photos), str(bare)])
     shutil.copy(film, photos)
-    assert not names_videos([str(photos), "-", str(tmp_path / "none.png")])
+    assert not has_videos([str(photos), "-", str(tmp_path / "none.png")])
 
 
 def test_memory_holds_the_crops_of_open_clips_only(
-    tmp_path: Path, severity: SeverityPredictor, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, severity: OnnxModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mien.inference.severity import ClipReader
+    from mien.inference.clips import ClipReader
 
     readers: list[ClipReader] = []
     made = ClipReader.__init__
@@ -395,9 +410,9 @@ def test_memory_holds_the_crops_of_open_clips_only(
     path = write_video(tmp_path / "long.mp4", [picture(0)] * 150)
     predict_video(
         path,
-        severity=severity,
+        clip_model=severity,
         detector=Passing(),
-        on_frame=lambda *_: held.append(sum(len(reader._held) for reader in readers)),
+        on_frame=lambda *_: held.append(sum(len(reader._open) for reader in readers)),
     )
     assert len(readers) == 5
     assert max(held) <= 2 * 3  # of two tracks, the clip that is open and one that just ended
@@ -422,7 +437,7 @@ def test_two_people_side_by_side(command: Command, tmp_path: Path) -> None:
         own = [row for row in rows if row["track"] == person["track"]]
         assert len(own) == person["frames"]
         mean = np.mean([row["probabilities"]["happiness"] for row in own])
-        assert person["share_happiness"] == pytest.approx(mean, abs=1e-5)
+        assert person["probabilities"]["happiness"] == pytest.approx(mean, abs=1e-5)
 
 
 @pytest.mark.slow
@@ -431,7 +446,7 @@ def test_the_command(command: Command, real: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     ended = command("predict", real, *models, "--out", out, "--annotate", tmp_path / "seen")
     assert ended.code == 0, ended.err
-    assert "rows: 1, of 1 video; written to" in ended.out and USE in ended.out
+    assert "1 ok; written to" in ended.out and USE in ended.out
     [row] = read(out)
     assert row["expression"] == "happiness" and float(row["usable_share"]) == 1
     assert row["use"] == USE
@@ -447,15 +462,21 @@ def test_the_command(command: Command, real: Path, tmp_path: Path) -> None:
     assert [row["status"] for row in read(tmp_path / "rows.jsonl")] == ["ok", "unreadable"]
 
 
+@pytest.mark.parametrize(
+    ("models", "options", "message"),
+    [
+        ("ss", {}, "one --model of clips, got two"),
+        ("ff", {}, "one --model of faces, got two"),
+        ("f", {"rows": "all"}, "rows summary, frames, clips, got 'all'"),
+        ("s", {"rows": "frames"}, "add --model fer"),
+        ("f", {"rows": "clips"}, "a model of clips"),
+        ("f", {"out": "rows.txt"}, "expected a table named"),
+    ],
+)
 def test_what_does_not_go_together_is_one_sentence(
-    command: Command, tmp_path: Path, model_file: Path
+    tmp_path: Path, model_file: Path, models: str, options: dict[str, Any], message: str
 ) -> None:
     video = write_video(tmp_path / "v.mp4", faceless(2))
-    model = ("--model", write_severity_model(tmp_path / "s.onnx"))
-    other = ("--model", model_file)
-    command("predict", video, *model, *model).refused("one --model of severity, got two")
-    command("predict", video, *other, *other).refused("one --model of expressions, got two")
-    command("predict", video, "--rows", "all").refused("--rows summary, frames, clips")
-    command("predict", video, *model, "--rows", "frames").refused("add --model fer")
-    command("predict", video, *other, "--rows", "clips").refused("model of severity")
-    command("predict", video, *other, "--out", "rows.txt").refused("expected a table named")
+    files = {"s": write_severity_model(tmp_path / "s.onnx"), "f": model_file}
+    with pytest.raises(MienError, match=message):
+        write_predictions([video], models=[files[each] for each in models], **options)

@@ -15,7 +15,7 @@ from mien.faces.detect import MediaPipeDetector
 from mien.faces.partial_image import compose_partial_image
 from mien.faces.tensors import to_tensor
 from mien.faces.tight import find_tight_face
-from mien.inference.model import open_model
+from mien.inference.model import open_onnx
 from mien.inference.predictor import Predictor
 from mien.preparation.prepare import prepare
 from mien.schema import Alignment, Box, MienError, Prediction, Preprocessing, Status
@@ -40,7 +40,7 @@ def test_one_face(predictor: Predictor) -> None:
 def test_equals_bare_onnxruntime_bit_for_bit(predictor: Predictor, model_file: Path) -> None:
     image = picture(3)
     [one] = predictor(image)
-    model = open_model(model_file, threads=1)
+    model = open_onnx(model_file, threads=1)
     info, session = model.info, model._session
     crop, _ = crop_face(image, OneFace()(image)[0], info.preprocessing)
     probabilities, embedding = session.run(
@@ -117,8 +117,12 @@ def test_abstains_from_profiles(model_file: Path) -> None:
 def test_abstains_below_the_models_threshold(write_model: WriteModel) -> None:
     confidence = _first(write_model(), OneFace()).confidence
     assert confidence is not None and confidence < 0.999
-    above = _first(write_model(with_heads(expression={"abstain_below": confidence + 1e-3})), OneFace())
-    below = _first(write_model(with_heads(expression={"abstain_below": confidence - 1e-3})), OneFace())
+    above = _first(
+        write_model(with_heads(expression={"abstain_below": confidence + 1e-3})), OneFace()
+    )
+    below = _first(
+        write_model(with_heads(expression={"abstain_below": confidence - 1e-3})), OneFace()
+    )
     assert (above.status, below.status) == (Status.ABSTAINED, Status.OK)
     assert above.reason.startswith(f"confidence is {confidence:.3f}")
 

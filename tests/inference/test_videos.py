@@ -11,10 +11,11 @@ from severity_models import LENGTH, write_severity_model
 from toy_videos import cut_short, faceless, write_video
 
 from mien.faces.video import Frame
+from mien.inference.clips import ClipReader
 from mien.inference.curves import MOST_STEPS, Curve
+from mien.inference.model import OnnxModel, open_onnx
 from mien.inference.predictor import Predictor
-from mien.inference.severity import SeverityPredictor
-from mien.inference.video import VideoReading, predict_video
+from mien.inference.videos import VideoPredictions, predict_video
 from mien.schema import Box, Face, MienError, Pose, Prediction, Status, UInt8Array
 
 from .conftest import WriteModel, description, picture
@@ -49,8 +50,8 @@ def always(_: float) -> list[int]:
 
 
 @pytest.fixture
-def severity(tmp_path: Path) -> SeverityPredictor:
-    return SeverityPredictor.load(write_severity_model(tmp_path / "s.onnx"))
+def severity(tmp_path: Path) -> OnnxModel:
+    return open_onnx(write_severity_model(tmp_path / "s.onnx"))
 
 
 def video(folder: Path, frames: int = 20, **options: object) -> Path:
@@ -65,24 +66,24 @@ def test_frames_are_looked_at_by_their_times(tmp_path: Path, predictor: Predicto
     reading = predict_video(
         video(tmp_path),
         predictor=predictor,
-        rate=5,
+        fps=5,
         detector=detector,
         on_frame=lambda frame, _: frames.append(frame),
-        on_other=others.append,
+        on_skipped=others.append,
     )
     assert [frame.index for frame in frames] == list(range(0, 20, 2))
     assert [frame.index for frame in others] == list(range(1, 20, 2))
     assert detector.times == pytest.approx(np.arange(10) / 5)
-    assert (reading.status, reading.frames, reading.without_face) == (Status.OK, 10, 0)
-    [track] = reading.tracks
-    assert (track.frames, track.usable, track.start, track.end) == (10, 10, 0.0, 1.8)
-    assert (track.seconds, track.share) == (pytest.approx(2.0), pytest.approx(1.0))
+    assert (reading.status, reading.frames, reading.frames_without_face) == (Status.OK, 10, 0)
+    [track] = reading.persons
+    assert (track.frames, track.usable_frames, track.start, track.end) == (10, 10, 0.0, 1.8)
+    assert (track.usable_seconds, track.usable_share) == (pytest.approx(2.0), pytest.approx(1.0))
 
 
 def test_shares_are_weighted_by_how_long_a_frame_is_there(
     tmp_path: Path, write_model: WriteModel
 ) -> None:
-    model = Predictor.load(write_model(description(), affect=2))
+    model = Predictor.load(write_model(affect=2))
     times = [0.0, 0.2, 0.4, 1.4, 1.6, 2.0]
     seen: list[Prediction] = []
     shades = [np.uint8(picture(0) * (1 - share) + picture(1) * share) for share in np.r_[:6] / 20]
@@ -93,17 +94,23 @@ def test_shares_are_weighted_by_how_long_a_frame_is_there(
         detector=Seen(always),
         on_frame=lambda _, found: seen.extend(found),
     )
-    [track] = reading.tracks
+    [track] = reading.persons
     weights = np.array([0.2, 0.2, 1.0, 0.2, 0.4, 0.4])  # the last as long as the one before
     assert [one.time for one in seen] == pytest.approx(times)
     rows = np.array([list(one.probabilities.values()) for one in seen])
     assert rows.std(0).max() > 1e-3  # else any weights would do
-    assert list(track.shares.values()) == pytest.approx(weights @ rows / weights.sum(), abs=1e-6)
-    assert sum(track.shares.values()) == pytest.approx(1)
-    assert track.expression == max(track.shares, key=track.shares.__getitem__)
+    assert list(track.prediction.probabilities.values()) == pytest.approx(
+        weights @ rows / weights.sum(), abs=1e-6
+    )
+    assert sum(track.prediction.probabilities.values()) == pytest.approx(1)
+    assert track.prediction.expression == max(
+        track.prediction.probabilities, key=track.prediction.probabilities.__getitem__
+    )
     for name in ("valence", "arousal"):
         values = np.array([getattr(one, name) for one in seen])
-        assert getattr(track, name) == pytest.approx(weights @ values / weights.sum(), abs=1e-6)
+        assert getattr(track.prediction, name) == pytest.approx(
+            weights @ values / weights.sum(), abs=1e-6
+        )
 
 
 def test_only_what_may_be_used_counts(tmp_path: Path, predictor: Predictor) -> None:
@@ -114,21 +121,29 @@ def test_only_what_may_be_used_counts(tmp_path: Path, predictor: Predictor) -> N
         detector=Seen(always, lambda time: 80.0 if time < 0.9 else 0.0),
         on_frame=lambda _, found: seen.extend(found),
     )
-    [track] = reading.tracks
+    [track] = reading.persons
     assert [one.status for one in seen] == [Status.ABSTAINED] * 5 + [Status.OK] * 5
-    assert (track.frames, track.usable) == (10, 5)
-    assert track.share == pytest.approx(0.5) and track.status is Status.OK
+    assert (track.frames, track.usable_frames) == (10, 5)
+    assert track.usable_share == pytest.approx(0.5) and track.prediction.status is Status.OK
     rows = [list(one.probabilities.values()) for one in seen[5:]]
-    assert list(track.shares.values()) == pytest.approx(np.mean(rows, 0), abs=1e-6)
-    [segment] = track.curve.segments()
+    assert list(track.prediction.probabilities.values()) == pytest.approx(
+        np.mean(rows, 0), abs=1e-6
+    )
+    [segment] = track.usable.segments()
     assert segment.edges[[0, -1]] == pytest.approx([1.0, 2.0])
 
     turned = predict_video(
         video(tmp_path), predictor=predictor, detector=Seen(always, lambda _: 80.0)
     )
-    [track] = turned.tracks
-    assert track.status is Status.ABSTAINED and not track.shares and track.expression is None
-    assert track.reason.startswith("none of 10 frames can be used; first: head is turned")
+    [track] = turned.persons
+    assert (
+        track.prediction.status is Status.ABSTAINED
+        and not track.prediction.probabilities
+        and track.prediction.expression is None
+    )
+    assert track.prediction.reason.startswith(
+        "none of 10 frames can be used; first: head is turned"
+    )
 
 
 def test_each_person_has_a_track_and_a_gap_ends_it(tmp_path: Path, predictor: Predictor) -> None:
@@ -143,28 +158,36 @@ def test_each_person_has_a_track_and_a_gap_ends_it(tmp_path: Path, predictor: Pr
         detector=Seen(faces),
         on_frame=lambda _, found: seen.append(found),
     )
-    assert [track.track for track in reading.tracks] == [0, 1, 2]
-    left, right, back = reading.tracks
-    assert left.usable == 15 and left.share == pytest.approx(1)
-    assert right.usable == 3 and right.end < 0.5 and back.start > 2.5
-    assert right.share == pytest.approx(0.2)
+    assert [track.track for track in reading.persons] == [0, 1, 2]
+    left, right, back = reading.persons
+    assert left.usable_frames == 15 and left.usable_share == pytest.approx(1)
+    assert right.usable_frames == 3 and right.end < 0.5 and back.start > 2.5
+    assert right.usable_share == pytest.approx(0.2)
     assert [(one.index, one.track) for one in seen[-1]] == [(0, 0), (1, 2)]
-    assert [len(track.curve.segments()) for track in reading.tracks] == [1, 1, 1]
+    assert [len(track.usable.segments()) for track in reading.persons] == [1, 1, 1]
 
 
-def test_severity_is_that_of_clips(tmp_path: Path, severity: SeverityPredictor) -> None:
-    reading = predict_video(video(tmp_path), severity=severity, detector=Seen(always))
-    [track] = reading.tracks
+def test_severity_is_that_of_clips(tmp_path: Path, severity: OnnxModel) -> None:
+    reading = predict_video(video(tmp_path), clip_model=severity, detector=Seen(always))
+    [track] = reading.persons
     # Five frames a second make clips of 0.0 to 0.6 and 0.8 to 1.4; the last two make none.
     assert [(clip.start, round(clip.end, 3)) for clip in track.clips] == [(0.0, 0.6), (0.8, 1.4)]
-    first, second = (clip.severity for clip in track.clips)
+    first, second = (clip.prediction.severity for clip in track.clips)
     # Frames 0, 2, 4, 6 are 20 + 5 * 3 bright in the mean, the next four 8 * 5 more.
     assert first == pytest.approx(10 * 35 / 255, abs=0.15)
     assert second == pytest.approx(10 * 75 / 255, abs=0.15)
-    assert track.severity is not None
-    assert track.severity.value == pytest.approx((first + second) / 2)
-    assert track.severity.band == "low" and track.expression is None
-    assert reading.severity is severity.info and track.status is Status.OK
+    assert track.prediction.severity is not None
+    assert track.prediction.severity == pytest.approx((first + second) / 2)
+    assert track.prediction.band == "low" and track.prediction.expression is None
+    assert reading.models == (severity.info,) and track.prediction.status is Status.OK
+
+
+def recording(model: OnnxModel, clips: list[float]) -> tuple[object, ...]:
+    """Severity, its interval and its band, of a recording whose clips have these severities."""
+    reader = ClipReader(model, "v.mp4", 0)
+    reader._outputs = [{"severity": np.float32([value])} for value in clips]
+    fields = reader.recording()
+    return tuple(fields[name] for name in ("severity", "severity_low", "severity_high", "band"))
 
 
 @pytest.mark.parametrize(
@@ -178,56 +201,58 @@ def test_severity_is_that_of_clips(tmp_path: Path, severity: SeverityPredictor) 
 def test_scores_and_intervals_are_cut_to_the_scale(
     tmp_path: Path, clips: list[float], expected: tuple[float, float, float, str]
 ) -> None:
-    model = SeverityPredictor.load(write_severity_model(tmp_path / "s.onnx", half_width=7.0))
-    assert model.score(clips) == expected
+    model = open_onnx(write_severity_model(tmp_path / "s.onnx", half_width=7.0))
+    assert recording(model, clips) == expected
 
 
 def test_clips_are_aggregated_as_the_model_says(tmp_path: Path) -> None:
-    clips = {"length": LENGTH, "stride": 2, "rate": 10, "aggregate": "median"}
+    clips = {"length": LENGTH, "stride": 2, "fps": 10, "aggregate": "median"}
     path = write_severity_model(tmp_path / "s.onnx", half_width=None, clips=clips)
-    assert SeverityPredictor.load(path).score([1, 2, 9]) == (2.0, None, None, "low")
+    assert recording(open_onnx(path), [1, 2, 9]) == (2.0, None, None, "low")
 
 
-def test_clips_run_at_the_rate_of_training(tmp_path: Path, severity: SeverityPredictor) -> None:
+def test_clips_run_at_the_rate_of_training(tmp_path: Path, severity: OnnxModel) -> None:
     # 10 / 2 frames a second were trained on, and the video has 2.5: each is seen twice.
     slow = video(tmp_path, 8, times=[number * 0.4 for number in range(8)])
-    reading = predict_video(slow, severity=severity, detector=Seen(always))
-    [track] = reading.tracks
+    reading = predict_video(slow, clip_model=severity, detector=Seen(always))
+    [track] = reading.persons
     assert [(round(c.start, 3), round(c.end, 3)) for c in track.clips] == [
         *((0.0, 0.6), (0.8, 1.4), (1.6, 2.2)),
     ]
     # Frames 0, 0, 1, 1 of the video.
-    assert track.clips[0].severity == pytest.approx(10 * 22.5 / 255, abs=0.15)
+    assert track.clips[0].prediction.severity == pytest.approx(10 * 22.5 / 255, abs=0.15)
 
 
 def test_where_the_face_is_missing_no_frame_is_repeated(
-    tmp_path: Path, severity: SeverityPredictor
+    tmp_path: Path, severity: OnnxModel
 ) -> None:
     def blinking(time: float) -> list[int]:
         return [] if 0.3 < time < 0.7 else [20]  # frames 4 and 6 are without a face
 
-    reading = predict_video(video(tmp_path, 16), severity=severity, detector=Seen(blinking))
-    [track] = reading.tracks
+    reading = predict_video(video(tmp_path, 16), clip_model=severity, detector=Seen(blinking))
+    [track] = reading.persons
     [clip] = track.clips
     assert (clip.start, round(clip.end, 3)) == (0.0, 1.0)  # frames 0, 2, 8, 10
-    assert clip.severity == pytest.approx(10 * (20 + 5 * 5) / 255, abs=0.15)
+    assert clip.prediction.severity == pytest.approx(10 * (20 + 5 * 5) / 255, abs=0.15)
 
 
-def test_a_track_too_short_for_a_clip_says_so(tmp_path: Path, severity: SeverityPredictor) -> None:
-    reading = predict_video(video(tmp_path, 5), severity=severity, detector=Seen(always))
-    [track] = reading.tracks
-    assert track.severity is None and track.reason.endswith("3 of the 4 frames of a clip")
+def test_a_track_too_short_for_a_clip_says_so(tmp_path: Path, severity: OnnxModel) -> None:
+    reading = predict_video(video(tmp_path, 5), clip_model=severity, detector=Seen(always))
+    [track] = reading.persons
+    assert track.prediction.severity is None and track.prediction.reason.endswith(
+        "too short for a clip: 3 of 4 frames"
+    )
 
 
 def test_no_face_and_no_video_are_readings_with_reasons(
     tmp_path: Path, predictor: Predictor
 ) -> None:
-    def read(path: Path, detector: Seen) -> VideoReading:
+    def read(path: Path, detector: Seen) -> VideoPredictions:
         return predict_video(path, predictor=predictor, detector=detector)
 
     nobody = read(video(tmp_path), Seen(lambda _: []))
     assert nobody.status is Status.NO_FACE and nobody.reason == "no face found in 10 frames"
-    assert nobody.without_face == 10 and not nobody.tracks
+    assert nobody.frames_without_face == 10 and not nobody.persons
     (tmp_path / "bad.mp4").write_bytes(b"no video at all")
     for name in ("bad.mp4", "missing.mp4"):
         reading = read(tmp_path / name, Seen(always))
@@ -240,7 +265,7 @@ def test_a_video_that_ends_early_is_read_as_far_as_it_goes(
     path = cut_short(write_video(tmp_path / "v.avi", faceless(40) + faceless(20)))
     reading = predict_video(path, predictor=predictor, detector=Seen(always))
     assert reading.damage and reading.reason.endswith("what came before was read")
-    assert 0 < reading.frames < 30 and reading.tracks
+    assert 0 < reading.frames < 30 and reading.persons
 
 
 def test_faults_of_models_and_writers_are_not_the_videos(
@@ -258,14 +283,14 @@ def test_faults_of_models_and_writers_are_not_the_videos(
 
 
 def test_a_rate_of_nothing_is_refused(tmp_path: Path, predictor: Predictor) -> None:
-    with pytest.raises(MienError, match="rate above 0"):
-        predict_video(tmp_path / "v.mp4", predictor=predictor, rate=0)
+    with pytest.raises(MienError, match="fps above 0"):
+        predict_video(tmp_path / "v.mp4", predictor=predictor, fps=0)
     with pytest.raises(ValueError, match="predictor"):
         predict_video(tmp_path / "v.mp4")
 
 
 def test_a_face_that_cannot_be_aligned_is_a_prediction_with_a_reason(
-    tmp_path: Path, predictor: Predictor, severity: SeverityPredictor
+    tmp_path: Path, predictor: Predictor, severity: OnnxModel
 ) -> None:
     class Point(Seen):
         def at(self, image: UInt8Array, time: float) -> list[Face]:
@@ -275,14 +300,18 @@ def test_a_face_that_cannot_be_aligned_is_a_prediction_with_a_reason(
     reading = predict_video(
         video(tmp_path),
         predictor=predictor,
-        severity=severity,
+        clip_model=severity,
         detector=Point(always),
         on_frame=lambda _, found: seen.extend(found),
     )
     assert {one.status for one in seen} == {Status.ABSTAINED}
     assert seen[0].reason.startswith("face not aligned")
-    [track] = reading.tracks
-    assert track.usable == 0 and "not aligned" in track.reason and "0 of the 4" in track.reason
+    [track] = reading.persons
+    assert (
+        track.usable_frames == 0
+        and "not aligned" in track.prediction.reason
+        and "0 of 4" in track.prediction.reason
+    )
 
 
 def test_a_curve_stays_small_and_keeps_its_means() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.heads import HEADS, Arrays
-from mien.inference.model import Model, read_heads
+from mien.inference.model import OnnxModel, read_heads
 from mien.metrics.aggregation import Aggregate, aggregate_clips
 from mien.models import ClipsInfo
 from mien.schema import Prediction, Status, UInt8Array
@@ -22,7 +22,7 @@ class ClipPrediction(NamedTuple):
     prediction: Prediction
 
 
-def clips_of(model: Model) -> ClipsInfo:
+def clips_of(model: OnnxModel) -> ClipsInfo:
     """How a model's clips are cut; ``ValueError`` for a model of faces."""
     if model.info.clips is None:
         raise ValueError(f"expected a model of clips, got {model.info.name!r}, a model of faces")
@@ -41,7 +41,7 @@ class ClipReader:
     memory.
     """
 
-    def __init__(self, model: Model, source: str, track: int) -> None:
+    def __init__(self, model: OnnxModel, source: str, track: int) -> None:
         self.preprocessing = model.info.preprocessing
         self._model, self._source, self._track = model, source, track
         self._settings = clips_of(model)
@@ -101,7 +101,7 @@ class ClipReader:
         if len(self._open) < self.length:
             return
         clip = np.stack([crop for _, crop in self._open])[None]
-        arrays = self._model.predict_crops(clip).heads
+        arrays = self._model.predict(clip).heads
         start, self._open = self._open[0][0], []
         fields: dict[str, Any] = {}
         for name, info in self._model.info.heads.items():

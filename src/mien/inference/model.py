@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
-class Model:
+class OnnxModel:
     """An opened ONNX model; ``info`` describes it.
 
     Raises :class:`~mien.schema.MienError` for a session whose input and outputs are not those that
@@ -34,7 +34,7 @@ class Model:
         available = {node.name for node in session.get_outputs()}
         self._names = [name for name in info.outputs if name in available]
 
-    def predict_crops(self, crops: UInt8Array, batch_size: int = 32) -> ModelOutput:
+    def predict(self, crops: UInt8Array, batch_size: int = 32) -> ModelOutput:
         """The model's output for N crops, or for N clips of them.
 
         Parameters
@@ -82,9 +82,9 @@ class Model:
         return ModelOutput(embeddings, arrays, attention)
 
 
-def open_model(
+def open_onnx(
     name_or_file: str | os.PathLike[str] = "fer", *, threads: int | None = None
-) -> Model:
+) -> OnnxModel:
     """Open a shipped model by name, or an ONNX file that ``mien export`` wrote.
 
     ``threads`` limits the threads of one run (None: one per core). Raises
@@ -100,20 +100,20 @@ def open_model(
         )
     path = find_model(name_or_file)
     session = open_session(path, threads=threads)
-    return Model(session_info(session, path), session, path)
+    return OnnxModel(session_info(session, path), session, path)
 
 
 def open_models(
-    models: Sequence[str | os.PathLike[str] | Model],
-) -> tuple[Model | None, Model | None]:
+    models: Sequence[str | os.PathLike[str] | OnnxModel],
+) -> tuple[OnnxModel | None, OnnxModel | None]:
     """Open at most one model of faces and one of clips, in either order: ``(faces, clips)``.
 
     Those that are open already are only sorted. Raises :class:`~mien.schema.MienError` for two of
     a kind, or two with the same head.
     """
-    opened: dict[str, Model] = {}
+    opened: dict[str, OnnxModel] = {}
     for each in models:
-        model = each if isinstance(each, Model) else open_model(each)
+        model = each if isinstance(each, OnnxModel) else open_onnx(each)
         kind = "clips" if model.info.clips else "faces"
         if kind in opened:
             raise MienError(

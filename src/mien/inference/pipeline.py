@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from mien.faces.video import Frame, load_av
 from mien.inference.drawing.timeline import plot_timeline, require_matplotlib
-from mien.inference.model import Model, open_models
+from mien.inference.model import OnnxModel, open_models
 from mien.inference.photos import predict_photos
 from mien.inference.predictor import Predictor
 from mien.inference.rows import Entry, Rows
@@ -57,7 +57,7 @@ class Summary:
 def write_predictions(
     inputs: Iterable[PathLike],
     *,
-    models: Sequence[PathLike | Model] = ("fer",),
+    models: Sequence[PathLike | OnnxModel] = ("fer",),
     out: PathLike | None = None,
     annotate: PathLike | None = None,
     rows: str | None = None,
@@ -158,7 +158,7 @@ class _Pipeline:
     """Reads one source after the other into the sinks, and counts."""
 
     predictor: Predictor | None
-    clip_model: Model | None
+    clip_model: OnnxModel | None
     fps: float
     table: Rows
     folder: AnnotatedFolder | None

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
-from mien.inference.model import Model
+from mien.inference.model import OnnxModel
 from mien.inference.pipeline import PathLike, Summary, write_predictions
 from mien.inference.rows import Entry, Row, Rows
 from mien.inference.videos import FPS
@@ -57,7 +57,7 @@ class Predictions(list[Prediction]):
 class Options(TypedDict, total=False):
     """What both kinds of :func:`predict` take."""
 
-    model: PathLike | Model | Sequence[PathLike | Model]
+    model: PathLike | OnnxModel | Sequence[PathLike | OnnxModel]
     annotate: PathLike | None
     rows: str | None
     fps: float
@@ -80,7 +80,7 @@ def predict(
 def predict(
     inputs: PathLike | Iterable[PathLike],
     *,
-    model: PathLike | Model | Sequence[PathLike | Model] = "fer",
+    model: PathLike | OnnxModel | Sequence[PathLike | OnnxModel] = "fer",
     out: PathLike | None = None,
     annotate: PathLike | None = None,
     rows: str | None = None,
@@ -113,7 +113,7 @@ def predict(
     entries: list[Entry] = []
     summary = write_predictions(
         [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs,
-        models=[model] if isinstance(model, (str, os.PathLike, Model)) else model,
+        models=[model] if isinstance(model, (str, os.PathLike, OnnxModel)) else model,
         out=out,
         annotate=annotate,
         rows=rows,

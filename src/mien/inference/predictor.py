@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.heads import HEADS
-from mien.inference.model import Model, open_model, read_heads
+from mien.inference.model import OnnxModel, open_onnx, read_heads
 from mien.models import ModelInfo
 from mien.schema import (
     Alignment,
@@ -70,7 +70,7 @@ class Predictor:
     a detector that was passed in is left open.
     """
 
-    def __init__(self, model: Model, *, detector: Detector | None = None) -> None:
+    def __init__(self, model: OnnxModel, *, detector: Detector | None = None) -> None:
         if model.info.clips is not None:
             raise MienError(
                 f"expected a model of faces, got {model.info.name!r}, which reads clips of "
@@ -92,8 +92,8 @@ class Predictor:
         detector: Detector | None = None,
         threads: int | None = None,
     ) -> Self:
-        """A predictor of a model that :func:`~mien.inference.model.open_model` opens."""
-        return cls(open_model(name_or_file, threads=threads), detector=detector)
+        """A predictor of a model that :func:`~mien.inference.model.open_onnx` opens."""
+        return cls(open_onnx(name_or_file, threads=threads), detector=detector)
 
     @property
     def info(self) -> ModelInfo:
@@ -150,8 +150,8 @@ class Predictor:
         return self.read_faces(faces, output, source=source)
 
     def predict_crops(self, crops: UInt8Array, batch_size: int = 32) -> ModelOutput:
-        """As :meth:`Model.predict_crops <mien.inference.model.Model.predict_crops>`."""
-        return self.model.predict_crops(crops, batch_size)
+        """As :meth:`OnnxModel.predict <mien.inference.model.OnnxModel.predict>`."""
+        return self.model.predict(crops, batch_size)
 
     def read_faces(
         self, faces: Sequence[CroppedFace], output: ModelOutput, *, source: str = ""

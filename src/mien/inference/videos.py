@@ -22,7 +22,7 @@ from mien.faces.tracks import (
 from mien.faces.video import Frame, Video, load_av
 from mien.heads import Arrays
 from mien.inference.clips import ClipReader, clip_fps, clips_of
-from mien.inference.model import Model
+from mien.inference.model import OnnxModel
 from mien.inference.persons import Person, PersonSummary
 from mien.inference.predictor import Predictor
 from mien.models import ModelInfo
@@ -65,7 +65,7 @@ def predict_video(
     source: str | os.PathLike[str],
     *,
     predictor: Predictor | None = None,
-    clip_model: Model | None = None,
+    clip_model: OnnxModel | None = None,
     fps: float = FPS,
     detector: FramesDetector | None = None,
     on_frame: OnFrame | None = None,
@@ -144,7 +144,7 @@ class _VideoReader:
     """Adds up what the frames of one video show."""
 
     def __init__(
-        self, source: str, predictor: Predictor | None, clip_model: Model | None, fps: float
+        self, source: str, predictor: Predictor | None, clip_model: OnnxModel | None, fps: float
     ) -> None:
         self._source, self._fps = source, fps
         self._predictor, self._clip_model = predictor, clip_model
