@@ -60,11 +60,13 @@ def build(
     embedding: str = "embedding",
     blow_up: bool = False,
     affect: int = 0,
+    units: int = 0,
     attention: bool = False,
 ) -> onnx.ModelProto:
     """Pooled 4 x 4 patches, one linear layer to an embedding, one to the classes.
 
-    ``affect`` is the width of an output ``valence_arousal`` (none for 0), ``attention`` adds one.
+    ``affect`` and ``units`` are the widths of outputs ``valence_arousal`` and ``action_units``
+    (none for 0); ``attention`` adds a map.
     """
     rng = np.random.default_rng(0)
     cells = 3 * (size // 4) ** 2
@@ -86,6 +88,11 @@ def build(
         nodes.append(helper.make_node("MatMul", [embedding, "to_affect"], ["affect"]))
         nodes.append(helper.make_node("Tanh", ["affect"], ["valence_arousal"]))
         more.append(("valence_arousal", [batch, affect]))
+    if units:
+        weights["to_units"] = rng.normal(size=(WIDTH, units)) * 3
+        nodes.append(helper.make_node("MatMul", [embedding, "to_units"], ["unit_logits"]))
+        nodes.append(helper.make_node("Sigmoid", ["unit_logits"], ["action_units"]))
+        more.append(("action_units", [batch, units]))
     if attention:
         nodes.append(helper.make_node("ReduceMean", ["pooled"], ["gray"], axes=[1], keepdims=0))
         nodes.append(helper.make_node("Sigmoid", ["gray"], ["attention"]))
@@ -114,7 +121,8 @@ WriteModel = Callable[..., Path]
 def write_model(tmp_path_factory: pytest.TempPathFactory) -> WriteModel:
     def write(metadata: dict[str, Any] | str | None = None, **options: Any) -> Path:
         model = build(**options)
-        heads = {"valence_arousal": {}} if options.get("affect") else {}
+        names = {"affect": "valence_arousal", "units": "action_units"}
+        heads = {name: {} for option, name in names.items() if options.get(option)}
         more = {"attention": True} if options.get("attention") else {}
         fields = with_heads(**heads) | more if metadata is None else metadata
         text = fields if isinstance(fields, str) else json.dumps(fields)

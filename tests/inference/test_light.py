@@ -25,7 +25,9 @@ FORBIDDEN = {"torch", "lightning", "timm", "mien.data", "mien.training", "mien.e
 HEAVY = {"cv2", "mediapipe", "onnxruntime", "pyarrow", "PIL", "matplotlib", "sklearn", "scipy"}
 
 
-@pytest.mark.parametrize("module", ["mien", "mien.inference.predictor", "mien.inference.photos", "mien.inference.rows"])
+@pytest.mark.parametrize(
+    "module", ["mien", "mien.inference.predictor", "mien.inference.photos", "mien.inference.rows"]
+)
 def test_imports_nothing_heavy(module: str) -> None:
     loaded = _modules(f"import {module}")
     assert module in loaded

@@ -9,7 +9,7 @@ import pytest
 from severity_models import LENGTH, write_severity_model
 
 from mien import models
-from mien.inference.model import open_onnx, open_models
+from mien.inference.model import open_models, open_onnx
 from mien.inference.predictor import Predictor
 from mien.labels import LABEL_SPACES
 from mien.models import find_model, read_info, shipped_models
@@ -129,7 +129,7 @@ def test_shipped_models_can_all_be_read() -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(MienError, match="expected an ONNX file .*none.onnx"):
+    with pytest.raises(MienError, match=r"expected an ONNX file .*none\.onnx"):
         open_onnx(tmp_path / "none.onnx")
 
 

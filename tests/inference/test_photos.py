@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mien.inference.predictor import Predictor
 from mien.inference.photos import predict_files
+from mien.inference.predictor import Predictor
 from mien.schema import MienError, Status, UInt8Array
 
 from .conftest import OneFace, picture

@@ -31,8 +31,8 @@ class Bar(NamedTuple):
 class Card:
     """What a card shows; lengths are in units of the text's height.
 
-    ``bars`` are listed; without any, ``strip`` is one bar of all shares of the first head that has
-    some. ``note`` stands in the place of both.
+    ``bars`` are listed, with the circumplex of ``affect`` below; without bars, ``strip`` is one bar
+    of all shares of the first head that has some. ``note`` replaces all of these.
     """
 
     title: str
@@ -46,16 +46,21 @@ class Card:
     @property
     def width(self) -> float:
         """With the widest text."""
-        return 11.8 if self.bars or self.note else 9.6
+        return 11.8 if self.bars or self.note or self.inset else 9.6
 
     @property
     def height(self) -> float:
         """With all lines."""
         if self.note:
             return 2.75
-        if not self.bars:
+        if not self.bars and not self.inset:
             return 2.35
-        return 2.25 + 1.14 * len(self.bars) + (_INSET + 0.5 if self.affect else 0.0)
+        return 2.25 + 1.14 * len(self.bars) + (_INSET + 0.5 if self.inset else 0.0)
+
+    @property
+    def inset(self) -> bool:
+        """Whether the circumplex is drawn: on a small card the strip takes its place."""
+        return self.affect is not None and bool(self.bars or not self.strip)
 
 
 def has_card(prediction: Prediction) -> bool:
@@ -69,7 +74,7 @@ def card_of(prediction: Prediction, most_bars: int) -> Card:
     ranked = [bars for bars in ranked if bars]
     if prediction.status is Status.ABSTAINED:
         return Card("abstained", "", GRAY, note=prediction.reason.split(";")[0])
-    top = ranked[0][0] if ranked else Bar("", 0.0, WHITE)
+    top = ranked[0][0] if ranked else Bar("affect", 0.0, WHITE)
     affect = None
     if prediction.valence is not None and prediction.arousal is not None:
         affect = prediction.valence, prediction.arousal
@@ -95,12 +100,12 @@ def draw_card(picture: Image.Image, place: Box, card: Card, unit: float) -> None
     write(picture, right, title, card.value, unit, color=card.color, anchor="rm", bold=True)
     if card.note:
         write(picture, left, place.top + 2.05 * unit, card.note, 0.74 * unit, room=right - left)
-    elif not card.bars:
-        _draw_strip(picture, Box(left, place.top + 1.72 * unit, right - left, 0.24 * unit), card)
-    elif card.affect:
+    elif card.inset and card.affect:
         top = place.top + place.height - (_INSET + 0.55) * unit
         inset = Box(left + 0.1 * unit, top, _INSET * unit, _INSET * unit)
         draw_circumplex(picture, inset, *card.affect, card.color, unit, right=right)
+    elif not card.bars:
+        _draw_strip(picture, Box(left, place.top + 1.72 * unit, right - left, 0.24 * unit), card)
     for row, bar in enumerate(card.bars):
         _draw_bar(picture, bar, left, right, place.top + (2.36 + 1.14 * row) * unit, unit)
 
