@@ -121,7 +121,7 @@ def _frames(
 ) -> Iterator[Frame]:
     """The first frame of each ``1 / fps`` seconds; those in between go to ``on_skipped``."""
     if on_skipped is None:
-        yield from video.frames(rate=fps)
+        yield from video.frames(fps=fps)
         return
     last = -1
     for frame in video.frames():
