@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,3 +212,56 @@ class Prediction:
     def __post_init__(self) -> None:
         if self.status is not Status.OK and not self.reason:
             raise ValueError(f"a prediction with status {self.status.value!r} needs a reason")
+
+    def to_dict(self, *, arrays: bool = False) -> dict[str, Any]:
+        """The fields as plain values that JSON can hold.
+
+        ``arrays`` adds landmarks, embedding, crop and attention as nested lists.
+        """
+        left_out = ("face", "embedding", "crop", "attention", "patches")
+        values = {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if each.name not in left_out
+        }
+        values["status"] = self.status.value
+        values["alignment"] = self.alignment.value if self.alignment else None
+        face = self.face
+        values["face"] = face and {
+            "box": asdict(face.box),
+            "score": face.score,
+            "pose": asdict(face.pose) if face.pose else None,
+            "blendshapes": dict(face.blendshapes),
+        }
+        if arrays:
+            lists = {name: getattr(self, name) for name in ("embedding", "crop", "attention")}
+            lists["landmarks"] = face.landmarks if face else None
+            values |= {name: None if a is None else a.tolist() for name, a in lists.items()}
+        return values
+
+    def __repr__(self) -> str:
+        parts = [self.status.value]
+        if self.expression is not None and self.confidence is not None:
+            parts.append(f"{self.expression} {self.confidence:.2f}")
+        parts += [
+            f"{name}={getattr(self, name):.2f}"
+            for name in ("valence", "arousal", "severity")
+            if getattr(self, name) is not None
+        ]
+        if self.source:
+            parts.append(f"source={self.source!r}")
+        parts += [
+            f"{name}={getattr(self, name)}"
+            for name in ("time", "track")
+            if getattr(self, name) is not None
+        ]
+        if self.face is not None:
+            parts.append(f"face {self.index}")
+        if self.reason:
+            parts.append(f"reason={self.reason!r}")
+        return f"Prediction({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        from mien.inference.drawing.html import html_card
+
+        return html_card(self)

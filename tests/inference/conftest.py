@@ -21,26 +21,35 @@ SIZE = 32
 WIDTH = 16
 
 
+EXPRESSION = {
+    "label_space": LABEL_SPACES["ferplus"].model_dump(mode="json"),
+    "calibration": {"temperature": 1.3, "method": "temperature"},
+    "abstain_below": None,
+}
+
+
 def description(**changes: Any) -> dict[str, Any]:
     """The metadata of the tiny model, with changes; a change to None removes the key."""
     preprocessing = Preprocessing(size=SIZE)
     fields = {
-        "format": 1,
+        "format": 2,
         "name": "tiny",
-        "label_space": LABEL_SPACES["ferplus"].model_dump(mode="json"),
+        "heads": {"expression": EXPRESSION},
         "preprocessing": preprocessing.model_dump(mode="json"),
         "preprocessing_hash": preprocessing.hash,
-        "calibration": {"temperature": 1.3, "method": "temperature"},
-        "abstain_below": None,
         "card": "# tiny",
         "license_terms": "for tests",
         "recipe": {},
         "created_with": "mien 0.1.0",
         "parity": {},
     }
-    removed = [key for key, value in changes.items() if value is None and key != "abstain_below"]
-    merged = fields | changes
-    return {key: value for key, value in merged.items() if key not in removed}
+    return {key: value for key, value in (fields | changes).items() if value is not None}
+
+
+def with_heads(**heads: Any) -> dict[str, Any]:
+    """The metadata with further heads, or changes to the head of expressions."""
+    expression = EXPRESSION | heads.pop("expression", {})
+    return description(heads={"expression": expression, **heads})
 
 
 def build(
@@ -51,11 +60,13 @@ def build(
     embedding: str = "embedding",
     blow_up: bool = False,
     affect: int = 0,
+    units: int = 0,
     attention: bool = False,
 ) -> onnx.ModelProto:
     """Pooled 4 x 4 patches, one linear layer to an embedding, one to the classes.
 
-    ``affect`` is the width of an output ``valence_arousal`` (none for 0), ``attention`` adds one.
+    ``affect`` and ``units`` are the widths of outputs ``valence_arousal`` and ``action_units``
+    (none for 0); ``attention`` adds a map.
     """
     rng = np.random.default_rng(0)
     cells = 3 * (size // 4) ** 2
@@ -69,7 +80,7 @@ def build(
         helper.make_node("MatMul", ["flat", "to_embedding"], ["raw"]),
         helper.make_node("LpNormalization", ["raw"], [embedding], axis=1, p=2),
         helper.make_node("MatMul", [embedding, "to_classes"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        helper.make_node("Softmax", ["logits"], ["expression"], axis=1),
     ]
     more = []
     if affect:
@@ -77,6 +88,11 @@ def build(
         nodes.append(helper.make_node("MatMul", [embedding, "to_affect"], ["affect"]))
         nodes.append(helper.make_node("Tanh", ["affect"], ["valence_arousal"]))
         more.append(("valence_arousal", [batch, affect]))
+    if units:
+        weights["to_units"] = rng.normal(size=(WIDTH, units)) * 3
+        nodes.append(helper.make_node("MatMul", [embedding, "to_units"], ["unit_logits"]))
+        nodes.append(helper.make_node("Sigmoid", ["unit_logits"], ["action_units"]))
+        more.append(("action_units", [batch, units]))
     if attention:
         nodes.append(helper.make_node("ReduceMean", ["pooled"], ["gray"], axes=[1], keepdims=0))
         nodes.append(helper.make_node("Sigmoid", ["gray"], ["attention"]))
@@ -86,7 +102,7 @@ def build(
         "tiny",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, [batch, 3, size, size])],
         [
-            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [batch, classes]),
+            helper.make_tensor_value_info("expression", TensorProto.FLOAT, [batch, classes]),
             helper.make_tensor_value_info(embedding, TensorProto.FLOAT, [batch, WIDTH]),
             *(
                 helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
@@ -105,7 +121,10 @@ WriteModel = Callable[..., Path]
 def write_model(tmp_path_factory: pytest.TempPathFactory) -> WriteModel:
     def write(metadata: dict[str, Any] | str | None = None, **options: Any) -> Path:
         model = build(**options)
-        fields = description() if metadata is None else metadata
+        names = {"affect": "valence_arousal", "units": "action_units"}
+        heads = {name: {} for option, name in names.items() if options.get(option)}
+        more = {"attention": True} if options.get("attention") else {}
+        fields = with_heads(**heads) | more if metadata is None else metadata
         text = fields if isinstance(fields, str) else json.dumps(fields)
         if text:
             helper.set_model_props(model, {"mien": text})

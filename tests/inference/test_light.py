@@ -25,7 +25,9 @@ FORBIDDEN = {"torch", "lightning", "timm", "mien.data", "mien.training", "mien.e
 HEAVY = {"cv2", "mediapipe", "onnxruntime", "pyarrow", "PIL", "matplotlib", "sklearn", "scipy"}
 
 
-@pytest.mark.parametrize("module", ["mien", "mien.inference.predictor", "mien.inference.stream"])
+@pytest.mark.parametrize(
+    "module", ["mien", "mien.inference.predictor", "mien.inference.photos", "mien.inference.rows"]
+)
 def test_imports_nothing_heavy(module: str) -> None:
     loaded = _modules(f"import {module}")
     assert module in loaded
@@ -36,8 +38,8 @@ def test_a_whole_prediction_needs_no_torch(model_file: Path, tmp_path: Path) -> 
     code = f"""
 from skimage.data import astronaut
 from mien import load
-from mien.inference.annotate import annotate_file
-from mien.inference.table import write_table
+from mien.inference.drawing.annotate import annotate_file
+from mien.inference.tables import write_table
 predictor = load({str(model_file)!r})
 rows = predictor(astronaut())
 write_table(rows, {str(tmp_path / "t.parquet")!r}, predictor.info)
@@ -51,19 +53,14 @@ def test_a_whole_video_needs_no_torch(model_file: Path, tmp_path: Path) -> None:
     video = write_video(tmp_path / "v.mp4", moving_face(4))
     severity = write_severity_model(tmp_path / "s.onnx")
     code = f"""
-from mien import load
-from mien.inference.severity import SeverityPredictor
-from mien.inference.videos import predict_videos
-models = dict(
-    predictor=load({str(model_file)!r}), severity=SeverityPredictor.load({str(severity)!r})
-)
 import sys
+import mien
+models = [{str(model_file)!r}, {str(severity)!r}]
 assert "matplotlib" not in sys.modules and "av" not in sys.modules
-predict_videos([{str(video)!r}], annotate={str(tmp_path / "drawn")!r}, **models)
-predict_videos([{str(video)!r}], out={str(tmp_path / "t.parquet")!r}, **models)
+mien.predict({str(video)!r}, model=models, annotate={str(tmp_path / "drawn")!r})
+mien.predict({str(video)!r}, model=models, out={str(tmp_path / "t.parquet")!r})
 """
-    # The mean over clips is the evaluation's, which is light as long as nothing else is asked.
-    assert not _modules(code) & (FORBIDDEN - {"mien.evaluation"} | {"sklearn", "scipy"})
+    assert not _modules(code) & (FORBIDDEN | {"sklearn", "scipy"})
     assert (tmp_path / "t.parquet").exists() and (tmp_path / "drawn" / "v.mp4").exists()
 
 

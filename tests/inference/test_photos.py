@@ -1,193 +1,189 @@
-"""Photos in; a table, pictures and lines out."""
-
 from __future__ import annotations
 
-import csv
 import io
-import json
+import itertools
 import os
+import struct
+import sys
+import threading
+import zlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from mien.faces.images import load_image
-from mien.inference.annotate import percent
-from mien.inference.photos import predict_photos
+from mien.inference.photos import predict_files
 from mien.inference.predictor import Predictor
-from mien.inference.table import COLUMNS
-from mien.schema import MienError
+from mien.schema import MienError, Status, UInt8Array
 
-from .conftest import OneFace, WriteModel, picture
-
-
-def test_everything_at_once(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
-    text, rows = io.StringIO(), io.StringIO()
-    out, drawn = tmp_path / "new" / "faces.csv", tmp_path / "drawn"
-    summary = predict_photos(
-        predictor,
-        [str(photos), "missing.jpg"],
-        out=out,
-        annotate=drawn,
-        show=text,
-        show_json=rows,
-    )
-    assert summary == {
-        "rows": {"ok": 4, "no-face": 1, "unreadable": 1},
-        "table": str(out),
-        "annotated": str(drawn),
-    }
-    with out.open(encoding="utf-8", newline="") as file:
-        table = list(csv.DictReader(file))
-    assert len(table) == 6
-    assert sorted(path.name for path in drawn.iterdir()) == [
-        *("0.jpg", "1.png", "2.jpg", "3.png", "black.png"),
-    ]
-    lines = text.getvalue().splitlines()
-    assert len(lines) == 6
-    assert sum("  face 0  " in line for line in lines) == 4
-    assert "black.png  no-face: no face found" in text.getvalue()
-    assert lines[-1].startswith("missing.jpg  unreadable: expected an image")
-    listed = json.loads(rows.getvalue())
-    assert [tuple(row) for row in listed] == [COLUMNS] * 6
-    assert [row["source"] for row in listed] == [row["source"] for row in table]
+from .conftest import OneFace, picture
 
 
-def test_the_line_says_what_the_table_says(predictor: Predictor, photos: Path) -> None:
-    text, rows = io.StringIO(), io.StringIO()
-    predict_photos(predictor, [str(photos / "1.png")], show=text, show_json=rows)
-    [row] = json.loads(rows.getvalue())
-    assert text.getvalue() == (
-        f"{photos / '1.png'}  face 0  {row['expression']} {percent(row['confidence'])}\n"
-    )
+def test_a_folder_in_sorted_order(predictor: Predictor, photos: Path) -> None:
+    rows = list(predict_files(predictor, [photos]))
+    names = ["1.png", "3.png", "black.png", "inner/0.JPG", "inner/2.JPG"]
+    assert [row.source for row in rows] == [str(photos / name) for name in names]
+    assert [row.status for row in rows].count(Status.OK) == 4
+    assert rows[2].status is Status.NO_FACE
 
 
-def test_the_line_has_valence_and_arousal_where_the_model_gives_them(
-    write_model: WriteModel, photos: Path
-) -> None:
-    text, rows = io.StringIO(), io.StringIO()
-    with Predictor.load(write_model(affect=2), detector=OneFace()) as predictor:
-        predict_photos(predictor, [str(photos / "1.png")], show=text, show_json=rows)
-    [row] = json.loads(rows.getvalue())
-    assert tuple(row) == (*COLUMNS, "valence", "arousal")
-    end = f", valence {row['valence']:+.2f}, arousal {row['arousal']:+.2f}\n"
-    assert text.getvalue().endswith(end)
+def test_same_as_one_by_one(predictor: Predictor, photos: Path) -> None:
+    for row in predict_files(predictor, [photos]):
+        [alone] = predictor(row.source)
+        assert (alone.status, alone.probabilities) == (row.status, row.probabilities)
 
 
-def test_no_input_is_an_empty_json_array(predictor: Predictor) -> None:
-    rows = io.StringIO()
-    assert predict_photos(predictor, [], show_json=rows)["rows"] == {}
-    assert json.loads(rows.getvalue()) == []
-
-
-def test_an_abstained_face_is_said_to_be_one(model_file: Path, photos: Path) -> None:
-    text = io.StringIO()
-    with Predictor.load(model_file, detector=OneFace(yaw=75)) as predictor:
-        summary = predict_photos(predictor, [str(photos / "1.png")], show=text)
-    assert summary["rows"] == {"abstained": 1}
-    assert "abstained (head is turned by 75 degrees" in text.getvalue()
-    assert "would say" in text.getvalue()
-
-
-def test_a_file_name_that_is_no_text_is_spelled_out(predictor: Predictor, tmp_path: Path) -> None:
-    name = os.fsdecode(b"caf\xe9.png")
-    Image.fromarray(picture()).save(tmp_path / name)
-    # A terminal takes UTF-8 and nothing else.
-    screen = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict")
-    summary = predict_photos(
-        predictor, [str(tmp_path)], annotate=tmp_path.with_name("drawn"), show=screen
-    )
-    screen.flush()
-    assert "caf\\udce9.png  face 0" in screen.buffer.getvalue().decode("utf-8")
-    assert summary["rows"] == {"ok": 1}
-    assert (tmp_path.with_name("drawn") / name).is_file()
-
-
-def test_pictures_of_the_same_name_get_the_folders_names(
-    predictor: Predictor, tmp_path: Path
-) -> None:
-    for number, folder in enumerate(("a", "b", "b/a")):
-        (tmp_path / "in" / folder).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture(number)).save(tmp_path / "in" / folder / "x.png")
-    given = [str(tmp_path / "in"), str(tmp_path / "in" / "a" / "x.png")]
-    summary = predict_photos(predictor, given, annotate=tmp_path / "drawn")
-    assert summary["rows"] == {"ok": 4}
-    names = sorted(path.name for path in (tmp_path / "drawn").iterdir())
-    assert names == ["a__x.png", "b__x.png", "in__a__x.png", "x.png"]
-
-
-def test_a_photo_given_twice_is_drawn_twice(model_file: Path, photos: Path, tmp_path: Path) -> None:
-    one = str(photos / "1.png")
-    with Predictor.load(model_file, detector=OneFace(count=2)) as predictor:
-        summary = predict_photos(predictor, [one, one], annotate=tmp_path / "drawn")
-    assert summary["rows"] == {"ok": 4}
-    first, second = (load_image(path) for path in sorted((tmp_path / "drawn").iterdir()))
-    assert np.array_equal(first, second)
-
-
-@pytest.mark.parametrize("target", ["photos", "photos/inner", "photos/inner/../inner"])
-def test_photos_are_never_drawn_over(
-    target: str, predictor: Predictor, photos: Path, tmp_path: Path
-) -> None:
-    before = {path: path.read_bytes() for path in photos.rglob("*") if path.is_file()}
-    with pytest.raises(MienError, match="a folder of their own"):
-        predict_photos(predictor, [str(photos)], annotate=tmp_path / target)
-    with pytest.raises(MienError, match="a folder of their own"):
-        predict_photos(predictor, [str(photos / "1.png")], annotate=photos)
-    assert {path: path.read_bytes() for path in photos.rglob("*") if path.is_file()} == before
-
-
-def test_listed_photos_are_never_drawn_over(
+def test_sources_are_as_given(
     predictor: Predictor, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = (photos / "1.png").read_bytes()
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(os.fsencode(photos / "1.png"))))
-    with pytest.raises(MienError, match="a folder of their own"):
-        predict_photos(predictor, ["-"], annotate=photos)
-    assert (photos / "1.png").read_bytes() == before
+    monkeypatch.chdir(photos.parent)
+    given = ["photos/1.png", "./photos/3.png", "photos/inner"]
+    assert [row.source for row in predict_files(predictor, given)] == [
+        *("photos/1.png", "./photos/3.png", "photos/inner/0.JPG", "photos/inner/2.JPG"),
+    ]
 
 
-def test_a_new_folder_among_the_photos_is_fine_once(predictor: Predictor, photos: Path) -> None:
-    drawn = photos / "drawn"
-    assert predict_photos(predictor, [str(photos)], annotate=drawn)["rows"]["ok"] == 4
-    with pytest.raises(MienError, match="a folder of their own"):
-        predict_photos(predictor, [str(photos)], annotate=drawn)
+def _png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds no pixels."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
 
 
-def test_a_photo_that_is_gone_when_it_is_drawn_keeps_its_rows(
-    predictor: Predictor, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def _jpeg() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture()).save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("corrupt.jpg", _jpeg()[:300]),
+        ("garbage.jpg", bytes(range(256)) * 4),
+        ("empty.png", b""),
+        ("text.png", b"I am a text file.\n" * 20),
+        ("huge.png", _png_header(60_000, 60_000)),
+        ("words.txt", b"named explicitly"),
+        ("film.mp4", b"\x00\x00\x00\x20ftypisom" + bytes(40)),
+        ("missing.jpg", None),
+    ],
+)
+def test_every_bad_file_is_a_row(
+    predictor: Predictor, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
-    one = photos / "1.png"
+    good, bad = tmp_path / "good.png", tmp_path / name
+    Image.fromarray(picture()).save(good)
+    if content is not None:
+        bad.write_bytes(content)
+    before, row, after = predict_files(predictor, [good, bad, good])
+    assert (before.status, after.status) == (Status.OK, Status.OK)
+    assert row.status is Status.UNREADABLE
+    assert row.source == str(bad)
+    assert row.reason.startswith("expected ")
+    assert "\n" not in row.reason and row.probabilities == {}
 
-    def gone(source: str, *_: object) -> None:
-        Path(source).unlink()
-        raise MienError("expected an image, got a path with no file")
 
-    monkeypatch.setattr("mien.inference.photos.annotate_file", gone)
-    assert predict_photos(predictor, [str(one)], annotate=tmp_path / "d")["rows"] == {"ok": 1}
+def test_the_reasons_say_what_is_wrong(predictor: Predictor, tmp_path: Path) -> None:
+    film, huge = tmp_path / "film.MOV", tmp_path / "huge.png"
+    film.write_bytes(b"moov")
+    huge.write_bytes(_png_header(60_000, 60_000))
+    reasons = [row.reason for row in predict_files(predictor, [film, huge])]
+    assert "got a video" in reasons[0]
+    assert "expected an image of at most" in reasons[1]
 
 
-def test_a_picture_that_cannot_be_written_ends_the_run_and_keeps_the_older_table(
-    predictor: Predictor, photos: Path, tmp_path: Path
+def test_folder_without_images(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    [row] = predict_files(predictor, [tmp_path])
+    assert (row.status, row.source) == (Status.UNREADABLE, str(tmp_path))
+    assert row.reason == "expected a folder of photos, got no images in it"
+    (tmp_path / "inner" / "notes.txt").touch()
+    [row] = predict_files(predictor, [tmp_path])
+    assert row.reason.endswith("got no images in it (1 other file)")
+
+
+def test_folder_of_bad_images_without_faces(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    Image.new("RGB", (30, 30)).save(tmp_path / "b.png")
+    statuses = [row.status for row in predict_files(predictor, [tmp_path])]
+    assert statuses == [Status.UNREADABLE, Status.NO_FACE]
+
+
+def test_folder_that_cannot_be_listed(
+    predictor: Predictor, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / "faces.csv"
-    out.write_text("older")
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(MienError, match="expected to write"):
-        predict_photos(predictor, [str(photos)], out=out, annotate=tmp_path / "file" / "drawn")
-    assert out.read_text() == "older"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["faces.csv", "file", "photos"]
+    real = os.scandir
+
+    def closed(path: str) -> object:
+        if str(path).endswith("inner"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    rows = list(predict_files(predictor, [photos]))
+    assert len(rows) == 4
+    assert rows[-1].source == str(photos / "inner")
+    assert rows[-1].reason.endswith("cannot be listed (Permission denied)")
 
 
-def test_a_bar_is_drawn_on_a_terminal_only(
-    predictor: Predictor, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_list_of_paths(predictor: Predictor, photos: Path) -> None:
+    lines = [f"{photos / '1.png'}\n", "\n", f"{photos / 'none.png'}\r\n", f"{photos / 'inner'}"]
+    rows = list(predict_files(predictor, ["-"], listing=lines))
+    names = ["1.png", "none.png", "inner/0.JPG", "inner/2.JPG"]
+    assert [row.source for row in rows] == [str(photos / name) for name in names]
+
+
+def test_standard_input(
+    predictor: Predictor, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+    odd = os.fsdecode(bytes(photos) + b"/\xff.png")
+    os.rename(photos / "1.png", odd)
+    stdin = io.TextIOWrapper(io.BytesIO(os.fsencode(odd) + b"\n"))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    [row] = predict_files(predictor, ["-"])
+    assert (row.source, row.status) == (odd, Status.OK)
 
-    for made, shown in ((Terminal(), True), (io.StringIO(), False)):
-        monkeypatch.setattr("sys.stderr", made)
-        predict_photos(predictor, [str(photos)], out=tmp_path / "t.csv")
-        assert ("predict" in made.getvalue()) is shown
+
+def test_empty_list_of_paths(predictor: Predictor) -> None:
+    [row] = predict_files(predictor, ["-"], listing=["\n"])
+    assert (row.source, row.status) == ("-", Status.UNREADABLE)
+
+
+def test_reads_no_further_than_needed(predictor: Predictor, photos: Path) -> None:
+    taken = 0
+
+    def endless() -> itertools.chain[str]:
+        nonlocal taken
+        for _ in itertools.count():
+            taken += 1
+            yield str(photos / "1.png")
+
+    rows = predict_files(predictor, endless())  # type: ignore[arg-type]
+    for _ in range(3):
+        next(rows)
+    assert taken < 12
+    rows.close()  # type: ignore[attr-defined]
+    assert not [t for t in threading.enumerate() if t.name.startswith("mien-predict")]
+
+
+def test_a_missing_face_model_is_no_unreadable_photo(model_file: Path, photos: Path) -> None:
+    class Broken(OneFace):
+        def __call__(self, image: UInt8Array) -> list:  # type: ignore[type-arg]
+            raise MienError("expected a face model, got none; install mien[offline]")
+
+    predictor = Predictor.load(model_file, detector=Broken())
+    with pytest.raises(MienError, match="face model"):
+        list(predict_files(predictor, [photos]))
+
+
+def test_tight_crops(model_file: Path, tmp_path: Path) -> None:
+    Image.fromarray(picture(1, 48, 48)).save(tmp_path / "crop.png")
+    detector = OneFace()
+    with Predictor.load(model_file, detector=detector) as predictor:
+        [row] = predict_files(predictor, [tmp_path], tight=True)
+    assert row.status is Status.OK
+    assert detector.calls == 0

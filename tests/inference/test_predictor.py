@@ -15,19 +15,19 @@ from mien.faces.detect import MediaPipeDetector
 from mien.faces.partial_image import compose_partial_image
 from mien.faces.tensors import to_tensor
 from mien.faces.tight import find_tight_face
-from mien.inference.model import read_model
+from mien.inference.model import open_onnx
 from mien.inference.predictor import Predictor
 from mien.preparation.prepare import prepare
 from mien.schema import Alignment, Box, MienError, Prediction, Preprocessing, Status
 
-from .conftest import SIZE, WIDTH, OneFace, WriteModel, description, picture
+from .conftest import SIZE, WIDTH, OneFace, WriteModel, description, picture, with_heads
 
 
 def test_one_face(predictor: Predictor) -> None:
     [one] = predictor(picture())
     assert one.status is Status.OK
     assert one.reason == ""
-    assert list(one.probabilities) == list(predictor.info.label_space.names)
+    assert list(one.probabilities) == list(predictor.info.heads["expression"].label_space.names)
     assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-6)
     assert one.expression == max(one.probabilities, key=lambda name: one.probabilities[name])
     assert one.confidence == max(one.probabilities.values())
@@ -40,10 +40,11 @@ def test_one_face(predictor: Predictor) -> None:
 def test_equals_bare_onnxruntime_bit_for_bit(predictor: Predictor, model_file: Path) -> None:
     image = picture(3)
     [one] = predictor(image)
-    info, session = read_model(model_file, threads=1)
+    model = open_onnx(model_file, threads=1)
+    info, session = model.info, model._session
     crop, _ = crop_face(image, OneFace()(image)[0], info.preprocessing)
     probabilities, embedding = session.run(
-        ["probabilities", "embedding"], {"input": to_tensor(crop, info.preprocessing)}
+        ["expression", "embedding"], {"input": to_tensor(crop, info.preprocessing)}
     )
     assert list(one.probabilities.values()) == probabilities[0].tolist()
     assert one.embedding is not None and np.array_equal(one.embedding, embedding[0])
@@ -116,8 +117,12 @@ def test_abstains_from_profiles(model_file: Path) -> None:
 def test_abstains_below_the_models_threshold(write_model: WriteModel) -> None:
     confidence = _first(write_model(), OneFace()).confidence
     assert confidence is not None and confidence < 0.999
-    above = _first(write_model(description(abstain_below=confidence + 1e-3)), OneFace())
-    below = _first(write_model(description(abstain_below=confidence - 1e-3)), OneFace())
+    above = _first(
+        write_model(with_heads(expression={"abstain_below": confidence + 1e-3})), OneFace()
+    )
+    below = _first(
+        write_model(with_heads(expression={"abstain_below": confidence - 1e-3})), OneFace()
+    )
     assert (above.status, below.status) == (Status.ABSTAINED, Status.OK)
     assert above.reason.startswith(f"confidence is {confidence:.3f}")
 
@@ -129,41 +134,45 @@ def _crops(count: int) -> np.ndarray:
 def test_crops_do_not_depend_on_their_batch(predictor: Predictor) -> None:
     crops = _crops(11)
     together = predictor.predict_crops(crops)
-    assert together[0].shape == (11, 8) and together[1].shape == (11, WIDTH)
-    assert len(np.unique(together[0].argmax(1))) > 1  # the model tells these pictures apart
-    np.testing.assert_allclose(together[0].sum(1), 1, atol=1e-6)
+    probabilities = together.heads["expression"]
+    assert probabilities.shape == (11, 8) and together.embeddings.shape == (11, WIDTH)
+    assert len(np.unique(probabilities.argmax(1))) > 1  # the model tells these pictures apart
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
     for batch_size in (1, 4, 11):
-        readings = predictor.predict_crops(crops, batch_size)
+        output = predictor.predict_crops(crops, batch_size)
         # Kernels may add in another order for another batch size.
-        np.testing.assert_allclose(readings.probabilities, together[0], atol=1e-6)
-        np.testing.assert_allclose(readings.embeddings, together[1], atol=1e-6)
-        assert readings.valence_arousal is None and readings.attention is None
+        np.testing.assert_allclose(output.heads["expression"], probabilities, atol=1e-6)
+        np.testing.assert_allclose(output.embeddings, together.embeddings, atol=1e-6)
+        assert list(output.heads) == ["expression"] and output.attention is None
     shuffled = np.random.default_rng(0).permutation(11)
-    assert np.array_equal(predictor.predict_crops(crops[shuffled])[0], together[0][shuffled])
+    again = predictor.predict_crops(crops[shuffled]).heads["expression"]
+    assert np.array_equal(again, probabilities[shuffled])
 
 
 def test_no_crops(predictor: Predictor) -> None:
-    readings = predictor.predict_crops(np.empty((0, SIZE, SIZE, 3), np.uint8))
-    assert readings.probabilities.shape == (0, 8) and readings.embeddings.shape == (0, WIDTH)
+    output = predictor.predict_crops(np.empty((0, SIZE, SIZE, 3), np.uint8))
+    assert output.heads["expression"].shape == (0, 8) and output.embeddings.shape == (0, WIDTH)
 
 
 def test_valence_arousal_and_attention_where_the_model_gives_them(write_model: WriteModel) -> None:
     predictor = Predictor.load(write_model(affect=2, attention=True), detector=OneFace())
     crops = _crops(5)
     whole, parts = predictor.predict_crops(crops), predictor.predict_crops(crops, 2)
-    assert whole.valence_arousal is not None and whole.attention is not None
-    assert whole.valence_arousal.shape == (5, 2) and whole.attention.shape == (5, 8, 8)
-    assert whole.valence_arousal.std() > 0.05 and whole.attention.std() > 0.01
-    for mine, theirs in zip(whole, parts, strict=True):
+    affect = whole.heads["valence_arousal"]
+    assert whole.attention is not None and parts.attention is not None
+    assert affect.shape == (5, 2) and whole.attention.shape == (5, 8, 8)
+    assert affect.std() > 0.05 and whole.attention.std() > 0.01
+    pairs = [(whole.heads[name], parts.heads[name]) for name in whole.heads]
+    for mine, theirs in [*pairs, (whole.attention, parts.attention)]:
         assert mine.dtype == np.float32
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
     [face] = predictor(picture())
     assert face.crop is not None and face.attention is not None
-    readings = predictor.predict_crops(face.crop[None])
-    assert readings.valence_arousal is not None
-    assert [face.valence, face.arousal] == readings.valence_arousal[0].tolist()
-    assert np.array_equal(face.attention, readings.attention[0])
+    output = predictor.predict_crops(face.crop[None])
+    assert [face.valence, face.arousal] == output.heads["valence_arousal"][0].tolist()
+    assert output.attention is not None
+    assert np.array_equal(face.attention, output.attention[0])
     only = Predictor.load(write_model(attention=True), detector=OneFace())(picture())[0]
     assert only.valence is None and only.arousal is None and only.attention is not None
 

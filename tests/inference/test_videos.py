@@ -1,461 +1,335 @@
-"""The command on videos: rows, tables, drawn videos, timelines, and what cannot be read."""
+"""What each person in a video shows: tracks, shares of time, severity of clips, and reasons."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
-from PIL import Image
-from severity_models import USE, write_severity_model
-from toy_videos import cut_short, faceless, moving_face, write_video
+from severity_models import LENGTH, write_severity_model
+from toy_videos import cut_short, faceless, write_video
 
-from mien.faces.video import Frame, Video, is_video
-from mien.inference.drawn_video import drawn_video
+from mien.faces.video import Frame
+from mien.inference.clips import ClipReader
+from mien.inference.curves import MOST_STEPS, Curve
+from mien.inference.model import OnnxModel, open_onnx
 from mien.inference.predictor import Predictor
-from mien.inference.severity import SeverityPredictor
-from mien.inference.stream import names_videos
-from mien.inference.table import COLUMNS
-from mien.inference.timeline import plot_timeline
-from mien.inference.video import predict_video
-from mien.inference.video_rows import CLIP_COLUMNS, SEVERITY_COLUMNS, SUMMARY_COLUMNS
-from mien.inference.videos import predict_videos
-from mien.schema import Box, Face, MienError, Prediction, Status, UInt8Array
+from mien.inference.videos import VideoPredictions, predict_video
+from mien.schema import Box, Face, MienError, Pose, Prediction, Status, UInt8Array
 
-from .conftest import OneFace, WriteModel, description, picture
+from .conftest import WriteModel, description, picture
 
-Command = Callable[..., Any]
+FIVE = np.array([(30, 40), (70, 40), (50, 60), (35, 80), (65, 80)], np.float32)
 
 
-@pytest.fixture
-def severity(tmp_path: Path) -> SeverityPredictor:
-    return SeverityPredictor.load(write_severity_model(tmp_path / "s.onnx"))
+class Seen:
+    """Says where faces are at each time: a list of left edges; remembers the times."""
 
+    def __init__(
+        self, faces: Callable[[float], list[int]], yaw: Callable[[float], float] = lambda _: 0.0
+    ) -> None:
+        self.faces, self.yaw = faces, yaw
+        self.times: list[float] = []
 
-@pytest.fixture
-def film(tmp_path: Path) -> Path:
-    """Two seconds at 10 frames a second; no face in the second from 0.8 to 1.2."""
-    dark = [np.zeros((120, 160, 3), np.uint8)] * 4
-    shown = [picture(0)] * 20
-    return write_video(tmp_path / "film.mp4", [*shown[:8], *dark, *shown[12:]])
-
-
-class NotDark(OneFace):
-    """Sees a face in what is not black, as far as a codec keeps black."""
-
-    def __call__(self, image: UInt8Array) -> list[Face]:
-        return super().__call__(image) if image.max() > 60 else []
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    if path.suffix == ".jsonl":
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    if path.suffix == ".parquet":
-        return pq.read_table(path).to_pylist()  # type: ignore[no-any-return]
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def names() -> list[str]:
-    return [str(name) for name in description()["label_space"]["names"]]
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_a_row_a_person(
-    tmp_path: Path, film: Path, predictor: Predictor, severity: SeverityPredictor, suffix: str
-) -> None:
-    out, detector = tmp_path / f"people{suffix}", NotDark()
-    counts = predict_videos(
-        [str(film)], predictor=predictor, severity=severity, out=out, detector=detector
-    )
-    assert counts == {"videos": 1, "photos": 0, "rows": 1, "unreadable": 0}
-    [row] = read(out)
-    shares = [f"share_{name}" for name in names()]
-    assert list(row) == [*SUMMARY_COLUMNS, *shares, *SEVERITY_COLUMNS, "model"]
-    assert sum(float(row[name]) for name in shares) == pytest.approx(1)
-    assert float(row["usable_share"]) == pytest.approx(0.8)
-    assert float(row["usable_seconds"]) == pytest.approx(1.6)
-    assert (float(row["start"]), float(row["end"])) == (0.0, 1.8)
-    low, value, high = (float(row[f"severity{end}"]) for end in ("_low", "", "_high"))
-    assert low == 0 and high == 10 and 0 < value < 10
-    assert row["use"] == USE and row["model"] == "tiny and brightness"
-    assert int(row["clips"]) == 2
-    if suffix == ".parquet":
-        about = json.loads(pq.read_schema(out).metadata[b"mien"])
-        assert about["use"] == USE and about["license_terms"] == "for tests"
-        assert about["scale"]["top"] == 10 and about["label_space"]["names"] == names()
-
-
-def test_the_row_of_a_person_follows_from_the_rows_of_the_frames(
-    tmp_path: Path, film: Path, write_model: WriteModel
-) -> None:
-    model = Predictor.load(write_model(description(), affect=2), detector=NotDark())
-    for rows in ("summary", "frames"):
-        out = tmp_path / f"{rows}.parquet"
-        predict_videos([str(film)], predictor=model, rows=rows, out=out, detector=NotDark())
-    [person] = read(tmp_path / "summary.parquet")
-    frames = read(tmp_path / "frames.parquet")
-    assert list(frames[0]) == [*COLUMNS, "valence", "arousal", "track"]
-    assert [row["time"] for row in frames] == pytest.approx(np.arange(10) / 5)
-    assert [row["frame"] for row in frames] == list(range(0, 20, 2))
-    empty = [row for row in frames if row["track"] is None]
-    assert [row["time"] for row in empty] == pytest.approx([0.8, 1.0])
-    assert {(row["status"], row["reason"]) for row in empty} == {("no-face", "no face found")}
-    seen = [row for row in frames if row["track"] is not None]
-    assert {(row["track"], row["face"]) for row in seen} == {(0, 0)}
-    for name in names():
-        mean = np.mean([row["probabilities"][name] for row in seen])
-        assert person[f"share_{name}"] == pytest.approx(mean, abs=1e-6)
-    for name in ("valence", "arousal"):
-        assert person[name] == pytest.approx(np.mean([row[name] for row in seen]), abs=1e-6)
-
-
-def test_rows_of_clips(tmp_path: Path, film: Path, severity: SeverityPredictor) -> None:
-    short = write_video(tmp_path / "short.mp4", [picture(0)] * 4)
-    out = tmp_path / "clips.jsonl"
-    predict_videos(
-        [str(film), str(short)], severity=severity, rows="clips", out=out, detector=NotDark()
-    )
-    first, second, none = read(out)
-    assert list(first) == list(CLIP_COLUMNS)
-    assert (first["start"], first["end"]) == (0.0, 0.6)
-    assert (second["start"], second["end"]) == (1.2, 1.8)
-    assert 0 < first["severity"] < 10 and first["use"] == USE
-    assert none["severity"] is None and none["reason"].startswith("too short for severity: 2 of")
-
-
-def test_photos_and_folders_beside_videos(
-    tmp_path: Path, film: Path, photos: Path, predictor: Predictor
-) -> None:
-    shutil.copy(film, photos / "inner" / "9.mp4")
-    show = io.StringIO()
-    out = tmp_path / "all.jsonl"
-    given = [str(photos / "1.png"), str(film), str(photos)]
-    counts = predict_videos(given, predictor=predictor, out=out, detector=NotDark(), show=show)
-    rows = read(out)
-    expected = ["1.png", film.name, "1.png", "3.png", "black.png", "0.JPG", "2.JPG", "9.mp4"]
-    assert [Path(row["source"]).name for row in rows] == expected
-    assert [row["track"] for row in rows] == [None, 0, None, None, None, None, None, 0]
-    assert rows[4]["status"] == "no-face" and rows[4]["expression"] is None
-    [alone] = predictor(photos / "1.png")
-    assert rows[0]["expression"] == alone.expression
-    assert rows[0]["share_neutral"] == pytest.approx(alone.probabilities["neutral"])
-    assert (counts["videos"], counts["photos"], counts["unreadable"]) == (2, 6, 0)
-    assert len(show.getvalue().splitlines()) == 8
-
-
-def test_a_photo_has_no_severity_and_says_so(
-    tmp_path: Path, photos: Path, severity: SeverityPredictor, predictor: Predictor
-) -> None:
-    given, out = [str(photos / "1.png"), str(tmp_path / "none.png")], tmp_path / "o.jsonl"
-    predict_videos(given, severity=severity, out=out)
-    first, second = read(out)
-    assert first["status"] == "abstained" and "expected a video" in first["reason"]
-    assert second["status"] == "abstained"  # nobody has looked whether it is there
-    predict_videos(given, severity=severity, predictor=predictor, rows="clips", out=out)
-    first, second = read(out)
-    assert first["reason"] == "a photo has no clip to read severity from"
-    assert second["status"] == "unreadable"
-
-
-def test_bad_videos_are_rows_with_reasons(tmp_path: Path, predictor: Predictor) -> None:
-    good = write_video(tmp_path / "good.mp4", [picture(0)] * 4)
-    gray = write_video(tmp_path / "gray.avi", [picture(0)] * 4, codec="rawvideo", pixels="gray")
-    webm = write_video(tmp_path / "web.webm", [picture(0)] * 4, codec="libvpx")
-    half = cut_short(write_video(tmp_path / "half.avi", [picture(i % 5) for i in range(60)]))
-    empty = write_video(tmp_path / "empty.avi", [])
-    (tmp_path / "bad.mp4").write_bytes(b"nothing")
-    dark = write_video(tmp_path / "dark.mp4", [np.zeros((120, 160, 3), np.uint8)] * 4)
-    paths = [good, gray, webm, half, empty, tmp_path / "bad.mp4", tmp_path / "no.mov", dark, good]
-    for rows in ("summary", "frames"):
-        out = tmp_path / "o.jsonl"
-        counts = predict_videos(
-            map(str, paths), predictor=predictor, rows=rows, out=out, detector=NotDark()
-        )
-        found = read(out)
-        assert list(dict.fromkeys(row["source"] for row in found)) == [
-            *dict.fromkeys(map(str, paths))
+    def at(self, image: UInt8Array, time: float) -> list[Face]:
+        self.times.append(round(time, 3))
+        return [
+            Face(
+                Box(left, 10, 60, 90),
+                1.0,
+                FIVE * 0.6 + np.float32([left, 10]),
+                Pose(self.yaw(time), 0, 0),
+            )
+            for left in self.faces(time)
         ]
-        reasons = {Path(row["source"]).name: row["reason"] for row in found}
-        statuses = {Path(row["source"]).name: row["status"] for row in found}
-        assert {statuses[name] for name in ("good.mp4", "gray.avi", "web.webm")} == {"ok"}
-        assert {statuses[name] for name in ("empty.avi", "bad.mp4", "no.mov")} == {"unreadable"}
-        assert statuses["dark.mp4"] == "no-face"
-        assert reasons.get("half.avi")
-        assert all(reasons[name] for name in ("empty.avi", "bad.mp4", "no.mov", "dark.mp4"))
-        assert counts["unreadable"] == 4
+
+
+def always(_: float) -> list[int]:
+    return [20]
 
 
 @pytest.fixture
-def drawn(tmp_path: Path, film: Path, predictor: Predictor) -> Path:
-    folder = tmp_path / "drawn"
-    predict_videos([str(film)], predictor=predictor, annotate=folder, detector=NotDark())
-    return folder
+def severity(tmp_path: Path) -> OnnxModel:
+    return open_onnx(write_severity_model(tmp_path / "s.onnx"))
 
 
-def test_a_drawn_video_has_every_frame_at_its_time(drawn: Path, film: Path) -> None:
-    with Video(drawn / "film.mp4") as made, Video(film) as given:
-        frames = list(made.frames())
-        times = [frame.time for frame in given.frames()]
-    assert [frame.time for frame in frames] == pytest.approx(times, abs=1e-4)
-    assert frames[0].pixels.shape == (720, 960, 3)  # enlarged, as pictures are
-
-    # The box's edge is in the color of the expression; where there is no face there is none.
-    def marked(frame: Frame) -> bool:
-        return bool(np.ptp(frame.pixels[180:540, 240:720].astype(int), axis=2).max() > 60)
-
-    assert not any(marked(frame) for frame in frames[8:12])
-    assert sorted(path.name for path in drawn.iterdir()) == ["film.mp4", "film.timeline.png"]
+def video(folder: Path, frames: int = 20, **options: object) -> Path:
+    """A gray video, ten frames a second, that brightens by 5 levels a frame from 20."""
+    return write_video(folder / "v.mp4", faceless(frames), **options)  # type: ignore[arg-type]
 
 
-def test_boxes_between_two_looks_move(tmp_path: Path) -> None:
-    def seen(left: float) -> list[Prediction]:
-        face = Face(Box(left, 40, 40, 40), 1.0)
-        return [Prediction(Status.ABSTAINED, reason="none", face=face, track=0)]
-
-    gray = np.full((640, 640, 3), 90, np.uint8)
-    with drawn_video(tmp_path / "moved.mp4") as video:
-        video.look(Frame(0, 0.0, gray), seen(100))
-        for number in (1, 2, 3):
-            video.other(Frame(number, number / 8, gray))
-        video.look(Frame(4, 0.5, gray), seen(500))
-        video.other(Frame(5, 0.625, gray))
-    with Video(tmp_path / "moved.mp4") as made:
-        frames = list(made.frames())
-    # The frame's left side, in the rows of the box's middle.
-    strips = [np.abs(frame.pixels[50:70].astype(int) - 90).max((0, 2)) for frame in frames]
-    lefts = [int(np.flatnonzero(strip > 40)[0]) for strip in strips]
-    assert lefts == pytest.approx([100, 200, 300, 400, 500, 500], abs=6)
-
-
-def test_another_size_of_frames_is_fitted(tmp_path: Path) -> None:
-    with drawn_video(tmp_path / "sizes.mp4") as video:
-        video.look(Frame(0, 0.0, np.full((640, 801, 3), 200, np.uint8)), [])
-        video.look(Frame(1, 0.1, np.full((1280, 640, 3), 200, np.uint8)), [])
-    with Video(tmp_path / "sizes.mp4") as made:
-        first, second = made.frames()
-    assert first.pixels.shape == second.pixels.shape == (640, 800, 3)
-    assert second.pixels[:, :200].max() < 40 and second.pixels[:, 250:550].min() > 160
-
-
-def test_a_video_that_changes_its_size(tmp_path: Path, predictor: Predictor) -> None:
-    parts = [
-        write_video(
-            tmp_path / f"{width}.mpg", [picture(0, 120, width)] * 8, codec="mpeg1video", rate=25
-        )
-        for width in (160, 240)
-    ]
-    both = tmp_path / "both.mpg"
-    both.write_bytes(b"".join(part.read_bytes() for part in parts))
-    with Video(both) as video:
-        widths = [frame.pixels.shape[1] for frame in video.frames()]
-    assert set(widths) == {160, 240}
-    out = tmp_path / "rows.jsonl"
-    predict_videos(
-        [str(both)],
+def test_frames_are_looked_at_by_their_times(tmp_path: Path, predictor: Predictor) -> None:
+    detector = Seen(always)
+    frames: list[Frame] = []
+    others: list[Frame] = []
+    reading = predict_video(
+        video(tmp_path),
         predictor=predictor,
-        rate=25,
-        rows="frames",
-        out=out,
-        annotate=tmp_path / "drawn",
-        detector=OneFace(),
+        fps=5,
+        detector=detector,
+        on_frame=lambda frame, _: frames.append(frame),
+        on_skipped=others.append,
     )
-    rows = read(out)
-    assert {row["status"] for row in rows} == {"ok"}
-    assert len({row["box"]["left"] for row in rows}) == 2
-    with Video(tmp_path / "drawn" / "both.mp4") as video:
-        frames = list(video.frames())
-    assert len(frames) == len(widths)
-    assert {frame.pixels.shape for frame in frames} == {(720, 960, 3)}
+    assert [frame.index for frame in frames] == list(range(0, 20, 2))
+    assert [frame.index for frame in others] == list(range(1, 20, 2))
+    assert detector.times == pytest.approx(np.arange(10) / 5)
+    assert (reading.status, reading.frames, reading.frames_without_face) == (Status.OK, 10, 0)
+    [track] = reading.persons
+    assert (track.frames, track.usable_frames, track.start, track.end) == (10, 10, 0.0, 1.8)
+    assert (track.usable_seconds, track.usable_share) == (pytest.approx(2.0), pytest.approx(1.0))
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, MienError("full")])
-def test_what_is_stopped_leaves_nothing_half_written(
-    tmp_path: Path, film: Path, model_file: Path, stop: BaseException
+def test_shares_are_weighted_by_how_long_a_frame_is_there(
+    tmp_path: Path, write_model: WriteModel
 ) -> None:
-    class Stopped(NotDark):
-        def __call__(self, image: UInt8Array) -> list[Face]:
-            if self.calls == 4:
-                raise stop
-            return super().__call__(image)
-
-    out, folder = tmp_path / "o" / "table.csv", tmp_path / "drawn"
-    out.parent.mkdir()
-    out.write_text("older")
-    with Predictor.load(model_file) as predictor, pytest.raises((KeyboardInterrupt, MienError)):
-        predict_videos(
-            [str(film)],
-            predictor=predictor,
-            rows="frames",
-            out=out,
-            annotate=folder,
-            detector=Stopped(),
-        )
-    assert out.read_text() == "older"
-    assert [path.name for path in out.parent.iterdir()] == ["table.csv"]
-    assert not list(folder.iterdir())
-
-
-def test_a_folder_with_the_videos_in_it_is_not_drawn_into(
-    tmp_path: Path, film: Path, predictor: Predictor
-) -> None:
-    with pytest.raises(MienError, match="folder of their own"):
-        predict_videos([str(film)], predictor=predictor, annotate=tmp_path)
-    assert film.stat().st_size > 0
-
-
-def test_videos_of_one_name_are_drawn_under_different_ones(
-    tmp_path: Path, film: Path, predictor: Predictor
-) -> None:
-    other = tmp_path / "other" / "film.avi"
-    other.parent.mkdir()
-    write_video(other, [picture(0)] * 3)
-    given = [str(film), str(other)]
-    predict_videos(given, predictor=predictor, annotate=tmp_path / "drawn", detector=NotDark())
-    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == [
-        *("film.mp4", "film.timeline.png", "other__film.mp4", "other__film.timeline.png"),
-    ]
-
-
-def test_a_timeline_shows_what_there_is(
-    tmp_path: Path, film: Path, predictor: Predictor, severity: SeverityPredictor
-) -> None:
-    class Frames:
-        def at(self, image: UInt8Array, time: float) -> list[Face]:
-            return NotDark()(image)
-
-    heights = []
-    for models in ({"predictor": predictor}, {"predictor": predictor, "severity": severity}):
-        reading = predict_video(film, detector=Frames(), **models)  # type: ignore[arg-type]
-        assert plot_timeline(reading, tmp_path / "t.png")
-        with Image.open(tmp_path / "t.png") as plot:
-            heights.append(plot.height)
-    assert heights[1] > heights[0] + 200
-    nobody = write_video(tmp_path / "n.mp4", [np.zeros((120, 160, 3), np.uint8)] * 4)
-    reading = predict_video(nobody, predictor=predictor, detector=Frames())
-    assert not plot_timeline(reading, tmp_path / "none.png")
-    assert not (tmp_path / "none.png").exists()
-
-
-def test_without_matplotlib_the_install_line_comes_first(
-    tmp_path: Path, film: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MienError, match=r"pip install \"mien\[train\]\""):
-        predict_videos([str(film)], predictor=predictor, annotate=tmp_path / "drawn")
-    assert not (tmp_path / "drawn").exists()
-
-
-def test_videos_are_told_by_name_and_content(tmp_path: Path, film: Path, photos: Path) -> None:
-    bare, heic = tmp_path / "recording", tmp_path / "photo.heic"
-    shutil.copy(film, bare)
-    heic.write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(20))
-    assert is_video(film) and is_video(bare) and is_video(tmp_path / "missing.webm")
-    assert not is_video(heic) and not is_video(photos / "1.png") and not is_video(tmp_path)
-    for suffix in ("avi", "webm", "mpg", "mkv"):
-        codec = "libvpx" if suffix == "webm" else "mpeg1video" if suffix == "mpg" else "mpeg4"
-        made = write_video(tmp_path / f"v.{suffix}", faceless(3), codec=codec, rate=25)
-        assert is_video(made.rename(tmp_path / f"bare-{suffix}")), suffix
-    films = tmp_path / "films"
-    films.mkdir()
-    shutil.copy(film, films)
-    assert names_videos([str(films)]) and names_videos([str(photos), str(bare)])
-    shutil.copy(film, photos)
-    assert not names_videos([str(photos), "-", str(tmp_path / "none.png")])
-
-
-def test_memory_holds_the_crops_of_open_clips_only(
-    tmp_path: Path, severity: SeverityPredictor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mien.inference.severity import ClipReader
-
-    readers: list[ClipReader] = []
-    made = ClipReader.__init__
-
-    def remember(self: ClipReader, *given: Any) -> None:
-        made(self, *given)
-        readers.append(self)
-
-    monkeypatch.setattr(ClipReader, "__init__", remember)
-
-    class Passing:
-        """Another person every three seconds."""
-
-        def at(self, image: UInt8Array, time: float) -> list[Face]:
-            return NotDark()(image) if time % 3 < 1.9 else []
-
-    held: list[int] = []
-    path = write_video(tmp_path / "long.mp4", [picture(0)] * 150)
-    predict_video(
+    model = Predictor.load(write_model(affect=2))
+    times = [0.0, 0.2, 0.4, 1.4, 1.6, 2.0]
+    seen: list[Prediction] = []
+    shades = [np.uint8(picture(0) * (1 - share) + picture(1) * share) for share in np.r_[:6] / 20]
+    path = write_video(tmp_path / "v.mp4", shades, times=times)
+    reading = predict_video(
         path,
-        severity=severity,
-        detector=Passing(),
-        on_frame=lambda *_: held.append(sum(len(reader._held) for reader in readers)),
+        predictor=model,
+        detector=Seen(always),
+        on_frame=lambda _, found: seen.extend(found),
     )
-    assert len(readers) == 5
-    assert max(held) <= 2 * 3  # of two tracks, the clip that is open and one that just ended
+    [track] = reading.persons
+    weights = np.array([0.2, 0.2, 1.0, 0.2, 0.4, 0.4])  # the last as long as the one before
+    assert [one.time for one in seen] == pytest.approx(times)
+    rows = np.array([list(one.probabilities.values()) for one in seen])
+    assert rows.std(0).max() > 1e-3  # else any weights would do
+    assert list(track.prediction.probabilities.values()) == pytest.approx(
+        weights @ rows / weights.sum(), abs=1e-6
+    )
+    assert sum(track.prediction.probabilities.values()) == pytest.approx(1)
+    assert track.prediction.expression == max(
+        track.prediction.probabilities, key=track.prediction.probabilities.__getitem__
+    )
+    for name in ("valence", "arousal"):
+        values = np.array([getattr(one, name) for one in seen])
+        assert getattr(track.prediction, name) == pytest.approx(
+            weights @ values / weights.sum(), abs=1e-6
+        )
 
 
-@pytest.fixture
-def real(tmp_path: Path) -> Path:
-    """A real face that moves, three seconds long."""
-    return write_video(tmp_path / "real.mp4", moving_face(30, (320, 240)))
+def test_only_what_may_be_used_counts(tmp_path: Path, predictor: Predictor) -> None:
+    seen: list[Prediction] = []
+    reading = predict_video(
+        video(tmp_path),
+        predictor=predictor,
+        detector=Seen(always, lambda time: 80.0 if time < 0.9 else 0.0),
+        on_frame=lambda _, found: seen.extend(found),
+    )
+    [track] = reading.persons
+    assert [one.status for one in seen] == [Status.ABSTAINED] * 5 + [Status.OK] * 5
+    assert (track.frames, track.usable_frames) == (10, 5)
+    assert track.usable_share == pytest.approx(0.5) and track.prediction.status is Status.OK
+    rows = [list(one.probabilities.values()) for one in seen[5:]]
+    assert list(track.prediction.probabilities.values()) == pytest.approx(
+        np.mean(rows, 0), abs=1e-6
+    )
+    [segment] = track.usable.segments()
+    assert segment.edges[[0, -1]] == pytest.approx([1.0, 2.0])
+
+    turned = predict_video(
+        video(tmp_path), predictor=predictor, detector=Seen(always, lambda _: 80.0)
+    )
+    [track] = turned.persons
+    assert (
+        track.prediction.status is Status.ABSTAINED
+        and not track.prediction.probabilities
+        and track.prediction.expression is None
+    )
+    assert track.prediction.reason.startswith(
+        "none of 10 frames can be used; first: head is turned"
+    )
 
 
-@pytest.mark.slow
-def test_two_people_side_by_side(command: Command, tmp_path: Path) -> None:
-    one, other = (moving_face(30, (320, 240), mirrored=mirrored) for mirrored in (False, True))
-    both = [np.hstack(pair) for pair in zip(one, other, strict=True)]
-    path = write_video(tmp_path / "both.mp4", both)
-    rows = json.loads(command("predict", path, "--rows", "frames", "--json").out)
-    summary = json.loads(command("predict", path, "--json").out)
-    long = [row for row in summary if row["usable_seconds"] > 1.5]
-    assert len(long) == 2
-    for person in long:
-        own = [row for row in rows if row["track"] == person["track"]]
-        assert len(own) == person["frames"]
-        mean = np.mean([row["probabilities"]["happiness"] for row in own])
-        assert person["share_happiness"] == pytest.approx(mean, abs=1e-5)
+def test_each_person_has_a_track_and_a_gap_ends_it(tmp_path: Path, predictor: Predictor) -> None:
+    # Two people from the start; the right one is away from 0.5 to 2.5 seconds.
+    def faces(time: float) -> list[int]:
+        return [5, 90] if time < 0.5 or time > 2.5 else [5]
+
+    seen: list[list[Prediction]] = []
+    reading = predict_video(
+        video(tmp_path, 30),
+        predictor=predictor,
+        detector=Seen(faces),
+        on_frame=lambda _, found: seen.append(found),
+    )
+    assert [track.track for track in reading.persons] == [0, 1, 2]
+    left, right, back = reading.persons
+    assert left.usable_frames == 15 and left.usable_share == pytest.approx(1)
+    assert right.usable_frames == 3 and right.end < 0.5 and back.start > 2.5
+    assert right.usable_share == pytest.approx(0.2)
+    assert [(one.index, one.track) for one in seen[-1]] == [(0, 0), (1, 2)]
+    assert [len(track.usable.segments()) for track in reading.persons] == [1, 1, 1]
 
 
-@pytest.mark.slow
-def test_the_command(command: Command, real: Path, tmp_path: Path) -> None:
-    models = ("--model", "fer", "--model", write_severity_model(tmp_path / "s.onnx"))
-    out = tmp_path / "out.csv"
-    ended = command("predict", real, *models, "--out", out, "--annotate", tmp_path / "seen")
-    assert ended.code == 0, ended.err
-    assert "rows: 1, of 1 video; written to" in ended.out and USE in ended.out
-    [row] = read(out)
-    assert row["expression"] == "happiness" and float(row["usable_share"]) == 1
-    assert row["use"] == USE
-    with Video(tmp_path / "seen" / "real.mp4") as made:
-        assert [frame.time for frame in made.frames()] == pytest.approx(np.arange(30) / 10)
-    clips = command("predict", real, *models, "--rows", "clips", "--json")
-    assert [row["start"] for row in json.loads(clips.out)] == pytest.approx([0, 0.8, 1.6])
-    shown = command("predict", real, *models)
-    assert "person 0" in shown.out and " of 10 (ours)" in shown.out and USE in shown.out
-    (tmp_path / "bad.webm").write_bytes(b"nothing")
-    bad = command("predict", real, tmp_path / "bad.webm", "--out", tmp_path / "rows.jsonl")
-    assert bad.code == 1 and "Traceback" not in bad.err
-    assert [row["status"] for row in read(tmp_path / "rows.jsonl")] == ["ok", "unreadable"]
+def test_severity_is_that_of_clips(tmp_path: Path, severity: OnnxModel) -> None:
+    reading = predict_video(video(tmp_path), clip_model=severity, detector=Seen(always))
+    [track] = reading.persons
+    # Five frames a second make clips of 0.0 to 0.6 and 0.8 to 1.4; the last two make none.
+    assert [(clip.start, round(clip.end, 3)) for clip in track.clips] == [(0.0, 0.6), (0.8, 1.4)]
+    first, second = (clip.prediction.severity for clip in track.clips)
+    # Frames 0, 2, 4, 6 are 20 + 5 * 3 bright in the mean, the next four 8 * 5 more.
+    assert first == pytest.approx(10 * 35 / 255, abs=0.15)
+    assert second == pytest.approx(10 * 75 / 255, abs=0.15)
+    assert track.prediction.severity is not None
+    assert track.prediction.severity == pytest.approx((first + second) / 2)
+    assert track.prediction.band == "low" and track.prediction.expression is None
+    assert reading.models == (severity.info,) and track.prediction.status is Status.OK
 
 
-def test_what_does_not_go_together_is_one_sentence(
-    command: Command, tmp_path: Path, model_file: Path
+def recording(model: OnnxModel, clips: list[float]) -> tuple[object, ...]:
+    """Severity, its interval and its band, of a recording whose clips have these severities."""
+    reader = ClipReader(model, "v.mp4", 0)
+    reader._outputs = [{"severity": np.float32([value])} for value in clips]
+    fields = reader.recording()
+    return tuple(fields[name] for name in ("severity", "severity_low", "severity_high", "band"))
+
+
+@pytest.mark.parametrize(
+    ("clips", "expected"),
+    [
+        ([4.0, 8.0], (6.0, 0.0, 10.0, "high")),
+        ([-3.0], (0.0, 0.0, 7.0, "low")),
+        ([30.0], (10.0, 3.0, 10.0, "high")),
+    ],
+)
+def test_scores_and_intervals_are_cut_to_the_scale(
+    tmp_path: Path, clips: list[float], expected: tuple[float, float, float, str]
 ) -> None:
-    video = write_video(tmp_path / "v.mp4", faceless(2))
-    model = ("--model", write_severity_model(tmp_path / "s.onnx"))
-    other = ("--model", model_file)
-    command("predict", video, *model, *model).refused("one --model of severity, got two")
-    command("predict", video, *other, *other).refused("one --model of expressions, got two")
-    command("predict", video, "--rows", "all").refused("--rows summary, frames, clips")
-    command("predict", video, *model, "--rows", "frames").refused("add --model fer")
-    command("predict", video, *other, "--rows", "clips").refused("model of severity")
-    command("predict", video, *other, "--out", "rows.txt").refused("expected a table named")
+    model = open_onnx(write_severity_model(tmp_path / "s.onnx", half_width=7.0))
+    assert recording(model, clips) == expected
+
+
+def test_clips_are_aggregated_as_the_model_says(tmp_path: Path) -> None:
+    clips = {"length": LENGTH, "stride": 2, "fps": 10, "aggregate": "median"}
+    path = write_severity_model(tmp_path / "s.onnx", half_width=None, clips=clips)
+    assert recording(open_onnx(path), [1, 2, 9]) == (2.0, None, None, "low")
+
+
+def test_clips_run_at_the_rate_of_training(tmp_path: Path, severity: OnnxModel) -> None:
+    # 10 / 2 frames a second were trained on, and the video has 2.5: each is seen twice.
+    slow = video(tmp_path, 8, times=[number * 0.4 for number in range(8)])
+    reading = predict_video(slow, clip_model=severity, detector=Seen(always))
+    [track] = reading.persons
+    assert [(round(c.start, 3), round(c.end, 3)) for c in track.clips] == [
+        *((0.0, 0.6), (0.8, 1.4), (1.6, 2.2)),
+    ]
+    # Frames 0, 0, 1, 1 of the video.
+    assert track.clips[0].prediction.severity == pytest.approx(10 * 22.5 / 255, abs=0.15)
+
+
+def test_where_the_face_is_missing_no_frame_is_repeated(
+    tmp_path: Path, severity: OnnxModel
+) -> None:
+    def blinking(time: float) -> list[int]:
+        return [] if 0.3 < time < 0.7 else [20]  # frames 4 and 6 are without a face
+
+    reading = predict_video(video(tmp_path, 16), clip_model=severity, detector=Seen(blinking))
+    [track] = reading.persons
+    [clip] = track.clips
+    assert (clip.start, round(clip.end, 3)) == (0.0, 1.0)  # frames 0, 2, 8, 10
+    assert clip.prediction.severity == pytest.approx(10 * (20 + 5 * 5) / 255, abs=0.15)
+
+
+def test_a_track_too_short_for_a_clip_says_so(tmp_path: Path, severity: OnnxModel) -> None:
+    reading = predict_video(video(tmp_path, 5), clip_model=severity, detector=Seen(always))
+    [track] = reading.persons
+    assert track.prediction.severity is None and track.prediction.reason.endswith(
+        "too short for a clip: 3 of 4 frames"
+    )
+
+
+def test_no_face_and_no_video_are_readings_with_reasons(
+    tmp_path: Path, predictor: Predictor
+) -> None:
+    def read(path: Path, detector: Seen) -> VideoPredictions:
+        return predict_video(path, predictor=predictor, detector=detector)
+
+    nobody = read(video(tmp_path), Seen(lambda _: []))
+    assert nobody.status is Status.NO_FACE and nobody.reason == "no face found in 10 frames"
+    assert nobody.frames_without_face == 10 and not nobody.persons
+    (tmp_path / "bad.mp4").write_bytes(b"no video at all")
+    for name in ("bad.mp4", "missing.mp4"):
+        reading = read(tmp_path / name, Seen(always))
+        assert reading.status is Status.UNREADABLE and name in reading.reason
+
+
+def test_a_video_that_ends_early_is_read_as_far_as_it_goes(
+    tmp_path: Path, predictor: Predictor
+) -> None:
+    path = cut_short(write_video(tmp_path / "v.avi", faceless(40) + faceless(20)))
+    reading = predict_video(path, predictor=predictor, detector=Seen(always))
+    assert reading.damage and reading.reason.endswith("what came before was read")
+    assert 0 < reading.frames < 30 and reading.persons
+
+
+def test_faults_of_models_and_writers_are_not_the_videos(
+    tmp_path: Path, write_model: WriteModel, predictor: Predictor
+) -> None:
+    broken = Predictor.load(write_model(description(), blow_up=True))
+    with pytest.raises(MienError, match="finite numbers"):
+        predict_video(video(tmp_path), predictor=broken, detector=Seen(always))
+
+    def full(*_: object) -> None:
+        raise MienError("no space left")
+
+    with pytest.raises(MienError, match="no space"):
+        predict_video(video(tmp_path), predictor=predictor, detector=Seen(always), on_frame=full)
+
+
+def test_a_rate_of_nothing_is_refused(tmp_path: Path, predictor: Predictor) -> None:
+    with pytest.raises(MienError, match="fps above 0"):
+        predict_video(tmp_path / "v.mp4", predictor=predictor, fps=0)
+    with pytest.raises(ValueError, match="predictor"):
+        predict_video(tmp_path / "v.mp4")
+
+
+def test_a_face_that_cannot_be_aligned_is_a_prediction_with_a_reason(
+    tmp_path: Path, predictor: Predictor, severity: OnnxModel
+) -> None:
+    class Point(Seen):
+        def at(self, image: UInt8Array, time: float) -> list[Face]:
+            return [Face(Box(20, 10, 60, 90), 1.0, np.full((5, 2), 50, np.float32))]
+
+    seen: list[Prediction] = []
+    reading = predict_video(
+        video(tmp_path),
+        predictor=predictor,
+        clip_model=severity,
+        detector=Point(always),
+        on_frame=lambda _, found: seen.extend(found),
+    )
+    assert {one.status for one in seen} == {Status.ABSTAINED}
+    assert seen[0].reason.startswith("face not aligned")
+    [track] = reading.persons
+    assert (
+        track.usable_frames == 0
+        and "not aligned" in track.prediction.reason
+        and "0 of 4" in track.prediction.reason
+    )
+
+
+def test_a_curve_stays_small_and_keeps_its_means() -> None:
+    curve = Curve(0.2)
+    values = np.random.default_rng(0).random((3 * MOST_STEPS, 2))
+    for number, row in enumerate(values):
+        curve.add(number * 0.2, 0.2, row)
+    [segment] = curve.segments()
+    assert len(segment.means) <= MOST_STEPS
+    assert curve.step == pytest.approx(0.8)
+    assert segment.means[:100] == pytest.approx(values[:400].reshape(100, 4, 2).mean(1))
+    assert np.diff(segment.edges) == pytest.approx(0.8)
+
+
+def test_a_curve_has_gaps() -> None:
+    curve = Curve(0.5)
+    curve.add(10.0, 1.0, [1.0])
+    curve.add(12.25, 0.5, [3.0])
+    first, second = curve.segments()
+    assert first.edges.tolist() == [10.0, 10.5, 11.0] and first.means.tolist() == [[1.0], [1.0]]
+    assert second.edges.tolist() == [12.0, 12.5, 13.0] and second.means.tolist() == [[3.0], [3.0]]

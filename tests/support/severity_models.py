@@ -20,7 +20,7 @@ def write_severity_model(path: Path, *, half_width: float | None = 10.0, **chang
     """A model whose severity of a clip is ten times its brightness, as tensors have it."""
     shape = ["B", LENGTH, 3, SIZE, SIZE]
     nodes = [
-        helper.make_node("ReduceMean", ["clip", "axes"], ["mean"], keepdims=0),
+        helper.make_node("ReduceMean", ["input", "axes"], ["mean"], keepdims=0),
         helper.make_node("Mul", ["mean", "ten"], ["severity"]),
         helper.make_node("Reshape", ["severity", "column"], ["embedding"]),
     ]
@@ -32,7 +32,7 @@ def write_severity_model(path: Path, *, half_width: float | None = 10.0, **chang
     graph = helper.make_graph(
         nodes,
         "brightness",
-        [helper.make_tensor_value_info("clip", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
         [
             helper.make_tensor_value_info("severity", TensorProto.FLOAT, ["B"]),
             helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["B", 1]),
@@ -43,13 +43,16 @@ def write_severity_model(path: Path, *, half_width: float | None = 10.0, **chang
     model.ir_version = 10
     preprocessing = Preprocessing(size=SIZE, mean=(0, 0, 0), std=(1, 1, 1))
     about = {
-        "format": 1,
+        "format": 2,
         "name": "brightness",
-        "task": "severity",
-        "scale": {"name": "ours", "top": 10, "bands": [["low", 0], ["high", 5]]},
-        "clips": {"length": LENGTH, "stride": 2, "rate": 10, "aggregate": "mean"},
-        "conformal": {"coverage": 0.9, "half_width": half_width},
-        "use": USE,
+        "heads": {
+            "severity": {
+                "scale": {"name": "ours", "top": 10, "bands": [["low", 0], ["high", 5]]},
+                "conformal": {"coverage": 0.9, "half_width": half_width},
+                "use": USE,
+            }
+        },
+        "clips": {"length": LENGTH, "stride": 2, "fps": 10, "aggregate": "mean"},
         "preprocessing": preprocessing.model_dump(mode="json"),
         "preprocessing_hash": preprocessing.hash,
         **changes,

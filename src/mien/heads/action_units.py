@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
+from mien.heads.wording import percent
 from mien.labels import ACTION_UNIT_PRESENT, ACTION_UNITS
 from mien.metrics.classification import confusion_matrix, f1
 from mien.metrics.metric import Metric
+from mien.schema import Prediction
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -144,6 +146,22 @@ class ActionUnitHead(Head[ActionUnitSettings, ActionUnitInfo]):
         """The probability of each unit."""
         values = outputs["action_units"][row].tolist()
         return {"action_units": dict(zip(info.units, values, strict=True))}
+
+    def phrase(self, info: ActionUnitInfo, prediction: Prediction) -> str:
+        """The units that are present, with their probabilities: ``AU6 87 %, AU12 93 %``."""
+        if not prediction.action_units:
+            return ""
+        thresholds = dict(zip(info.units, info.thresholds, strict=True))
+        present = [
+            f"{unit} {percent(value)}"
+            for unit, value in prediction.action_units.items()
+            if value >= thresholds[unit]
+        ]
+        return ", ".join(present) or "no action unit"
+
+    def bars(self, prediction: Prediction) -> dict[str, float]:
+        """The probability of each unit."""
+        return prediction.action_units
 
 
 def _best_threshold(present: NDArray[np.bool_], probabilities: NDArray[Any]) -> float:

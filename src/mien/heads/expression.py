@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +10,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
+from mien.heads.wording import percent
 from mien.labels import LabelSpace
 from mien.metrics import classification
 from mien.metrics.metric import Metric
+from mien.schema import Prediction
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -138,3 +141,20 @@ class ExpressionHead(Head[ExpressionSettings, ExpressionInfo]):
             "confidence": float(probabilities[top]),
             "probabilities": dict(zip(names, probabilities.tolist(), strict=True)),
         }
+
+    def doubt(self, info: ExpressionInfo, fields: Mapping[str, Any]) -> str:
+        """A confidence below ``abstain_below``."""
+        confidence, least = fields["confidence"], info.abstain_below
+        if least is None or confidence >= least:
+            return ""
+        return f"confidence is {confidence:.3f}; the model answers from {least:.3f}"
+
+    def phrase(self, info: ExpressionInfo, prediction: Prediction) -> str:
+        """The class and its probability: ``happiness 87 %``."""
+        if prediction.expression is None or prediction.confidence is None:
+            return ""
+        return f"{prediction.expression} {percent(prediction.confidence)}"
+
+    def bars(self, prediction: Prediction) -> dict[str, float]:
+        """The probabilities of the classes."""
+        return prediction.probabilities

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from mien.metrics.metric import Metric
+from mien.schema import Prediction
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,3 +114,19 @@ class Head(ABC, Generic[SettingsT, InfoT]):
     @abstractmethod
     def read(self, info: InfoT, outputs: Arrays, row: int) -> dict[str, Any]:
         """What the head says of one row: fields of :class:`mien.schema.Prediction` by name."""
+
+    def doubt(self, info: InfoT, fields: Mapping[str, Any]) -> str:
+        """Why what :meth:`read` returned should not be used; empty where it may be."""
+        return ""
+
+    def for_clip(self, info: InfoT) -> InfoT:
+        """``info`` for one clip: without what was calibrated on whole recordings."""
+        return info
+
+    def phrase(self, info: InfoT, prediction: Prediction) -> str:
+        """What the head says of one row, for a reader; empty where it says nothing."""
+        return ""
+
+    def bars(self, prediction: Prediction) -> dict[str, float]:
+        """The shares in [0, 1] that a card draws as bars, by name; none unless a head has some."""
+        return {}

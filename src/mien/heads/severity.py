@@ -12,7 +12,7 @@ from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Valida
 from mien.metrics import regression
 from mien.metrics.metric import Metric
 from mien.scales import RESEARCH_ONLY, Scale
-from mien.schema import MienError
+from mien.schema import MienError, Prediction
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -160,3 +160,17 @@ class SeverityHead(Head[SeveritySettings, SeverityInfo]):
             "band": info.scale.band(value),
             "use": info.use,
         }
+
+    def for_clip(self, info: SeverityInfo) -> SeverityInfo:
+        """Without the interval, which is that of a recording."""
+        return info.model_copy(update={"conformal": Conformal(reason="a clip has no interval")})
+
+    def phrase(self, info: SeverityInfo, prediction: Prediction) -> str:
+        """The score on its scale: ``severity 6.0 (0.0 to 10.0) of 63 (bdi-ii), minimal``."""
+        if prediction.severity is None:
+            return ""
+        low, high = prediction.severity_low, prediction.severity_high
+        interval = "" if low is None or high is None else f" ({low:.1f} to {high:.1f})"
+        band = f", {prediction.band}" if prediction.band else ""
+        scale = f"of {info.scale.top} ({info.scale.name})"
+        return f"severity {prediction.severity:.1f}{interval} {scale}{band}"

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
+from mien.heads.wording import signed
 from mien.metrics.metric import Metric
 from mien.metrics.regression import DIMENSIONS, concordance, moments
+from mien.schema import Prediction
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,3 +99,9 @@ class ValenceArousalHead(Head[ValenceArousalSettings, ValenceArousalInfo]):
         """Both values."""
         values = outputs["valence_arousal"][row].tolist()
         return dict(zip(DIMENSIONS, values, strict=True))
+
+    def phrase(self, info: ValenceArousalInfo, prediction: Prediction) -> str:
+        """Both values: ``valence +0.41, arousal -0.10``."""
+        if prediction.valence is None or prediction.arousal is None:
+            return ""
+        return f"valence {signed(prediction.valence)}, arousal {signed(prediction.arousal)}"

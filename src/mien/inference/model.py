@@ -1,155 +1,178 @@
-"""A model file opened for prediction: its description, checked, and its onnxruntime session."""
+"""A model file opened for prediction: its description, its session, and one way to run it."""
 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mien.models import (
-    METADATA_KEY,
-    OPTIONAL_OUTPUTS,
-    OUTPUTS,
-    ModelInfo,
-    SeverityInfo,
-    parse_description,
-)
-from mien.schema import MienError
+import numpy as np
+
+from mien.heads import HEADS, Arrays
+from mien.models import RUN_FILE, ModelInfo, find_model, open_session, session_info
+from mien.schema import MienError, ModelOutput, UInt8Array, concatenate_outputs
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
-def read_metadata(path: str | os.PathLike[str]) -> ModelInfo:
-    """What the model in an ONNX file says of itself; errors as for :func:`read_model`."""
-    return read_model(path)[0]
+class OnnxModel:
+    """An opened ONNX model; ``info`` describes it.
 
-
-def read_model(
-    path: str | os.PathLike[str], *, threads: int | None = None
-) -> tuple[ModelInfo, InferenceSession]:
-    """The description and the onnxruntime session of a model of expressions.
-
-    ``threads`` limits the threads of one run (None: one a core). Raises
-    :class:`~mien.schema.MienError` for a file that is no ONNX, is not mien's, comes from a newer
-    mien, does not have the inputs and outputs that it should, or is a model of severity.
+    Raises :class:`~mien.schema.MienError` for a session whose input and outputs are not those that
+    the description announces; ``path`` names the file in the message.
     """
-    info, session = read_any_model(path, threads=threads)
-    if isinstance(info, SeverityInfo):
-        raise MienError(
-            f"expected a model that reads expressions, got {os.fspath(path)!r}, which reads "
-            "severity from clips: it works beside one, on videos"
+
+    def __init__(
+        self, info: ModelInfo, session: InferenceSession, path: str | os.PathLike[str] = ""
+    ) -> None:
+        _check_signature(info, session, os.fspath(path) or info.name)
+        self.info = info
+        self._session = session
+        available = {node.name for node in session.get_outputs()}
+        self._names = [name for name in info.outputs if name in available]
+
+    def predict(self, crops: UInt8Array, batch_size: int = 32) -> ModelOutput:
+        """The model's output for N crops, or for N clips of them.
+
+        Parameters
+        ----------
+        crops
+            ``(N, S, S, 3)`` uint8 RGB, cut (and composed, for a model of partial images) as the
+            model's preprocessing says; ``(N, T, S, S, 3)`` for a model of clips.
+        batch_size
+            How many go through the network at a time.
+
+        Probabilities are calibrated. Raises :class:`~mien.schema.MienError` when the network
+        returns NaN or infinity.
+        """
+        *frames, channels, size, _ = self.info.input_shape
+        shape = (*frames, size, size, channels)
+        if crops.shape[1:] != shape or crops.dtype != np.uint8:
+            kind = "clips" if frames else "crops"
+            raise ValueError(
+                f"expected uint8 {kind} (B, {', '.join(map(str, shape))}), "
+                f"got {crops.dtype} {crops.shape}"
+            )
+        if batch_size < 1:
+            raise ValueError(f"expected a batch size of at least 1, got {batch_size}")
+        outputs = [
+            self._run(crops[start : start + batch_size])
+            # An empty run for no crops: its arrays have the right widths.
+            for start in range(0, max(len(crops), 1), batch_size)
+        ]
+        return outputs[0] if len(outputs) == 1 else concatenate_outputs(outputs)
+
+    def _run(self, crops: UInt8Array) -> ModelOutput:
+        from mien.faces.tensors import to_tensor
+
+        tensor = to_tensor(crops.reshape(-1, *crops.shape[-3:]), self.info.preprocessing)
+        batch = tensor.reshape(len(crops), *self.info.input_shape)
+        arrays = dict(
+            zip(self._names, self._session.run(self._names, {"input": batch}), strict=True)
         )
-    return info, session
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise MienError(
+                f"expected finite numbers from the model {self.info.name!r}, got NaN or infinity; "
+                "train or export it again"
+            )
+        embeddings, attention = arrays.pop("embedding"), arrays.pop("attention", None)
+        return ModelOutput(embeddings, arrays, attention)
 
 
-def read_severity_model(
-    path: str | os.PathLike[str], *, threads: int | None = None
-) -> tuple[SeverityInfo, InferenceSession]:
-    """As :func:`read_model`, of a model that reads severity from clips."""
-    info, session = read_any_model(path, threads=threads)
-    if not isinstance(info, SeverityInfo):
+def open_onnx(
+    name_or_file: str | os.PathLike[str] = "fer", *, threads: int | None = None
+) -> OnnxModel:
+    """Open a shipped model by name, or an ONNX file that ``mien export`` wrote.
+
+    ``threads`` limits the threads of one run (None: one per core). Raises
+    :class:`~mien.schema.MienError` for an unknown name, a file that is no such model, and a run
+    folder, with the command that exports it.
+    """
+    if (Path(name_or_file) / RUN_FILE).is_file():
+        run = os.fspath(name_or_file)
+        file = f"{Path(run).resolve().name}.onnx"
         raise MienError(
-            f"expected a model that reads severity, got {os.fspath(path)!r}, which reads "
-            "expressions"
+            f"expected an ONNX file or the name of a shipped model, got the run {run!r}; "
+            f"export it with: mien export {shlex.quote(run)} --out {shlex.quote(file)}"
         )
-    return info, session
+    path = find_model(name_or_file)
+    session = open_session(path, threads=threads)
+    return OnnxModel(session_info(session, path), session, path)
 
 
-def read_any_model(
-    path: str | os.PathLike[str], *, threads: int | None = None
-) -> tuple[ModelInfo | SeverityInfo, InferenceSession]:
-    """As :func:`read_model`, whatever the model reads."""
-    if threads is not None and threads < 1:
-        raise MienError(f"expected at least one thread, got {threads}")
-    session = _session(Path(path), threads)
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is None:
-        raise MienError(
-            f"expected a model written by `mien export`, got {str(path)!r}, an ONNX file without "
-            "mien's metadata; export it from a run"
-        )
-    info = parse_description(text, path)
-    size = info.preprocessing.size
-    # A number is the width of an axis, a name is an axis of any width.
-    expected: dict[str, tuple[int | str, ...]]
-    if isinstance(info, SeverityInfo):
-        expected = {
-            "clip": (info.clips.length, 3, size, size),
-            "severity": (),
-            "embedding": ("D",),
-            "distribution": (info.scale.levels,),
-        }
-        _check_signature(session, expected, path, optional=("distribution",))
-        return info, session
-    expected = {
-        "input": (3, size, size),
-        "probabilities": (len(info.label_space),),
-        "embedding": ("D",),
-        "valence_arousal": (2,),
-        "attention": ("h", "w"),
-    }
-    _check_signature(session, expected, path, optional=OPTIONAL_OUTPUTS)
-    given = {node.name for node in session.get_outputs()}
-    outputs = (*OUTPUTS, *(name for name in OPTIONAL_OUTPUTS if name in given))
-    return info.model_copy(update={"outputs": outputs}), session
+def open_models(
+    models: Sequence[str | os.PathLike[str] | OnnxModel],
+) -> tuple[OnnxModel | None, OnnxModel | None]:
+    """Open at most one model of faces and one of clips, in either order: ``(faces, clips)``.
+
+    Those that are open already are only sorted. Raises :class:`~mien.schema.MienError` for two of
+    a kind, or two with the same head.
+    """
+    opened: dict[str, OnnxModel] = {}
+    for each in models:
+        model = each if isinstance(each, OnnxModel) else open_onnx(each)
+        kind = "clips" if model.info.clips else "faces"
+        if kind in opened:
+            raise MienError(
+                f"expected one --model of {kind}, got two "
+                f"({opened[kind].info.name} and {model.info.name}): leave one out"
+            )
+        opened[kind] = model
+    faces, clips = opened.get("faces"), opened.get("clips")
+    if faces is not None and clips is not None:
+        for head in faces.info.heads.keys() & clips.info.heads.keys():
+            raise MienError(
+                f"expected one --model with the head {head}, got two "
+                f"({faces.info.name} and {clips.info.name}): leave one out"
+            )
+    return faces, clips
 
 
-def _session(path: Path, threads: int | None) -> InferenceSession:
-    import onnxruntime
-
-    if not path.is_file():
-        raise MienError(f"expected an ONNX file, got {str(path)!r}, which does not exist")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    # onnxruntime's errors share no class but Exception.
-    except Exception as error:
-        detail = str(error).rsplit("failed:", 1)[-1].splitlines()[0].strip().rstrip(".")
-        raise MienError(
-            f"expected an ONNX model, got {str(path)!r}, which onnxruntime cannot load ({detail})"
-        ) from error
+def read_heads(info: ModelInfo, outputs: Arrays, row: int) -> dict[str, Any]:
+    """What a model's heads say of one row of their outputs: fields of a prediction by name."""
+    fields: dict[str, Any] = {}
+    for name, head_info in info.heads.items():
+        fields |= HEADS[name].read(head_info, outputs, row)
+    return fields
 
 
-def _check_signature(
-    session: InferenceSession,
-    expected: dict[str, tuple[int | str, ...]],
-    path: str | os.PathLike[str],
-    *,
-    optional: Sequence[str],
-) -> None:
-    """One input and the outputs are float32 of the expected shapes, behind the batch's axis."""
+def _check_signature(info: ModelInfo, session: InferenceSession, path: str) -> None:
+    """Input and outputs are float32 of the announced shapes, behind a batch axis of any size."""
+    required = {"input", "embedding", *info.heads, *(["attention"] if info.attention else [])}
     nodes = {node.name: node for node in (*session.get_inputs(), *session.get_outputs())}
-    for name, shape in expected.items():
-        if name in optional and name not in nodes:
+    # A number is the size of an axis, a name an axis of any size.
+    shapes: dict[str, tuple[int | str, ...]] = {"input": info.input_shape, **info.outputs}
+    for name, shape in shapes.items():
+        if name not in nodes and name not in required:
             continue
-        wanted = f"{name} float32 ({', '.join(['B', *map(str, shape)])})"
         if name not in nodes:
             got = f"only {', '.join(nodes)}"
+        elif _fits(nodes[name], shape):
+            continue
         else:
-            node = nodes[name]
-            # A dynamic axis is a string or None and fits anything, the batch axis has to be one.
-            fits = (
-                node.type == "tensor(float)"
-                and len(node.shape) == len(shape) + 1
-                and not isinstance(node.shape[0], int)
-                and all(
-                    isinstance(want, str) or not isinstance(have, int) or have == want
-                    for have, want in zip(node.shape[1:], shape, strict=True)
-                )
-            )
-            if fits:
-                continue
-            got = f"{node.type} {node.shape}"
+            got = f"{nodes[name].type} {nodes[name].shape}"
+        expected = f"{name} float32 ({', '.join(['B', *map(str, shape)])})"
         raise MienError(
-            f"expected {wanted} in the model {os.fspath(path)!r}, got {got}; export the model again"
+            f"expected {expected} in the model {path!r}, got {got}; export the model again"
         )
     if len(session.get_inputs()) != 1:
         raise MienError(
-            f"expected one input in the model {os.fspath(path)!r}, got "
+            f"expected one input in the model {path!r}, got "
             f"{', '.join(node.name for node in session.get_inputs())}; export the model again"
         )
+
+
+def _fits(node: Any, shape: tuple[int | str, ...]) -> bool:
+    # onnxruntime gives a dynamic axis as a name or None; it fits anything.
+    return (
+        node.type == "tensor(float)"
+        and len(node.shape) == len(shape) + 1
+        and not isinstance(node.shape[0], int)
+        and all(
+            isinstance(size, str) or not isinstance(actual, int) or actual == size
+            for actual, size in zip(node.shape[1:], shape, strict=True)
+        )
+    )

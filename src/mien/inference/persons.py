@@ -2,127 +2,119 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.heads import Arrays
+from mien.inference.clips import ClipPrediction, ClipReader
 from mien.inference.curves import Curve
-from mien.inference.severity import ClipReader, ClipScore, Score, SeverityPredictor
+from mien.inference.model import read_heads
+from mien.models import ModelInfo
 from mien.schema import Prediction, Status
-
-NO_EXPRESSIONS = "no model of expressions"
 
 
 @dataclass(frozen=True, eq=False)
-class TrackSummary:
+class PersonSummary:
     """What one person shows in a video.
 
-    ``start`` and ``end`` in seconds; ``frames`` with this face, of which ``usable`` gave an answer
-    that may be used, for ``seconds``: a frame counts until the next one that was looked at.
-    ``share`` is the latter's share of what was read of the video. ``shares`` are the mean
-    probabilities over usable time and sum to one; ``expression`` is the largest. ``valence`` and
-    ``arousal`` are means alike. ``severity`` is None with a ``reason``, or where no model gives
-    one. ``status`` is ``abstained`` where no frame is usable. ``curve`` has the probabilities over
-    time, then valence and arousal where there are some.
+    ``prediction`` holds what the heads say: of a model of faces the means over usable time, of a
+    model of clips the aggregate of the clips. Its status is ``abstained`` where no frame is
+    usable. ``start`` and ``end`` are in seconds; ``frames`` counts the frames with this face, of
+    which ``usable_frames`` have status ``ok``, for ``usable_seconds``: a frame lasts until the
+    next one that is read. ``usable_share`` is the latter's share of what was read of the video.
+    ``usable`` is that time as a curve of no values; ``curves`` has the outputs of the model of
+    faces over time, by name.
     """
 
-    source: str
-    track: int
-    status: Status
-    reason: str
+    prediction: Prediction
     start: float
     end: float
     frames: int
-    usable: int
-    seconds: float
-    share: float
-    curve: Curve
-    shares: dict[str, float] = field(default_factory=dict)
-    expression: str | None = None
-    valence: float | None = None
-    arousal: float | None = None
-    severity: Score | None = None
-    clips: tuple[ClipScore, ...] = ()
+    usable_frames: int
+    usable_seconds: float
+    usable_share: float
+    usable: Curve
+    curves: dict[str, Curve]
+    clips: tuple[ClipPrediction, ...] | None = None
+
+    @property
+    def track(self) -> int:
+        """The number of the person in the video."""
+        return self.prediction.track or 0
 
 
-class Track:
-    """What is added up of one person; crops are held for the open clip only."""
+class Person:
+    """The running sums of one person; crops are kept for the open clip only."""
 
-    def __init__(self, number: int, start: float, clips: ClipReader | None, step: float) -> None:
-        self.number, self.start, self.end = number, start, start
+    def __init__(self, track: int, start: float, clips: ClipReader | None, step: float) -> None:
+        self.track, self.start, self.end = track, start, start
         self.clips = clips
-        self._curve = Curve(step)
-        self._frames = self._usable = 0
-        self._seconds = 0.0
-        self._sums: NDArray[np.float64] | None = None
-        self._doubt = ""
+        self._step = step
+        self._usable = Curve(step)
+        self._curves: dict[str, Curve] = {}
+        self._frames = self._usable_frames = 0
+        self._usable_seconds = 0.0
+        self._sums: dict[str, NDArray[np.float64]] = {}
+        self._first_doubt = ""
 
-    def see(self, time: float, prediction: Prediction) -> None:
-        """Count a frame with this face."""
+    def see(self, time: float, doubt: str) -> None:
+        """Count a frame with this face; ``doubt`` says why it cannot be used."""
         self.end, self._frames = time, self._frames + 1
-        if _usable(prediction):
-            self._usable += 1
-        else:
-            self._doubt = self._doubt or prediction.reason
+        self._usable_frames += not doubt
+        self._first_doubt = self._first_doubt or doubt
 
-    def count(self, time: float, seconds: float, prediction: Prediction) -> None:
-        """Count what a frame shows for as long as it was there."""
-        if not _usable(prediction):
-            return
-        self._seconds += seconds
-        values = list(prediction.probabilities.values())
-        if prediction.valence is not None and prediction.arousal is not None:
-            values += [prediction.valence, prediction.arousal]
-        self._curve.add(time, seconds, values)
-        row = seconds * np.array(values)
-        self._sums = row if self._sums is None else self._sums + row
+    def add(self, time: float, seconds: float, outputs: Arrays) -> None:
+        """Add the outputs ``(1, ...)`` of a usable frame that lasts for ``seconds``."""
+        self._usable_seconds += seconds
+        self._usable.add(time, seconds, ())
+        for name, values in outputs.items():
+            weighted = seconds * np.asarray(values, np.float64)
+            self._sums[name] = self._sums.get(name, 0.0) + weighted
+            curve = self._curves.setdefault(name, Curve(self._step))
+            curve.add(time, seconds, np.ravel(values).tolist())
 
     def summary(
-        self,
-        source: str,
-        seconds: float,
-        names: tuple[str, ...],
-        severity: SeverityPredictor | None,
-    ) -> TrackSummary:
-        """All of it; ``seconds`` is the length of the video."""
+        self, source: str, seconds: float, model: ModelInfo | None, note: str
+    ) -> PersonSummary:
+        """The summary of a video that lasts for ``seconds``; ``model`` is that of faces.
+
+        ``note`` is about the video and stands among the reasons.
+        """
         reasons = []
-        if not self._usable:
-            reasons.append(f"none of {self._frames} frames can be used; first: {self._doubt}")
-        means = [] if self._sums is None else (self._sums / self._seconds).tolist()
-        shares = dict(zip(names, means, strict=False))
-        valence, arousal = means[len(names) :] or (None, None)
-        score = None
-        if severity is not None and self.clips is not None:
+        if not self._usable_frames:
+            first = f"first: {self._first_doubt}"
+            reasons.append(f"none of {self._frames} frames can be used; {first}")
+        fields: dict[str, Any] = {}
+        if model is not None and self._usable_seconds:
+            means = {name: total / self._usable_seconds for name, total in self._sums.items()}
+            fields |= read_heads(model, means, 0)
+        if self.clips is not None:
             self.clips.close()
-            if self.clips.scores:
-                score = severity.score([clip.severity for clip in self.clips.scores])
+            if self.clips.clips:
+                fields |= self.clips.recording()
             else:
                 reasons.append(
-                    f"too short for severity: {self.clips.left_over} of the "
-                    f"{severity.info.clips.length} frames of a clip"
+                    f"too short for a clip: {self.clips.unfinished} of {self.clips.length} frames"
                 )
-        return TrackSummary(
+        prediction = Prediction(
+            Status.OK if self._usable_frames else Status.ABSTAINED,
             source=source,
-            track=self.number,
-            status=Status.OK if self._usable else Status.ABSTAINED,
-            reason="; ".join(reasons),
+            reason="; ".join(filter(None, [*reasons, note])),
+            track=self.track,
+            **fields,
+        )
+        return PersonSummary(
+            prediction=prediction,
             start=self.start,
             end=self.end,
             frames=self._frames,
+            usable_frames=self._usable_frames,
+            usable_seconds=self._usable_seconds,
+            usable_share=self._usable_seconds / seconds if seconds else 0.0,
             usable=self._usable,
-            seconds=self._seconds,
-            share=self._seconds / seconds if seconds else 0.0,
-            curve=self._curve,
-            shares=shares,
-            expression=max(shares, key=shares.__getitem__) if shares else None,
-            valence=valence,
-            arousal=arousal,
-            severity=score,
-            clips=() if self.clips is None else tuple(self.clips.scores),
+            curves=self._curves,
+            clips=None if self.clips is None else tuple(self.clips.clips),
         )
-
-
-def _usable(prediction: Prediction) -> bool:
-    """Whether a face counts: an answer that may be used, or no answer was asked for."""
-    return prediction.status is Status.OK or prediction.reason == NO_EXPRESSIONS

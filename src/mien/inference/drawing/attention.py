@@ -42,7 +42,7 @@ def draw_attention(
     stretched = np.asarray((attention - low) / (high - low), np.float32)
     enlarged = cv2.resize(stretched, (_FINE, _FINE), interpolation=cv2.INTER_CUBIC)
     fine = np.asarray(enlarged, np.float32)
-    scaled = [Patch(one.matrix / [scale, scale, 1], one.top, one.bottom) for one in patches]
+    scaled = [Patch(patch.matrix / [scale, scale, 1], patch.top, patch.bottom) for patch in patches]
     for left, top, right, bottom in _tiles(scaled, picture.size):
         x, y = np.meshgrid(np.arange(left, right) + 0.5, np.arange(top, bottom) + 0.5)
         weight = total = cover = np.zeros(x.shape, np.float32)

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.inference import attention as module
-from mien.inference.annotate import annotate
-from mien.inference.attention import draw_attention
+from mien.inference.drawing import attention as module
+from mien.inference.drawing.annotate import annotate
+from mien.inference.drawing.attention import draw_attention
 from mien.inference.predictor import Predictor
 from mien.schema import FloatArray, Patch, Preprocessing, UInt8Array
 
-from .conftest import SIZE, OneFace, description, picture
+from ..conftest import SIZE, OneFace, description, picture
 
 WriteModel = Callable[..., Path]
 YELLOW, BLUE = (253, 231, 37), (68, 1, 84)  # the ends of viridis
@@ -133,7 +133,7 @@ def test_a_prediction_carries_where_its_map_lies(write_model: WriteModel) -> Non
 def test_a_stack_is_laid_back_strip_by_strip(write_model: WriteModel) -> None:
     recipe = Preprocessing(size=SIZE, partial_image="stack")
     metadata = description(
-        preprocessing=recipe.model_dump(mode="json"), preprocessing_hash=recipe.hash
+        preprocessing=recipe.model_dump(mode="json"), preprocessing_hash=recipe.hash, attention=True
     )
     model = write_model(metadata, attention=True)
     with Predictor.load(model, detector=OneFace(side=0.3)) as predictor:

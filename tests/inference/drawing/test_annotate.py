@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.inference.annotate import COLORS, annotate, annotate_file, color_of
-from mien.inference.circumplex import signed
+from mien.heads.wording import percent, signed
+from mien.inference.drawing.annotate import annotate, annotate_file
+from mien.inference.drawing.cards import card_of
+from mien.inference.drawing.colors import COLORS, color_of
 from mien.labels import EXPRESSIONS
 from mien.schema import Box, Face, MienError, Prediction, Status, UInt8Array
 
@@ -155,3 +157,19 @@ def test_files_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(MienError, match="expected to write"):
         annotate_file(_gray(70, 90), [], tmp_path / "face.png")
     assert os.listdir(tmp_path) == ["face.png"]
+
+
+def test_a_card_lists_what_the_heads_list() -> None:
+    one = _prediction(Box(300, 200, 160, 200))
+    units = {"AU1": 0.2, "AU6": 0.9, "AU12": 0.8, "AU25": 0.1}
+    both = card_of(replace(one, action_units=units, valence=0.1, arousal=0.2), 3)
+    assert [bar.name for bar in both.bars[3:]] == ["AU6", "AU12", "AU1"]
+    assert (both.title, both.value, both.inset) == ("happiness", percent(0.86), True)
+    bare = Prediction(Status.OK, face=one.face, action_units=units)
+    assert (card_of(bare, 8).title, card_of(bare, 8).value) == ("AU6", "90 %")
+    assert not card_of(replace(bare, valence=0.1, arousal=0.2), 0).inset
+    affect = card_of(Prediction(Status.OK, face=one.face, valence=0.1, arousal=0.2), 8)
+    assert affect.inset and not affect.bars and affect.height > 5
+    for each in (bare, Prediction(Status.OK, face=one.face, valence=0.1, arousal=0.2)):
+        drawn = annotate(_gray(700, 900), [each])
+        assert (drawn[230:370, 330:430] == 100).all() and (drawn != 100).sum() > 10_000

@@ -8,9 +8,9 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mien.inference.drawing.colors import Color
 from mien.schema import Box, MienError
 
-Color = tuple[int, int, int]
 WHITE: Color = (255, 255, 255)
 GRAY: Color = (168, 172, 178)
 

@@ -15,7 +15,7 @@ import numpy as np
 from mien.faces.native import cv2
 from mien.faces.video import Frame, load_av
 from mien.files import explaining, replacing
-from mien.inference.annotate import annotate
+from mien.inference.drawing.annotate import annotate
 from mien.schema import Box, MienError, Prediction, UInt8Array
 
 _SECOND = 30_000  # the usual frame rates, 30000 / 1001 too, divide it; MPEG-4 allows up to 65,535
@@ -41,8 +41,8 @@ def drawn_video(out: str | os.PathLike[str]) -> Iterator[DrawnVideo]:
 class DrawnVideo:
     """Frames of a video with boxes and cards, at the times of the original.
 
-    :meth:`look` takes the frames that were looked at, :meth:`other` those in between, whose boxes
-    lie between those of the looks and whose cards are the earlier look's. H.264 where the encoder
+    :meth:`add` takes the frames with predictions, :meth:`skip` those in between, whose boxes are
+    interpolated and whose cards are those of the frame before. H.264 where the encoder
     is there, else MPEG-4, as MP4 without sound; frames of another size than the first are fitted
     into it.
     """
@@ -53,30 +53,30 @@ class DrawnVideo:
         self._container: Any = None
         self._stream: Any = None
         self._last = -1
-        self._looked: tuple[Frame, list[Prediction]] | None = None
+        self._previous: tuple[Frame, list[Prediction]] | None = None
         self._waiting: list[Frame] = []
 
-    def look(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
+    def add(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         """Take a frame with its predictions; frames come in order."""
-        found = [one for one in predictions if one.face is not None]
-        self._draw_waiting(frame.time, found)
-        self._write(frame, found)
-        self._looked = frame, found
+        faces = [each for each in predictions if each.face is not None]
+        self._draw_waiting(frame.time, faces)
+        self._write(frame, faces)
+        self._previous = frame, faces
 
-    def other(self, frame: Frame) -> None:
-        """Take a frame between two that are looked at."""
+    def skip(self, frame: Frame) -> None:
+        """Take a frame without predictions of its own."""
         self._waiting.append(frame)
-        if sum(one.pixels.nbytes for one in self._waiting) > _MOST_WAITING:
-            # Looks far apart in a large video: the boxes stay where they are.
+        if sum(each.pixels.nbytes for each in self._waiting) > _MOST_WAITING:
+            # Predictions far apart in a large video: the boxes stay where they are.
             self._draw_waiting(frame.time, [])
 
-    def _draw_waiting(self, until: float, found: Sequence[Prediction]) -> None:
-        after = {one.track: one for one in found}
-        start, before = self._looked or (None, [])
+    def _draw_waiting(self, until: float, faces: Sequence[Prediction]) -> None:
+        after = {each.track: each for each in faces}
+        start, before = self._previous or (None, [])
         for frame in self._waiting:
             since = frame.time if start is None else start.time
             share = (frame.time - since) / max(until - since, 1e-9)
-            self._write(frame, [_moved(one, after.get(one.track), share) for one in before])
+            self._write(frame, [_moved(each, after.get(each.track), share) for each in before])
         self._waiting = []
 
     def _write(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
@@ -106,7 +106,7 @@ class DrawnVideo:
         self._stream.codec_context.time_base = Fraction(1, _SECOND)
 
     def finish(self) -> None:
-        """Write what is held back."""
+        """Write the frames that wait, and what the encoder holds back."""
         self._draw_waiting(float("inf"), [])
         with _explained(self.path):
             if self._stream is not None:
@@ -132,18 +132,18 @@ def _explained(path: Path) -> Iterator[None]:
             ) from error
 
 
-def _moved(one: Prediction, later: Prediction | None, share: float) -> Prediction:
+def _moved(earlier: Prediction, later: Prediction | None, share: float) -> Prediction:
     """A prediction with its box on the way to where the person is later."""
-    if later is None or one.face is None or later.face is None:
-        return one
-    start, end = one.face.box, later.face.box
+    if later is None or earlier.face is None or later.face is None:
+        return earlier
+    start, end = earlier.face.box, later.face.box
     box = Box(
         *(
             (1 - share) * getattr(start, side) + share * getattr(end, side)
             for side in ("left", "top", "width", "height")
         )
     )
-    return replace(one, face=replace(one.face, box=box))
+    return replace(earlier, face=replace(earlier.face, box=box))
 
 
 def _fitted(picture: UInt8Array, width: int, height: int) -> UInt8Array:

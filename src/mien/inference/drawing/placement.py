@@ -1,4 +1,4 @@
-"""Where the card of each face goes: inside the picture, off the faces, off the other cards."""
+"""The place of each face's card: inside the picture, off the faces, off the other cards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mien.schema import Box
 def place_cards(
     faces: Sequence[Box], sizes: Sequence[tuple[float, float]], canvas: Box, gap: float
 ) -> tuple[list[Box], bool]:
-    """A place beside its face for each card, and whether nothing at all is hidden by them.
+    """A place beside its face for each card, and whether the cards hide nothing at all.
 
     ``sizes`` are the cards' widths and heights. Cards lie ``gap`` from their face and inside
     ``canvas``; where no place is free, the one that hides the least is taken.
@@ -21,10 +21,10 @@ def place_cards(
     placed: list[Box] = []
     hidden = 0.0
     for face, (width, height) in zip(faces, sizes, strict=True):
-        taken = [*faces, *placed]
+        obstacles = [*faces, *placed]
         card, cost = min(
             (
-                (place, sum(_overlap(place, other) for other in taken))
+                (place, sum(_overlap(place, other) for other in obstacles))
                 for place in _beside(face, width, height, canvas, gap)
             ),
             key=lambda pair: pair[1],

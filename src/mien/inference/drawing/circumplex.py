@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from PIL import Image
 
-from mien.inference.drawing import GRAY, WHITE, Color, rounded, write
+from mien.heads.wording import signed
+from mien.inference.drawing.colors import Color
+from mien.inference.drawing.shapes import GRAY, WHITE, rounded, write
 from mien.schema import Box
-
-
-def signed(value: float) -> str:
-    """Valence or arousal for a reader, such as ``+0.42``."""
-    return f"{value:+.2f}"
 
 
 def draw_circumplex(

@@ -13,22 +13,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mien.inference import table as table_module
-from mien.inference.model import read_metadata
-from mien.inference.table import COLUMNS, table_schema, write_table
+from mien.inference import tables
+from mien.inference.rows import FACE_COLUMNS, Rows
+from mien.inference.tables import write_table
 from mien.labels import EXPRESSIONS
-from mien.models import ModelInfo
+from mien.models import ModelInfo, read_info
 from mien.schema import Alignment, Box, Face, MienError, Pose, Prediction, Status
 
 from .conftest import WriteModel
 
-FIRST_TEN = "source, frame, time, face, box, status, reason, expression, confidence, probabilities"
+FIRST_TEN = "source, frame, time, track, face, box, status, reason, alignment, yaw"
+COLUMNS = (*FACE_COLUMNS, "expression", "confidence", "probabilities")
 PROBABILITIES = np.float32([0.83, 0.1, 0.04, 0.01, 0.01, 0.005, 0.004, 0.001])
 
 
 @pytest.fixture(scope="module")
 def info(model_file: Path) -> ModelInfo:
-    return read_metadata(model_file)
+    return read_info(model_file)
 
 
 def _face(index: int, status: Status = Status.OK) -> Prediction:
@@ -73,7 +74,7 @@ def test_columns_in_the_promised_order() -> None:
 def test_valence_and_arousal_of_a_model_that_gives_them(
     tmp_path: Path, write_model: WriteModel, suffix: str
 ) -> None:
-    info = read_metadata(write_model(affect=2))
+    info = read_info(write_model(affect=2))
     path = tmp_path / f"table{suffix}"
     first, *others = _rows()
     write_table([replace(first, valence=0.83, arousal=-0.1), *others], path, info)
@@ -83,7 +84,7 @@ def test_valence_and_arousal_of_a_model_that_gives_them(
         np.float32(0.83), np.float32(-0.1)
     ]  # fmt: skip
     assert not any(row["valence"] or row["arousal"] for row in rows[1:])
-    schema = table_schema(info, embeddings=True)
+    schema = Rows("frames", info).schema(embeddings=True)
     assert schema.names == [*COLUMNS, "valence", "arousal", "embedding"]
     assert schema.field("valence").type == pa.float32()
 
@@ -133,9 +134,12 @@ def test_schema_is_the_same_with_and_without_rows(tmp_path: Path, info: ModelInf
         path = tmp_path / f"{name}.parquet"
         write_table(rows, path, info)
         schema = pq.read_schema(path)
-        assert schema.remove_metadata().equals(table_schema(info).remove_metadata())
+        assert schema.remove_metadata().equals(Rows("frames", info).schema().remove_metadata())
         about = json.loads(schema.metadata[b"mien"])
         assert (about["model"], about["license_terms"]) == ("tiny", "for tests")
+        assert list(about["heads"]) == ["expression"]
+        assert about["heads"]["expression"]["label_space"]["names"] == list(EXPRESSIONS)
+        assert about["preprocessing_hash"] == info.preprocessing.hash
     assert pa.types.is_struct(schema.field("probabilities").type)
 
 
@@ -148,7 +152,7 @@ def test_no_rows_still_have_a_header(tmp_path: Path, info: ModelInfo) -> None:
 def test_batches_join_without_a_seam(
     tmp_path: Path, info: ModelInfo, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_module, "_ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(tables, "_ROWS_AT_ONCE", 3)
     write_table((_face(index) for index in range(10)), tmp_path / f"t{suffix}", info)
     assert [int(row["face"]) for row in _read(tmp_path / f"t{suffix}")] == list(range(10))
 

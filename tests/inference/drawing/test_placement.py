@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.inference.cards import place_cards
+from mien.inference.drawing.placement import place_cards
 from mien.schema import Box
 
 CANVAS = Box(5, 5, 990, 690)

@@ -1,0 +1,1 @@
+"""Pictures of predictions: cards beside faces, videos, timelines."""

@@ -1,0 +1,162 @@
+"""Where predictions go: a table, JSON or lines on a stream, annotated pictures and videos."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from mien.heads import HEADS
+from mien.heads.wording import percent
+from mien.inference.drawing.annotate import annotate_file
+from mien.inference.drawing.drawn_video import DrawnVideo, drawn_video
+from mien.inference.rows import Entry, Rows
+from mien.inference.tables import open_table
+from mien.schema import MienError, Prediction, Status
+
+Sink = Callable[[Sequence[Entry]], None]
+"""Takes the rows of a photo, a frame or a video, in order."""
+
+
+@contextmanager
+def table_sink(path: str | os.PathLike[str], rows: Rows) -> Iterator[Sink]:
+    """Write rows to a .csv, .parquet or .jsonl file, whole or not at all."""
+    with open_table(path, rows.schema) as write:
+        yield lambda entries: write([rows.row(entry) for entry in entries])
+
+
+@contextmanager
+def json_sink(stream: TextIO, rows: Rows) -> Iterator[Sink]:
+    """Print rows as one JSON array, a line each, as they come."""
+    before = "["
+
+    def write(entries: Sequence[Entry]) -> None:
+        nonlocal before
+        for entry in entries:
+            row = json.dumps(rows.row(entry), ensure_ascii=False)
+            print(f"{before}\n{row}", end="", file=stream)
+            before = ","
+
+    yield write
+    print("\n]" if before == "," else "[]", file=stream)
+
+
+def line_sink(stream: TextIO, rows: Rows) -> Sink:
+    """Print a line per row for a reader."""
+
+    def write(entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            # A file name need not be valid text.
+            line = line_of(entry, rows).encode("utf-8", "backslashreplace").decode()
+            print(line, file=stream)
+
+    return write
+
+
+def line_of(entry: Entry, rows: Rows) -> str:
+    """A row for a reader: whose it is, what the heads say, or why there is nothing to say."""
+    prediction, columns = entry
+    phrases = (
+        HEADS[name].phrase(info.heads[name], prediction) for name, info in rows.heads.items()
+    )
+    text = ", ".join(filter(None, phrases))
+    if not text:
+        text = f"{prediction.status.value}: {prediction.reason}"
+    elif prediction.status is Status.ABSTAINED:
+        text = f"abstained ({prediction.reason}); would say {text}"
+    elif prediction.reason:
+        text = f"{text}  [{prediction.reason}]"
+    return "  ".join([prediction.source, *_whose(prediction), *_when(prediction, columns), text])
+
+
+def _whose(prediction: Prediction) -> list[str]:
+    if prediction.track is not None:
+        return [f"person {prediction.track}"]
+    return [f"face {prediction.index}"] if prediction.face else []
+
+
+def _when(prediction: Prediction, columns: dict[str, object]) -> list[str]:
+    if "usable_seconds" in columns:
+        seconds, share = columns["usable_seconds"], columns["usable_share"]
+        return [f"{seconds:.1f} s ({percent(float(str(share)))})"]
+    if "start" in columns:
+        return [f"{columns['start']:.1f} to {columns['end']:.1f} s"]
+    return [] if prediction.time is None else [f"{prediction.time:.2f} s"]
+
+
+@contextmanager
+def progress(shown: bool) -> Iterator[Callable[[], None]]:
+    """A bar on stderr that each call advances; only on a terminal, and only where ``shown``."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("predict", total=None)
+        yield lambda: bar.advance(task)
+
+
+class AnnotatedFolder:
+    """A folder for one annotated picture per photo and one annotated video per video.
+
+    Files get the names of their sources; where names repeat, the names of the folders above are
+    put in front. Raises :class:`~mien.schema.MienError` for a folder that contains ``inputs``:
+    pictures must not replace what is read, nor be what the next run reads.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], inputs: Iterable[str]) -> None:
+        self.path = Path(path)
+        self._resolved = self.path.resolve()
+        self._taken: set[str] = set()
+        for given in inputs:
+            source = Path(given).resolve()
+            inside = (
+                source.is_dir() and self.path.is_dir() and self._resolved.is_relative_to(source)
+            )
+            if inside or (source.is_file() and source.parent == self._resolved):
+                raise self._contains_inputs()
+
+    def draw_photo(self, predictions: Sequence[Prediction]) -> None:
+        """Draw the faces of one photo, unless it was unreadable."""
+        source = predictions[0].source
+        if predictions[0].status is Status.UNREADABLE:
+            return
+        if Path(source).resolve().parent == self._resolved:
+            raise self._contains_inputs()
+        suffix = Path(source).suffix.lower()
+        if suffix not in (".jpg", ".jpeg", ".webp"):
+            suffix = ".png"
+        # A photo that is deleted in between only loses its picture, not its rows.
+        try:
+            annotate_file(source, predictions, self.path / self._free_name(source, suffix))
+        except MienError:
+            if Path(source).exists():
+                raise
+
+    def draw_video(self, source: str) -> AbstractContextManager[DrawnVideo]:
+        """The annotated video of a source, to be filled with its frames."""
+        return drawn_video(self.path / self._free_name(source, ".mp4"))
+
+    def _free_name(self, source: str, suffix: str) -> str:
+        path = Path(source)
+        parents = [part for part in path.parts[:-1] if part not in ("/", "..", ".")]
+        stem = path.stem
+        while f"{stem}{suffix}" in self._taken and parents:
+            stem = f"{parents.pop()}__{stem}"
+        name, number = f"{stem}{suffix}", 2
+        while name in self._taken:
+            name, number = f"{stem}-{number}{suffix}", number + 1
+        self._taken.add(name)
+        return name
+
+    def _contains_inputs(self) -> MienError:
+        return MienError(
+            f"expected a folder of their own for annotated pictures, got {str(self.path)!r}, "
+            "which is searched for photos or videos; choose one outside, or a new one"
+        )
