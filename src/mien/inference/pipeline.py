@@ -138,7 +138,7 @@ def write_predictions(
         videos=pipeline.videos,
         incomplete=pipeline.incomplete,
         places=tuple(os.fspath(place) for place in (out, annotate) if place is not None),
-        uses=() if json else tuple(pipeline.uses),
+        uses=tuple(pipeline.uses),
         table=table,
     )
 
