@@ -43,10 +43,10 @@ import mien.training.module
 from mien.data.dataset import Dataset
 from mien.faces.images import load_image
 from mien.faces.tensors import to_tensor
-from mien.inference.model import read_model
+from mien.inference.model import open_onnx
+from mien.inference.photos import predict_files
 from mien.inference.predictor import Predictor
-from mien.inference.stream import predict_files
-from mien.models import find_model
+from mien.models import find_model, open_session
 from mien.networks.network import build_network
 from mien.preparation.prepare import prepare
 from mien.schema import Preprocessing
@@ -132,7 +132,7 @@ def compare_crops(
     tensor = to_tensor(crops, predictor.info.preprocessing)
     return compare(
         lambda: predictor.predict_crops(crops),
-        lambda: session.run(["probabilities", "embedding"], {"input": tensor}),
+        lambda: session.run(["expression", "embedding"], {"input": tensor}),
         rounds=rounds,
         calls=max(1, 32 // batch),
     )
@@ -296,9 +296,10 @@ def machine() -> list[str]:
 
 def predictions(model: str, folder: Path, effort: Effort) -> tuple[list[str], list[str]]:
     """Rows of the table and notes on photos and crops."""
-    info, session = read_model(find_model(model), threads=THREADS)
+    opened = open_onnx(model, threads=THREADS)
+    info, session = opened.info, open_session(find_model(model), threads=THREADS)
     rows, notes = [], [f"- Model: {info.name}, {info.preprocessing.size} pixels"]
-    with Predictor(info, session) as predictor:
+    with Predictor(opened) as predictor:
         for side in effort.sides:
             photo = write_photo(folder, side)
             rate = photos_per_second(predictor, photo, photos=effort.photos, passes=effort.passes)

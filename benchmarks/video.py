@@ -3,8 +3,8 @@
     python benchmarks/video.py [--minutes 30] [--write]
 
 The video is made first: a photo that ships with scikit-image, moved about, 640 x 480 pixels at 25
-frames a second, MPEG-4. Then it is read as ``mien predict`` reads it: every frame is decoded, five
-a second are looked at, faces are found, followed, cropped and read by the shipped model.
+frames per second, MPEG-4. Then it is read as ``mien predict`` reads it: every frame is decoded; in
+five per second faces are detected, tracked, cropped and predicted by the shipped model.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import platform
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
@@ -23,7 +22,7 @@ import numpy as np
 
 from mien.faces.video import Frame
 from mien.inference.predictor import Predictor
-from mien.inference.video import RATE, predict_video
+from mien.inference.videos import FPS, VideoPredictions, predict_video
 from mien.schema import Prediction
 
 SIZE = (640, 480)
@@ -55,20 +54,23 @@ def resident() -> float:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def measure(path: Path, minutes: float) -> tuple[Any, list[tuple[float, float]], float]:
-    """The reading, (minute, megabytes) on the way, and seconds."""
-    marks = [mark for mark in (1, 2, 5, 10, 15, 20, 25, minutes) if mark <= minutes]
-    seen: list[tuple[float, float]] = []
+Samples = list[tuple[float, float]]
 
-    def look(frame: Frame, _: list[Prediction]) -> None:
-        while marks and frame.time >= 60 * marks[0] - 1 / RATE:
-            seen.append((marks.pop(0), resident()))
-            print(f"minute {seen[-1][0]:g}: {seen[-1][1]:.0f} MB", flush=True)
+
+def measure(path: Path, minutes: float) -> tuple[VideoPredictions, Samples, float]:
+    """The predictions, (minute, megabytes) on the way, and seconds."""
+    marks = [mark for mark in (1, 2, 5, 10, 15, 20, 25, minutes) if mark <= minutes]
+    samples: Samples = []
+
+    def sample(frame: Frame, _: list[Prediction]) -> None:
+        while marks and frame.time >= 60 * marks[0] - 1 / FPS:
+            samples.append((marks.pop(0), resident()))
+            print(f"minute {samples[-1][0]:g}: {samples[-1][1]:.0f} MB", flush=True)
 
     with Predictor.load("fer") as predictor:
         started = time.perf_counter()
-        reading = predict_video(path, predictor=predictor, on_frame=look)
-        return reading, seen, time.perf_counter() - started
+        video = predict_video(path, predictor=predictor, on_frame=sample)
+        return video, samples, time.perf_counter() - started
 
 
 def main() -> None:
@@ -80,9 +82,9 @@ def main() -> None:
         path = Path(folder) / "long.mp4"
         write_video(path, given.minutes)
         before = resident()
-        reading, seen, seconds = measure(path, given.minutes)
+        video, samples, seconds = measure(path, given.minutes)
         size = path.stat().st_size / 1e6
-    [track, *others] = reading.tracks
+    [person, *others] = video.persons
     load = os.getloadavg()[2]
     lines = [
         "# A long video",
@@ -91,16 +93,16 @@ def main() -> None:
         f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores, load {load:.1f} in "
         "the last 15 minutes.",
         "",
-        f"{given.minutes:g} minutes, 25 frames a second, {SIZE[0]} x {SIZE[1]} pixels, {size:.0f} "
-        f"MB: {reading.frames:,} frames were looked at, {RATE:g} a second; "
-        f"{1 + len(others)} track, {track.usable:,} of them with a face.",
+        f"{given.minutes:g} minutes, 25 frames per second, {SIZE[0]} x {SIZE[1]} pixels, "
+        f"{size:.0f} MB: {video.frames:,} frames were read, {FPS:g} per second; "
+        f"{1 + len(others)} track, {person.usable_frames:,} of them with a face.",
         "",
         f"**{given.minutes * 60 / seconds:.1f} times real time** ({seconds:.0f} s).",
         "",
         "| minute | memory in MB |",
         "|---|---|",
         f"| 0 | {before:.0f} |",
-        *(f"| {minute:g} | {memory:.0f} |" for minute, memory in seen),
+        *(f"| {minute:g} | {memory:.0f} |" for minute, memory in samples),
     ]
     text = "\n".join(lines) + "\n"
     if given.write:
