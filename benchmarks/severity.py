@@ -23,21 +23,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from mien.networks.clips import build_clip_network
+from mien.training.features import cached_frames
+from mien.training.severity import predict_recordings
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mien.data.clips import Videos, videos_of
 from mien.data.dataset import Dataset
-from mien.inference.model import read_metadata
-from mien.models import find_model
-from mien.networks.clips import build_clip_network
+from mien.models import find_model, read_info
 from mien.statistics.recordings import Recordings
 from mien.synthetic.corpus import write_videos
-from mien.training.features import cached_frames
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, Severity, load_recipe
-from mien.training.severity import predict_recordings
 from results import read_results
 from severity_cells import CELLS, CONSTANT, LDL, PEER, settings_of
 from severity_table import write_table
@@ -60,7 +59,7 @@ def videos(given: argparse.Namespace) -> Dataset:
     folder = given.videos or given.out / "videos"
     if folder.is_dir():
         return Dataset.open(folder)
-    preprocessing = read_metadata(find_model("fer")).preprocessing
+    preprocessing = read_info(find_model("fer")).preprocessing
     return write_videos(folder, videos=300, seconds=8, seed=0, preprocessing=preprocessing)
 
 

@@ -10,7 +10,7 @@ import pytest
 from mien.data.dataset import Dataset
 from mien.evaluation.evaluate import evaluate_model
 from mien.faces.images import load_image
-from mien.inference.annotate import annotate
+from mien.inference.drawing.annotate import annotate
 from mien.inference.predictor import Predictor
 from mien.schema import Box, Face, UInt8Array
 from mien.training.export import export

@@ -35,7 +35,9 @@ def test_page(
     assert "Predictions(2 ok)" in printed
     assert "2 ok; written to faces.parquet" in printed
     assert "fixed" in printed
-    assert re.search(r"^0 1\.0 \w+ Prediction\(ok, ", printed, re.MULTILINE)  # the person of the video
+    assert re.search(
+        r"^0 1\.0 \w+ Prediction\(ok, ", printed, re.MULTILINE
+    )  # the person of the video
     assert np.asarray(Image.open("drawn.png")).shape == (1024, 1024, 3)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +145,30 @@ def test_rows_of_clips(tmp_path: Path, film: Path, severity: OnnxModel) -> None:
     assert (second["start"], second["end"]) == (1.2, 1.8)
     assert 0 < first["severity"] < 10 and first["use"] == USE
     assert none["severity"] is None and none["reason"].startswith("too short for a clip: 2 of")
+
+
+@pytest.mark.parametrize(
+    ("rows", "count", "pattern"),
+    [
+        (
+            "summary",
+            1,
+            r"person 0  1\.6 s \(80 %\)  \w+ \d+ %, severity [\d.]+ \(0\.0 to 10\.0\) of 10",
+        ),
+        ("frames", 10, r"person 0  0\.00 s  \w+ \d+ %"),
+        ("clips", 2, r"person 0  0\.0 to 0\.6 s  severity [\d.]+ of 10 \(ours\), (low|high)"),
+    ],
+)
+def test_a_line_per_row(
+    film: Path, predictor: Predictor, severity: OnnxModel, rows: str, count: int, pattern: str
+) -> None:
+    lines = io.StringIO()
+    options: dict[str, Any] = {"rows": rows, "lines": lines, "detector": NotDark()}
+    summary = write([str(film)], predictor=predictor, severity=severity, **options)
+    printed = lines.getvalue().splitlines()
+    assert len(printed) == count == sum(summary.rows.values())
+    assert re.fullmatch(rf"{re.escape(str(film))}  {pattern}.*", printed[0]), printed[0]
+    assert summary.sentence == ("" if rows == "frames" else USE)
 
 
 def test_photos_and_folders_beside_videos(
@@ -348,14 +373,14 @@ def test_a_timeline_shows_what_there_is(
 
     heights = []
     for models in ({"predictor": predictor}, {"predictor": predictor, "clip_model": severity}):
-        reading = predict_video(film, detector=Frames(), **models)  # type: ignore[arg-type]
-        assert plot_timeline(reading, tmp_path / "t.png")
+        result = predict_video(film, detector=Frames(), **models)  # type: ignore[arg-type]
+        assert plot_timeline(result, tmp_path / "t.png")
         with Image.open(tmp_path / "t.png") as plot:
             heights.append(plot.height)
     assert heights[1] > heights[0] + 200
     nobody = write_video(tmp_path / "n.mp4", [np.zeros((120, 160, 3), np.uint8)] * 4)
-    reading = predict_video(nobody, predictor=predictor, detector=Frames())
-    assert not plot_timeline(reading, tmp_path / "none.png")
+    result = predict_video(nobody, predictor=predictor, detector=Frames())
+    assert not plot_timeline(result, tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
 
 

@@ -63,7 +63,7 @@ def test_frames_are_looked_at_by_their_times(tmp_path: Path, predictor: Predicto
     detector = Seen(always)
     frames: list[Frame] = []
     others: list[Frame] = []
-    reading = predict_video(
+    result = predict_video(
         video(tmp_path),
         predictor=predictor,
         fps=5,
@@ -74,8 +74,8 @@ def test_frames_are_looked_at_by_their_times(tmp_path: Path, predictor: Predicto
     assert [frame.index for frame in frames] == list(range(0, 20, 2))
     assert [frame.index for frame in others] == list(range(1, 20, 2))
     assert detector.times == pytest.approx(np.arange(10) / 5)
-    assert (reading.status, reading.frames, reading.frames_without_face) == (Status.OK, 10, 0)
-    [track] = reading.persons
+    assert (result.status, result.frames, result.frames_without_face) == (Status.OK, 10, 0)
+    [track] = result.persons
     assert (track.frames, track.usable_frames, track.start, track.end) == (10, 10, 0.0, 1.8)
     assert (track.usable_seconds, track.usable_share) == (pytest.approx(2.0), pytest.approx(1.0))
 
@@ -88,13 +88,13 @@ def test_shares_are_weighted_by_how_long_a_frame_is_there(
     seen: list[Prediction] = []
     shades = [np.uint8(picture(0) * (1 - share) + picture(1) * share) for share in np.r_[:6] / 20]
     path = write_video(tmp_path / "v.mp4", shades, times=times)
-    reading = predict_video(
+    result = predict_video(
         path,
         predictor=model,
         detector=Seen(always),
         on_frame=lambda _, found: seen.extend(found),
     )
-    [track] = reading.persons
+    [track] = result.persons
     weights = np.array([0.2, 0.2, 1.0, 0.2, 0.4, 0.4])  # the last as long as the one before
     assert [one.time for one in seen] == pytest.approx(times)
     rows = np.array([list(one.probabilities.values()) for one in seen])
@@ -115,13 +115,13 @@ def test_shares_are_weighted_by_how_long_a_frame_is_there(
 
 def test_only_what_may_be_used_counts(tmp_path: Path, predictor: Predictor) -> None:
     seen: list[Prediction] = []
-    reading = predict_video(
+    result = predict_video(
         video(tmp_path),
         predictor=predictor,
         detector=Seen(always, lambda time: 80.0 if time < 0.9 else 0.0),
         on_frame=lambda _, found: seen.extend(found),
     )
-    [track] = reading.persons
+    [track] = result.persons
     assert [one.status for one in seen] == [Status.ABSTAINED] * 5 + [Status.OK] * 5
     assert (track.frames, track.usable_frames) == (10, 5)
     assert track.usable_share == pytest.approx(0.5) and track.prediction.status is Status.OK
@@ -152,24 +152,24 @@ def test_each_person_has_a_track_and_a_gap_ends_it(tmp_path: Path, predictor: Pr
         return [5, 90] if time < 0.5 or time > 2.5 else [5]
 
     seen: list[list[Prediction]] = []
-    reading = predict_video(
+    result = predict_video(
         video(tmp_path, 30),
         predictor=predictor,
         detector=Seen(faces),
         on_frame=lambda _, found: seen.append(found),
     )
-    assert [track.track for track in reading.persons] == [0, 1, 2]
-    left, right, back = reading.persons
+    assert [track.track for track in result.persons] == [0, 1, 2]
+    left, right, back = result.persons
     assert left.usable_frames == 15 and left.usable_share == pytest.approx(1)
     assert right.usable_frames == 3 and right.end < 0.5 and back.start > 2.5
     assert right.usable_share == pytest.approx(0.2)
     assert [(one.index, one.track) for one in seen[-1]] == [(0, 0), (1, 2)]
-    assert [len(track.usable.segments()) for track in reading.persons] == [1, 1, 1]
+    assert [len(track.usable.segments()) for track in result.persons] == [1, 1, 1]
 
 
 def test_severity_is_that_of_clips(tmp_path: Path, severity: OnnxModel) -> None:
-    reading = predict_video(video(tmp_path), clip_model=severity, detector=Seen(always))
-    [track] = reading.persons
+    result = predict_video(video(tmp_path), clip_model=severity, detector=Seen(always))
+    [track] = result.persons
     # Five frames a second make clips of 0.0 to 0.6 and 0.8 to 1.4; the last two make none.
     assert [(clip.start, round(clip.end, 3)) for clip in track.clips] == [(0.0, 0.6), (0.8, 1.4)]
     first, second = (clip.prediction.severity for clip in track.clips)
@@ -179,7 +179,7 @@ def test_severity_is_that_of_clips(tmp_path: Path, severity: OnnxModel) -> None:
     assert track.prediction.severity is not None
     assert track.prediction.severity == pytest.approx((first + second) / 2)
     assert track.prediction.band == "low" and track.prediction.expression is None
-    assert reading.models == (severity.info,) and track.prediction.status is Status.OK
+    assert result.models == (severity.info,) and track.prediction.status is Status.OK
 
 
 def recording(model: OnnxModel, clips: list[float]) -> tuple[object, ...]:
@@ -214,8 +214,8 @@ def test_clips_are_aggregated_as_the_model_says(tmp_path: Path) -> None:
 def test_clips_run_at_the_rate_of_training(tmp_path: Path, severity: OnnxModel) -> None:
     # 10 / 2 frames a second were trained on, and the video has 2.5: each is seen twice.
     slow = video(tmp_path, 8, times=[number * 0.4 for number in range(8)])
-    reading = predict_video(slow, clip_model=severity, detector=Seen(always))
-    [track] = reading.persons
+    result = predict_video(slow, clip_model=severity, detector=Seen(always))
+    [track] = result.persons
     assert [(round(c.start, 3), round(c.end, 3)) for c in track.clips] == [
         *((0.0, 0.6), (0.8, 1.4), (1.6, 2.2)),
     ]
@@ -229,16 +229,16 @@ def test_where_the_face_is_missing_no_frame_is_repeated(
     def blinking(time: float) -> list[int]:
         return [] if 0.3 < time < 0.7 else [20]  # frames 4 and 6 are without a face
 
-    reading = predict_video(video(tmp_path, 16), clip_model=severity, detector=Seen(blinking))
-    [track] = reading.persons
+    result = predict_video(video(tmp_path, 16), clip_model=severity, detector=Seen(blinking))
+    [track] = result.persons
     [clip] = track.clips
     assert (clip.start, round(clip.end, 3)) == (0.0, 1.0)  # frames 0, 2, 8, 10
     assert clip.prediction.severity == pytest.approx(10 * (20 + 5 * 5) / 255, abs=0.15)
 
 
 def test_a_track_too_short_for_a_clip_says_so(tmp_path: Path, severity: OnnxModel) -> None:
-    reading = predict_video(video(tmp_path, 5), clip_model=severity, detector=Seen(always))
-    [track] = reading.persons
+    result = predict_video(video(tmp_path, 5), clip_model=severity, detector=Seen(always))
+    [track] = result.persons
     assert track.prediction.severity is None and track.prediction.reason.endswith(
         "too short for a clip: 3 of 4 frames"
     )
@@ -255,17 +255,17 @@ def test_no_face_and_no_video_are_readings_with_reasons(
     assert nobody.frames_without_face == 10 and not nobody.persons
     (tmp_path / "bad.mp4").write_bytes(b"no video at all")
     for name in ("bad.mp4", "missing.mp4"):
-        reading = read(tmp_path / name, Seen(always))
-        assert reading.status is Status.UNREADABLE and name in reading.reason
+        result = read(tmp_path / name, Seen(always))
+        assert result.status is Status.UNREADABLE and name in result.reason
 
 
 def test_a_video_that_ends_early_is_read_as_far_as_it_goes(
     tmp_path: Path, predictor: Predictor
 ) -> None:
     path = cut_short(write_video(tmp_path / "v.avi", faceless(40) + faceless(20)))
-    reading = predict_video(path, predictor=predictor, detector=Seen(always))
-    assert reading.damage and reading.reason.endswith("what came before was read")
-    assert 0 < reading.frames < 30 and reading.persons
+    result = predict_video(path, predictor=predictor, detector=Seen(always))
+    assert result.damage and result.reason.endswith("what came before was read")
+    assert 0 < result.frames < 30 and result.persons
 
 
 def test_faults_of_models_and_writers_are_not_the_videos(
@@ -297,7 +297,7 @@ def test_a_face_that_cannot_be_aligned_is_a_prediction_with_a_reason(
             return [Face(Box(20, 10, 60, 90), 1.0, np.full((5, 2), 50, np.float32))]
 
     seen: list[Prediction] = []
-    reading = predict_video(
+    result = predict_video(
         video(tmp_path),
         predictor=predictor,
         clip_model=severity,
@@ -306,7 +306,7 @@ def test_a_face_that_cannot_be_aligned_is_a_prediction_with_a_reason(
     )
     assert {one.status for one in seen} == {Status.ABSTAINED}
     assert seen[0].reason.startswith("face not aligned")
-    [track] = reading.persons
+    [track] = result.persons
     assert (
         track.usable_frames == 0
         and "not aligned" in track.prediction.reason

@@ -49,15 +49,15 @@ class Curve:
 
     def segments(self) -> list[Segment]:
         """What is known, cut where nothing is."""
-        found = []
+        segments = []
         ordered = sorted(self._sums)
         for _, group in groupby(enumerate(ordered), lambda pair: pair[1] - pair[0]):
             numbers = [number for _, number in group]
             sums = np.stack([self._sums[number] for number in numbers])
             edges = self.step * np.arange(numbers[0], numbers[-1] + 2, dtype=np.float64)
             means = np.asarray(sums[:, 1:] / sums[:, :1], np.float64)
-            found.append(Segment(edges, means))
-        return found
+            segments.append(Segment(edges, means))
+        return segments
 
     def _end(self, time: float, seconds: float) -> int:
         return math.ceil((time + seconds) / self.step)

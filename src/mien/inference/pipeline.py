@@ -101,7 +101,7 @@ def write_predictions(
     length of a video. Raises :class:`~mien.schema.MienError` where something cannot be written or
     a package is missing, and for an ``annotate`` folder that contains inputs.
     """
-    paths = [os.fsdecode(given) for given in inputs]
+    paths = [os.fsdecode(each) for each in inputs]
     faces, clips = open_models(models)
     videos = rows is not None or clips is not None or has_videos(paths)
     table = Rows(

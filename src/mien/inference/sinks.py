@@ -114,8 +114,8 @@ class AnnotatedFolder:
         self.path = Path(path)
         self._resolved = self.path.resolve()
         self._taken: set[str] = set()
-        for given in inputs:
-            source = Path(given).resolve()
+        for each in inputs:
+            source = Path(each).resolve()
             inside = (
                 source.is_dir() and self.path.is_dir() and self._resolved.is_relative_to(source)
             )

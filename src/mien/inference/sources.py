@@ -33,8 +33,8 @@ def find_sources(
     standard input). Every input gives at least one source. ``path`` is the path as given, or the
     folder as given and the path inside it.
     """
-    for given in inputs:
-        if given == "-":
+    for each in inputs:
+        if each == "-":
             empty = True
             for line in _stdin_lines() if listing is None else listing:
                 if path := line.rstrip("\r\n"):
@@ -43,15 +43,15 @@ def find_sources(
             if empty:
                 yield Source("-", "expected a list of paths on standard input, got nothing")
         else:
-            yield from _expand(os.fsdecode(given), videos)
+            yield from _expand(os.fsdecode(each), videos)
 
 
 def has_videos(inputs: Iterable[str | os.PathLike[str]]) -> bool:
     """Whether one of the inputs is a video, or a folder that contains videos and no photo."""
     return any(
-        _only_videos(os.fsdecode(given)) if os.path.isdir(given) else is_video(given)
-        for given in inputs
-        if given != "-"
+        _only_videos(os.fsdecode(each)) if os.path.isdir(each) else is_video(each)
+        for each in inputs
+        if each != "-"
     )
 
 
