@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    model_validator,
 )
 
 from mien.errors import did_you_mean
@@ -72,6 +73,12 @@ class ModelInfo(BaseModel):
     trained_on: dict[str, Any] = Field(default_factory=dict)
     created_with: str = ""
     parity: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_a_head(self) -> ModelInfo:
+        if not self.heads:
+            raise ValueError(f"expected heads ({', '.join(HEADS)}), got none")
+        return self
 
     @property
     def outputs(self) -> dict[str, tuple[int | str, ...]]:
