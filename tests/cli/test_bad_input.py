@@ -189,7 +189,7 @@ def test_a_dataset_that_does_not_fit_the_model(
         (("--workers", 0), ("at least one worker",)),
         (("--classes", "a,b,c"), ("--classes",)),
         (("--like", "none.onnx"), ("expected an ONNX file",)),
-        (("--valid-from-train", 0.1), ("expected no valid split",)),
+        (("--valid-from-train", 0.1), ("without a valid split",)),
     ],
 )
 def test_wrong_settings_of_prepare(

@@ -181,14 +181,5 @@ def test_help_needs_nothing_heavy(arguments: list[str]) -> None:
     )
     loaded = set(done.stderr.split())
     assert "mien.cli" in loaded
-    heavy = {
-        "torch",
-        "cv2",
-        "mediapipe",
-        "onnxruntime",
-        "pyarrow",
-        "PIL",
-        "sklearn",
-        "matplotlib",
-    } | {"numpy", "pydantic"}
+    heavy = {"torch", "cv2", "mediapipe", "onnxruntime", "pyarrow", "PIL", "sklearn", "numpy"}
     assert not loaded & heavy

@@ -123,7 +123,7 @@ def test_wrong_settings_are_refused() -> None:
 class TestCenters:
     def test_the_optimizer_moves_them_at_their_own_rate(self) -> None:
         b = make_batch(2).cast(torch.float32)
-        centers = Centers(4, 12, learning_rate=0.25)
+        centers = Centers(4, 12, lr=0.25)
         before = centers.weight.detach().clone()
         network = torch.nn.Linear(12, 12)
         optimizer = torch.optim.SGD(
@@ -141,7 +141,7 @@ class TestCenters:
         b = make_batch(3).cast(torch.float32)
         labels = b.labels.clamp_max(2)
         weights = b.attention if attended else torch.ones_like(b.attention)
-        centers = Centers(4, 12, learning_rate=0.5, rule="dacl")
+        centers = Centers(4, 12, lr=0.5, rule="dacl")
         assert centers.parameter_group()["params"] == []
         before = centers.weight.clone()
         centers.update(b.embeddings, labels, b.attention if attended else None)

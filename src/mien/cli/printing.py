@@ -24,12 +24,12 @@ def print_counts(info: Mapping[str, Any]) -> None:
 
 
 def print_dataset(
-    info: Mapping[str, Any], left_out: Sequence[Sequence[Any]], *, looked_for: bool
+    info: Mapping[str, Any], left_out: Sequence[Sequence[Any]], *, landmarks: bool
 ) -> None:
-    """The counts of a ``dataset.json``, and where they were ``looked_for``, landmarks."""
+    """The counts of a ``dataset.json``, and where they were detected, ``landmarks``."""
     print_counts(info)
     _print_table(("left out, because", "rows"), left_out)
-    if looked_for and (fixed := info["alignment"].get("fixed", 0)):
+    if landmarks and (fixed := info["alignment"].get("fixed", 0)):
         found = info["landmarks"].get("fixed", 0)
         print(f"landmarks found in {found} of {fixed} tight crops")
 

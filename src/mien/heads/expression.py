@@ -119,8 +119,8 @@ class ExpressionHead(Head[ExpressionSettings, ExpressionInfo]):
         from mien.statistics.calibration import temperature_scale
 
         temperature = temperature_scale(arrays.outputs["expression"], targets)
-        found = Calibration(temperature=temperature, method="temperature scaling on valid")
-        return info.model_copy(update={"calibration": found})
+        calibration = Calibration(temperature=temperature, method="temperature scaling on valid")
+        return info.model_copy(update={"calibration": calibration})
 
     def fields(self, info: ExpressionInfo) -> dict[str, pa.DataType]:
         """``expression``, ``confidence`` and ``probabilities``, a struct with a field per class."""

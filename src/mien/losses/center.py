@@ -56,9 +56,9 @@ def triplet_center_loss(
     """
     _check(embeddings, labels, centers, attention)
     others = _negatives(embeddings, labels, centers, negatives, logits, attention, ratio)
-    own = _distances(embeddings, centers[labels], attention)
-    other = _distances(embeddings, others, attention)
-    return torch.relu(own - other + margin).sum() / max(1, len(embeddings))
+    positive = _distances(embeddings, centers[labels], attention)
+    negative = _distances(embeddings, others, attention)
+    return torch.relu(positive - negative + margin).sum() / max(1, len(embeddings))
 
 
 @full_precision
@@ -100,21 +100,21 @@ def _negatives(
 ) -> Tensor:
     if len(centers) < 2:
         raise ValueError(f"expected the centers of at least two classes, got {len(centers)}")
-    own = torch.zeros(len(labels), len(centers), dtype=torch.bool, device=labels.device)
-    own.scatter_(1, labels[:, None], True)
+    of_class = torch.zeros(len(labels), len(centers), dtype=torch.bool, device=labels.device)
+    of_class.scatter_(1, labels[:, None], True)
     if negatives == "prediction-based":
-        if logits is None or logits.shape != own.shape:
+        if logits is None or logits.shape != of_class.shape:
             got = "none" if logits is None else tuple(logits.shape)
-            raise ValueError(f"expected logits {tuple(own.shape)}, got {got}")
-        return centers[logits.detach().masked_fill(own, -torch.inf).argmax(1)]
+            raise ValueError(f"expected logits {tuple(of_class.shape)}, got {got}")
+        return centers[logits.detach().masked_fill(of_class, -torch.inf).argmax(1)]
     if negatives == "nearest":
-        return centers[_nearest(embeddings, centers, own, attention)]
+        return centers[_nearest(embeddings, centers, of_class, attention)]
     if negatives == "fully-synthesized":
-        return centers.gather(0, _nearest_values(embeddings, centers, own))
+        return centers.gather(0, _nearest_values(embeddings, centers, of_class))
     if negatives == "semi-synthesized":
-        chosen = _nearest(embeddings, centers, own, attention)[:, None]
+        chosen = _nearest(embeddings, centers, of_class, attention)[:, None]
         synthesized = _attended(embeddings, attention, ratio)
-        values = _nearest_values(embeddings, centers, own)
+        values = _nearest_values(embeddings, centers, of_class)
         return centers.gather(0, torch.where(synthesized, values, chosen))
     raise ValueError(
         "expected negatives 'nearest', 'fully-synthesized', 'semi-synthesized' or "
@@ -123,20 +123,22 @@ def _negatives(
 
 
 @torch.no_grad()
-def _nearest(embeddings: Tensor, centers: Tensor, own: Tensor, attention: Tensor | None) -> Tensor:
+def _nearest(
+    embeddings: Tensor, centers: Tensor, of_class: Tensor, attention: Tensor | None
+) -> Tensor:
     """Index of the nearest other center, ``(B,)``."""
     distances = [_distances(embeddings, center, attention) for center in centers]
-    return torch.stack(distances, 1).masked_fill(own, torch.inf).argmin(1)
+    return torch.stack(distances, 1).masked_fill(of_class, torch.inf).argmin(1)
 
 
 @torch.no_grad()
-def _nearest_values(embeddings: Tensor, centers: Tensor, own: Tensor) -> Tensor:
+def _nearest_values(embeddings: Tensor, centers: Tensor, of_class: Tensor) -> Tensor:
     """Index of the other center that is nearest in each dimension, ``(B, D)``."""
     # One class at a time: classes are few, and (B, C, D) values are slower to make than to compare.
     least = torch.full_like(embeddings, torch.inf)
     chosen = torch.zeros_like(embeddings, dtype=torch.int64)
     for k, center in enumerate(centers):
-        gaps = (embeddings - center).abs().masked_fill(own[:, k, None], torch.inf)
+        gaps = (embeddings - center).abs().masked_fill(of_class[:, k, None], torch.inf)
         chosen.masked_fill_(gaps < least, k)
         least = torch.minimum(least, gaps)
     return chosen
@@ -172,7 +174,7 @@ def _check(embeddings: Tensor, labels: Tensor, centers: Tensor, attention: Tenso
 class Centers(nn.Module):
     """One learned center a class, `weight` ``(classes, width)``, saved with the model.
 
-    With the rule ``gradient`` the optimizer moves them, at `learning_rate` through
+    With the rule ``gradient`` the optimizer moves them, at `lr` through
     `parameter_group`. With ``dacl`` they take no gradient: `update` moves each toward the mean of
     its rows after a step of the network. Start: normal, variance ``2 / width`` (Kaiming).
     """
@@ -182,14 +184,14 @@ class Centers(nn.Module):
         classes: int,
         width: int,
         *,
-        learning_rate: float = 0.5,
+        lr: float = 0.5,
         rule: Literal["gradient", "dacl"] = "gradient",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         if rule not in ("gradient", "dacl"):
             raise ValueError(f"expected the rule 'gradient' or 'dacl', got {rule!r}")
-        self.learning_rate = learning_rate
+        self.lr = lr
         self.rule = rule
         start = torch.randn(classes, width, generator=generator) * (2 / width) ** 0.5
         self.weight = nn.Parameter(start, requires_grad=rule == "gradient")
@@ -201,13 +203,13 @@ class Centers(nn.Module):
     def parameter_group(self) -> dict[str, object]:
         """A group for the optimizer with the centers' own rate; empty under ``dacl``."""
         trained = [self.weight] if self.rule == "gradient" else []
-        return {"params": trained, "lr": self.learning_rate, "weight_decay": 0.0}
+        return {"params": trained, "lr": self.lr, "weight_decay": 0.0}
 
     @torch.no_grad()
     def update(self, embeddings: Tensor, labels: Tensor, attention: Tensor | None = None) -> None:
         """Move the centers in place by DACL's rule; nothing happens under ``gradient``.
 
-        ``c_j -= learning_rate * sum over the rows of class j of A (c_j - f) / (1 + n_j)``. A class
+        ``c_j -= lr * sum over the rows of class j of A (c_j - f) / (1 + n_j)``. A class
         without rows stays. The weight of the loss term has no part in it.
         """
         _check(embeddings, labels, self.weight, attention)
@@ -218,4 +220,4 @@ class Centers(nn.Module):
             pull = pull * attention
         counts = torch.bincount(labels, minlength=len(self.weight)).to(self.weight.dtype)
         total = torch.zeros_like(self.weight).index_add_(0, labels, pull.to(self.weight.dtype))
-        self.weight.sub_(self.learning_rate * total / (1 + counts)[:, None])
+        self.weight.sub_(self.lr * total / (1 + counts)[:, None])

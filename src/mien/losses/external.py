@@ -64,11 +64,10 @@ def pytorch_metric_learning_loss(
 
 def external_names(module: str) -> tuple[str, ...]:
     """What can be named of ``"losses"`` or ``"miners"``, sorted."""
-    found = vars(_module(module))
     return tuple(
         sorted(
             name
-            for name, value in found.items()
+            for name, value in vars(_module(module)).items()
             if isinstance(value, type) and issubclass(value, nn.Module)
             if name not in NOT_NAMED[module]
         )
@@ -85,12 +84,12 @@ def _module(module: str) -> Any:
     return {"losses": losses, "miners": miners}[module]
 
 
-def _build(module: str, word: str, name: str, arguments: Mapping[str, Any]) -> nn.Module:
+def _build(module: str, kind: str, name: str, arguments: Mapping[str, Any]) -> nn.Module:
     names = external_names(module)
     if name not in names:
         close = get_close_matches(name, names, n=5, cutoff=0.5)
         hint = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(names)}"
-        raise MienError(f"expected a {word} of pytorch-metric-learning, got {name!r}; {hint}")
+        raise MienError(f"expected a {kind} of pytorch-metric-learning, got {name!r}; {hint}")
     try:
         built: nn.Module = getattr(_module(module), name)(**arguments)
     except (TypeError, ValueError, KeyError, AssertionError) as error:

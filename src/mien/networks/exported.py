@@ -42,21 +42,26 @@ def backbone_state(model: onnx.ModelProto, backbone: nn.Module, source: str) -> 
     the folded bias, so the tensors are not those of the training, but the function is. Raises
     :class:`MienError`, which names ``source``, where a tensor is missing or of another shape.
     """
-    found = _stored(model)
+    tensors = _stored(model)
     layers, norms = dict(backbone.named_modules()), _norms_behind(backbone, model)
     for layer, bias in _convolutions(model):
         name, norm = norms.get(layer, ("", None))
         # A norm whose statistics are there was not folded, so the bias is the convolution's own.
-        if norm is None or not norm.affine or f"{name}.running_var" in found or bias not in found:
+        if (
+            norm is None
+            or not norm.affine
+            or f"{name}.running_var" in tensors
+            or bias not in tensors
+        ):
             continue
-        folded = found.pop(bias)
-        found |= {f"{name}.{key}": value for key, value in _shift(norm, folded).items()}
+        folded = tensors.pop(bias)
+        tensors |= {f"{name}.{key}": value for key, value in _shift(norm, folded).items()}
         if layers[layer].bias is not None:
-            found[f"{layer}.bias"] = torch.zeros_like(folded)
+            tensors[f"{layer}.bias"] = torch.zeros_like(folded)
     wanted = backbone.state_dict()
     # How many batches a norm has seen is not exported, and matters to none with a momentum.
     counters = {key: wanted[key] for key in wanted if key.endswith("num_batches_tracked")}
-    state = found | counters
+    state = tensors | counters
     wrong = [key for key in wanted if key not in state or state[key].shape != wanted[key].shape]
     if wrong:
         raise MienError(

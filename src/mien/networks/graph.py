@@ -128,14 +128,14 @@ def word_vectors(path: str | os.PathLike[str], names: Sequence[str]) -> FloatArr
     file that is missing, that lacks a word or whose vectors are no numbers of one length.
     """
     wanted = {word for name in names for word in (name, name.lower())}
-    found: dict[str, list[float]] = {}
+    numbers_of: dict[str, list[float]] = {}
     try:
         with open(path, encoding="utf-8", errors="replace") as lines:
             for number, line in enumerate(lines, start=1):
                 word, _, rest = line.partition(" ")
-                if word in wanted and word not in found:
+                if word in wanted and word not in numbers_of:
                     try:
-                        found[word] = [float(value) for value in rest.split()]
+                        numbers_of[word] = [float(value) for value in rest.split()]
                     except ValueError as error:
                         raise MienError(
                             f"expected a word and numbers in line {number} of {path}, got "
@@ -145,14 +145,14 @@ def word_vectors(path: str | os.PathLike[str], names: Sequence[str]) -> FloatArr
         raise MienError(
             f"expected a text file of word vectors at {path}, got {error.strerror}: name another"
         ) from None
-    words = [name.lower() if name.lower() in found else name for name in names]
-    if missing := [word for word in words if word not in found]:
+    words = [name.lower() if name.lower() in numbers_of else name for name in names]
+    if missing := [word for word in words if word not in numbers_of]:
         raise MienError(
             f"expected vectors of {', '.join(names)} in {path}, got none of {', '.join(missing)}: "
             "use words that the file has"
         )
-    vectors = np.array([found[word] for word in words], dtype=object)
-    widths = sorted({len(found[word]) for word in words})
+    vectors = np.array([numbers_of[word] for word in words], dtype=object)
+    widths = sorted({len(numbers_of[word]) for word in words})
     if len(widths) != 1 or widths[0] == 0:
         raise MienError(
             f"expected vectors of one length in {path}, got {' and '.join(map(str, widths))} "

@@ -51,7 +51,7 @@ def prepare(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    preprocessing: Preprocessing,
+    preprocessing: Preprocessing | None = None,
     tight: bool = False,
     classes: Sequence[str] | None = None,
     seed: int = 0,
@@ -73,8 +73,8 @@ def prepare(
     ``disjoint`` are those of :class:`~mien.corpora.items.Options`. Of several faces in an image
     the largest is kept, of several people in a recording the one seen for the longest time.
     Recordings are always searched by MediaPipe. Crops are stored whole; the partial image of
-    ``preprocessing`` is composed when they are read. Without ``progress``, a bar is shown on
-    stderr where that is a terminal.
+    ``preprocessing`` (default: in the corpus's color) is composed when they are read. Without
+    ``progress``, a bar is shown on stderr where that is a terminal.
 
     Raises :class:`MienError` for an unknown corpus, for settings that do not apply to it, for a
     source that is not laid out as expected or shows no face, for an ``out`` that exists, for a
@@ -85,6 +85,8 @@ def prepare(
     refuse_existing(out)
     if workers is not None and workers < 1:
         raise MienError(f"expected at least one worker, got {workers}: omit the option")
+    if preprocessing is None:
+        preprocessing = Preprocessing(color=reader.color)
     preprocessing = preprocessing.model_copy(update={"partial_image": "full"})
     class_names = tuple(classes) if classes else None
     _refuse_unused(

@@ -111,13 +111,13 @@ class Recorder(lightning.Callback):
         if self.on_epoch:
             self.on_epoch(line)
 
-    def _write_model(self, module: TrainingModule, kept: dict[str, Any]) -> None:
+    def _write_model(self, module: TrainingModule, description: dict[str, Any]) -> None:
         # Learned parts of the losses (centers) go along, under a prefix of their own.
         state = {**module.network.state_dict(), **module.losses.state_dict(prefix=LOSSES_PREFIX)}
         # safetensors has errors of its own, see `fit`.
         with replacing(self.out / WEIGHTS, advice=ADVICE) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
-        write_json(self.out / RUN_FILE, self.document | kept)
+        write_json(self.out / RUN_FILE, self.document | description)
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule

@@ -100,12 +100,14 @@ def _clips(recipe: Recipe, dataset: Dataset) -> dict[str, Any] | None:
     if recipe.clips is None:
         return None
     info = ClipsInfo(
-        **recipe.clips.model_dump(), fps=frame_rate(dataset), aggregate=recipe.temporal.aggregate
+        **recipe.clips.model_dump(),
+        fps=frames_per_second(dataset),
+        aggregate=recipe.temporal.aggregate,
     )
     return info.model_dump(mode="json")
 
 
-def frame_rate(dataset: Dataset) -> float | None:
+def frames_per_second(dataset: Dataset) -> float | None:
     """Rows per second of the median recording; None where frames have no times."""
     times, names = dataset.column("time"), dataset.column("video")
     steps = np.diff(np.asarray(times, np.float64))[names[1:] == names[:-1]]

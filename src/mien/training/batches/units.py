@@ -160,8 +160,8 @@ class Recordings(Units):
         videos = {split: videos_of(dataset, split) for split in SPLITS}
         self.counts = {split: len(all_videos) for split, all_videos in videos.items()}
         self.videos = {split: self._labeled(split, videos[split], targets) for split in SPLITS}
-        self.targets = {split: targets.take(own.starts) for split, own in self.videos.items()}
-        self.subjects = {split: own.subjects for split, own in self.videos.items()}
+        self.targets = {split: targets.take(videos.starts) for split, videos in self.videos.items()}
+        self.subjects = {split: videos.subjects for split, videos in self.videos.items()}
         _check_labels(recipe, dataset, self.targets, "recordings")
         self.valid_rows, self.owners = even_clips(self.videos["valid"], clips)
 
@@ -229,8 +229,8 @@ class Recordings(Units):
         """How many recordings have labels and how many were left out."""
         return {
             "recordings": {
-                split: {"used": len(own), "unlabeled": self.counts[split] - len(own)}
-                for split, own in self.videos.items()
+                split: {"used": len(videos), "unlabeled": self.counts[split] - len(videos)}
+                for split, videos in self.videos.items()
             }
         }
 

@@ -92,7 +92,7 @@ class CenterLossModule(nn.Module):
     ) -> None:
         super().__init__()
         self.function = function
-        self.centers = Centers(context.classes, context.width, learning_rate=step, rule=rule)
+        self.centers = Centers(context.classes, context.width, lr=step, rule=rule)
         self._last: tuple[Tensor, Tensor, Tensor | None] | None = None
 
     def forward(self, outputs: Outputs, batch: Batch) -> Tensor:

@@ -53,7 +53,7 @@ class Backbone(Settings):
         return self
 
     @model_validator(mode="after")
-    def _terms_travel(self) -> Backbone:
+    def _license_terms_travel(self) -> Backbone:
         if self.weights is not None and not self.license_terms:
             raise ValueError(
                 "start weights need backbone.license_terms: one sentence with their source and "

@@ -38,10 +38,10 @@ def describe_backbone(backbone: Mapping[str, Any]) -> dict[str, Any]:
     merged = {**arguments, **changes}
     if _of_the_function(merged) != _of_the_function(arguments):
         _refuse(weights, "arguments", arguments, changes)
-    terms = backbone.get("license_terms") or ""
+    license_terms = backbone.get("license_terms") or ""
     if info.license_terms:
-        terms = f"the model {info.name}, with these terms: {info.license_terms}"
-    if backbone.get("license_terms") and backbone["license_terms"] != terms:
+        license_terms = f"the model {info.name}, with these terms: {info.license_terms}"
+    if backbone.get("license_terms") and backbone["license_terms"] != license_terms:
         raise MienError(
             f"expected the terms of {weights} to travel with its weights, got a recipe with others "
             "in backbone.license_terms; set backbone.license_terms to null to take the model's"
@@ -51,7 +51,7 @@ def describe_backbone(backbone: Mapping[str, Any]) -> dict[str, Any]:
         **backbone,
         "name": name,
         "arguments": merged,
-        "license_terms": terms,
+        "license_terms": license_terms,
     }
 
 
