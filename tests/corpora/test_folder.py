@@ -213,7 +213,7 @@ def test_a_table_of_valence_and_arousal_alone(tmp_path):
     counts = Counter()
     for of_split in made.dataset.info["counts"].values():
         counts.update(of_split)
-    assert counts == {"valence and arousal only": 3, "no label": 1}
+    assert counts == {"other labels only": 3, "no label": 1}
 
 
 @pytest.mark.parametrize(("module", "examples"), [(affect, 1), (action_units, 2)])

@@ -47,8 +47,8 @@ def test_rows_of_both_follow_each_other(affect_dataset: Path, toy_dataset: Path)
     np.testing.assert_array_equal(both.crops[len(first) - 1 : len(first) + 1][1], other.crops[0])
     assert first.license_terms in both.license_terms and other.license_terms in both.license_terms
     targets = make_targets(both, "majority")
-    alone = [make_targets(one, "majority").labels for one in (first, other)]
-    assert (targets.labels == np.concatenate(alone)).all()
+    alone = [make_targets(one, "majority")["expression"] for one in (first, other)]
+    assert (targets["expression"] == np.concatenate(alone)).all()
 
 
 def test_classes_are_the_firsts_and_others_are_counted(
@@ -98,8 +98,8 @@ def test_votes_come_under_one_set_of_names(toy_dataset: Path, affect_dataset: Pa
     # Joining reads the parts anew; the made-up votes go along by hand.
     both.parts[1].__dict__.update(vote_names=names, votes=votes)
     targets = make_targets(both, "majority")
-    assert targets.labels[len(first)] == both.label_space.index("happiness")
-    assert targets.labels[len(first) + 1] == -1
+    assert targets["expression"][len(first)] == both.label_space.index("happiness")
+    assert targets["expression"][len(first) + 1] == -1
     assert both.votes is not None and not both.votes[: len(first)].any()
 
 

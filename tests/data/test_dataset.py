@@ -84,9 +84,8 @@ def test_action_units_in_their_order(tmp_path):
     np.testing.assert_array_equal(units[:, 11], np.float32([0.4, np.nan, np.nan]))
     assert np.isnan(units[:, 1:11]).all()
     assert [field.name for field in ACTION_UNIT_FIELDS][::11] == ["au01", "au26"]
-    wrong = small_dataset(tmp_path / "wrong", [{"au01": 3.0}], fields=fields)
     with pytest.raises(MienError, match=r"action units in \[0, 1\]"):
-        _ = wrong.action_units
+        small_dataset(tmp_path / "wrong", [{"au01": 3.0}], fields=fields)
 
 
 def test_a_dataset_without_action_units(dataset):
@@ -139,7 +138,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, dataset):
     about = {
         "label_space": FERPLUS, "preprocessing": SMALL, "corpus": "toy", "license_terms": "none",
     }  # fmt: skip
-    with pytest.raises(ValueError, match="expected 5 rows in all, got 4"):
+    with pytest.raises(ValueError, match="expected 5 rows in total, got 4"):
         write_dataset(tmp_path / "new", [block], rows=5, **about)
     with pytest.raises(ValueError, match="4 uint8 crops of 16 pixels"):
         write_dataset(tmp_path / "new", [(block[0], block[1][:3])], rows=4, **about)

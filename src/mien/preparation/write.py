@@ -30,6 +30,7 @@ from mien.data.dataset import (
 )
 from mien.data.targets import make_targets
 from mien.files import flush_to_disk, replacing, replacing_folder
+from mien.heads import HEADS
 from mien.labels import LabelSpace
 from mien.scales import Scale
 from mien.schema import MienError, Preprocessing, UInt8Array
@@ -211,12 +212,13 @@ def group_reason(reason: str) -> str:
 def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     """Rows by split and class under the majority rule, the others as "no majority" or "no label".
 
-    Rows with valence and arousal but without an expression are counted separately.
+    Rows without an expression but with another head's label are counted separately.
     """
     targets = make_targets(dataset, "majority")
     rest = "no majority" if dataset.vote_names else "no label"
-    names = np.array([*dataset.label_space.names, "valence and arousal only", rest])
-    labels, others = targets["expression"], targets.labeled("valence_arousal")
+    names = np.array([*dataset.label_space.names, "other labels only", rest])
+    labels = targets["expression"]
+    others = np.any([targets.labeled(head) for head in HEADS if head != "expression"], axis=0)
     labels = np.where((labels < 0) & others, len(names) - 2, labels)
     counts: dict[str, dict[str, int]] = {}
     for split in sorted(set(dataset.splits)):
