@@ -3,15 +3,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_training import SMALL, read_metrics
 
 from mien.data.dataset import Dataset
 from mien.losses import active_triplets
 from mien.training.collapse import diagnosis
 from mien.training.fit import fit
 from mien.training.recipe import load_recipe
-
-from .conftest import SMALL
-from .test_fit import read_metrics
 
 HEALTHY = {"spread": 1.2, "effective_rank": 9.0, "relative": {"triplet": 0.6}, "active": {}}
 

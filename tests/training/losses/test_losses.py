@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from mien.training.batch import Batch, labeled_part
+from mien.training.term import Shape, loss_value
+from mien.training.terms import Center, Concordance, CrossEntropy, Triplet, class_weights
 from torch.nn import functional
 
 from mien.losses import concordance_loss
 from mien.networks.network import Outputs
-from mien.training.batch import Batch, labeled_part
-from mien.training.term import Shape, loss_value
-from mien.training.terms import Center, Concordance, CrossEntropy, Triplet, class_weights
 
 SHAPE = Shape(3, 4, counts=(30, 10, 60))
 
