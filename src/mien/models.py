@@ -149,13 +149,15 @@ def read_info(run_or_model: str | os.PathLike[str]) -> ModelInfo:
         text = description.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise MienError(f"expected a readable {description}, got {error}") from None
-    return parse_info(text, description)
+    return parse_info(text, description, advice="train the run again")
 
 
-def parse_info(text: str, path: str | os.PathLike[str]) -> ModelInfo:
+def parse_info(
+    text: str, path: str | os.PathLike[str], *, advice: str = "export the model again"
+) -> ModelInfo:
     """The description in ``text``, the metadata of the model ``path``.
 
-    Raises :class:`~mien.schema.MienError` where it is damaged, incomplete or of another format.
+    ``advice`` ends the messages. Raises :class:`~mien.schema.MienError` where it is damaged, incomplete or of another format.
     """
     name = repr(os.fspath(path))
     try:
@@ -164,7 +166,7 @@ def parse_info(text: str, path: str | os.PathLike[str]) -> ModelInfo:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MienError(
             f"expected JSON with a format number in the metadata of {name}, got {text[:40]!r}; "
-            "export the model again"
+            f"{advice}"
         ) from error
     if version != FORMAT:
         raise MienError(
@@ -179,12 +181,12 @@ def parse_info(text: str, path: str | os.PathLike[str]) -> ModelInfo:
         where = ".".join(map(str, first["loc"]))
         raise MienError(
             f"expected complete mien metadata in {name}, got a fault at {where!r} "
-            f"({first['msg']}); export the model again"
+            f"({first['msg']}); {advice}"
         ) from error
     if info.preprocessing_hash != info.preprocessing.hash:
         raise MienError(
             f"expected preprocessing hash {info.preprocessing.hash} in {name}, "
-            f"got {info.preprocessing_hash}; the metadata was edited, export the model again"
+            f"got {info.preprocessing_hash}; the metadata was edited, {advice}"
         )
     return info
 

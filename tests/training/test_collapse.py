@@ -3,13 +3,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_training import SMALL, read_metrics
 
 from mien.cli import train
 from mien.losses import active_triplets
 from mien.training.collapse import diagnosis
-
-from .conftest import SMALL
-from .test_fit import read_metrics
 
 HEALTHY = {"spread": 1.2, "effective_rank": 9.0, "relative": {"triplet": 0.6}, "active": {}}
 

@@ -9,20 +9,20 @@ import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
+from PIL import Image
 from skimage import data as skimage_data
 
 import mien
 from mien.data.dataset import Dataset
-from mien.inference.model import read_metadata
-from mien.inference.predictor import Predictor
+from mien.models import read_info
 from mien.preparation.prepare import prepare
 from mien.schema import FloatArray, MienError
 from mien.training import export as exporting
-from mien.training.batches import images_for_network
+from mien.training.batches.faces import images_for_network
 from mien.training.export import export
 from mien.training.run import Run, load_run
 
-OUTPUTS = ["probabilities", "embedding"]
+OUTPUTS = ["expression", "embedding"]
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,10 @@ def run(toy_run: Path) -> Run:
 def packed(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     path = tmp_path_factory.mktemp("packed") / "new" / "packed.onnx"
     # As if the start weights had lain somewhere on this machine.
-    backbone = run.info["recipe"]["backbone"] | {"weights": "/home/somebody/start.safetensors"}
-    recipe = run.info["recipe"] | {"backbone": backbone}
-    lent = run._replace(info=run.info | {"recipe": recipe})
+    backbone = run.document["recipe"]["backbone"]
+    backbone = backbone | {"weights": "/home/somebody/start.safetensors"}
+    recipe = run.document["recipe"] | {"backbone": backbone}
+    lent = run._replace(document=run.document | {"recipe": recipe})
     return path, export(lent, path, name="small", int8=True, mirror=True)
 
 
@@ -85,21 +86,23 @@ def test_int8_is_small_and_close(
 def test_metadata_comes_back_as_it_was_written(
     run: Run, toy_model: Path, packed: tuple[Path, dict[str, Any]]
 ) -> None:
-    info = read_metadata(toy_model)
+    info = read_info(toy_model)
     assert info.name == "toy"
-    assert info.label_space == run.label_space
-    assert info.preprocessing == run.preprocessing
-    assert info.calibration.model_dump() == run.info["calibration"]
+    head, kept = info.heads["expression"], run.info.heads["expression"]
+    assert head.label_space == kept.label_space
+    assert head.calibration == kept.calibration and kept.calibration.temperature != 1
+    assert head.model_dump() == kept.model_dump() | {"abstain_below": 0.01}
+    assert info.preprocessing == run.info.preprocessing
     assert info.card == "# Toy"
-    assert info.abstain_below == 0.01
-    assert info.recipe == run.info["recipe"]
+    assert info.recipe == run.document["recipe"]
+    assert info.trained_on == run.info.trained_on
     assert info.created_with == f"mien {mien.__version__}"
-    assert run.info["license_terms"]["data"] in info.license_terms
+    assert run.document["license_sources"]["data"] in info.license_terms
     assert 0 <= info.parity["largest_difference"] <= info.parity["limit"]
     path, document = packed
-    small = read_metadata(path)
+    small = read_info(path)
     assert small.name == "small"
-    assert small.abstain_below is None
+    assert small.heads["expression"].abstain_below is None
     assert document["preprocessing_hash"] == small.preprocessing.hash
     assert document == json.loads(json.dumps(document))
 
@@ -114,7 +117,7 @@ def test_nothing_of_this_machine_is_in_the_file(
         for folder in (Path(mien.__file__).parents[2], Path.home(), Path.cwd(), path.parent):
             assert str(folder).encode() not in content
         assert not re.search(rb"\w\.py\b", content)
-    assert read_metadata(packed[0]).recipe["backbone"]["weights"] == "start.safetensors"
+    assert read_info(packed[0]).recipe["backbone"]["weights"] == "start.safetensors"
 
 
 def test_a_file_that_differs_from_the_network_is_refused(
@@ -162,8 +165,6 @@ def test_wrong_use_is_a_sentence_before_any_work(
 def test_a_photo_gives_training_and_inference_the_same_tensor(
     run: Run, toy_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from PIL import Image
-
     for name, photo in (
         ("happy", skimage_data.astronaut()),
         ("sad", skimage_data.astronaut()[40:]),
@@ -174,9 +175,11 @@ def test_a_photo_gives_training_and_inference_the_same_tensor(
         "folder",
         tmp_path / "photos",
         tmp_path / "dataset",
-        preprocessing=run.preprocessing,
+        preprocessing=run.info.preprocessing,
         workers=1,
     )
+    from mien.inference.predictor import Predictor
+
     dataset = Dataset.open(tmp_path / "dataset")
     assert set(dataset.column("alignment")) == {"similarity"}
     tensors: list[FloatArray] = []
@@ -190,5 +193,5 @@ def test_a_photo_gives_training_and_inference_the_same_tensor(
         monkeypatch.setattr(predictor, "_run", keep)
         for name in dataset.column("id"):
             predictor(tmp_path / "photos" / name)
-    training = images_for_network(dataset.crops[np.arange(2)], run.preprocessing).numpy()
+    training = images_for_network(dataset.crops[np.arange(2)], run.info.preprocessing).numpy()
     assert np.array_equal(np.concatenate(tensors), training)

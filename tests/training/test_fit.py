@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import subprocess
@@ -9,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_training import SMALL, last_state, read_document, read_metrics
 
 from mien.data.dataset import Dataset
 from mien.schema import MienError, Preprocessing
-from mien.training.fit import CHECKPOINT, fit
+from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
+from mien.training.recorder import CHECKPOINT
 from mien.training.run import load_run
-
-from .conftest import SMALL
 
 LEARN = [
     "schedule.epochs=5",
@@ -24,17 +23,6 @@ LEARN = [
     "averaging=0",
     "augmentation={rotation: 0, shift: 0, scale: 0, contrast: 0}",
 ]
-
-
-def read_metrics(run: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-
-
-def last_state(run: Path) -> dict[str, torch.Tensor]:
-    # Our own run's checkpoint, written a moment ago.
-    checkpoint = torch.load(run / CHECKPOINT, weights_only=True)
-    state: dict[str, torch.Tensor] = checkpoint["current_model_state"]
-    return state
 
 
 def test_a_run_holds_what_the_layout_promises(small_run: Path) -> None:
@@ -53,7 +41,7 @@ def test_a_run_holds_what_the_layout_promises(small_run: Path) -> None:
 
 
 def test_the_kept_epoch_is_the_first_best_on_validation(small_run: Path) -> None:
-    document = json.loads((small_run / "model.json").read_text())
+    document = read_document(small_run)
     scores = [line["valid"]["accuracy"] for line in read_metrics(small_run)]
     assert document["epoch"] == scores.index(max(scores))
     assert document["selected_on"]["accuracy"] == max(scores)
@@ -139,7 +127,7 @@ def test_other_crops_than_the_recipe_asks_for_are_refused(
 
 
 @pytest.mark.parametrize(
-    "terms",
+    "losses",
     [
         "[{loss: cross-entropy}, {loss: pml.SupConLoss, arguments: {temperature: 0.2}}]",
         "[{loss: cross-entropy}, {loss: pml.MultiSimilarityLoss, weight: 0.5, "
@@ -147,9 +135,9 @@ def test_other_crops_than_the_recipe_asks_for_are_refused(
     ],
 )
 def test_losses_of_pytorch_metric_learning_train(
-    terms: str, toy_dataset: Path, tmp_path: Path
+    losses: str, toy_dataset: Path, tmp_path: Path
 ) -> None:
-    changes = [*SMALL, f"losses={terms}", *LEARN]
+    changes = [*SMALL, f"losses={losses}", *LEARN]
     run = fit(load_recipe("triplet", changes), Dataset.open(toy_dataset), tmp_path / "run")
     lines = read_metrics(run)
     (name,) = set(lines[0]["train"]) - {"loss", "cross-entropy"}
@@ -162,13 +150,13 @@ def test_losses_of_pytorch_metric_learning_train(
 def test_learned_centers_are_saved_with_the_model(toy_dataset: Path, tmp_path: Path) -> None:
     changes = [*SMALL, "schedule.epochs=1"]
     run = fit(load_recipe("center", changes), Dataset.open(toy_dataset), tmp_path / "run")
-    centers = load_file(run / "model.safetensors")["terms.1.centers.weight"]
+    centers = load_file(run / "model.safetensors")["losses.1.centers.weight"]
     assert centers.shape == (6, 16)
-    assert load_run(run).label_space.names[0] == "neutral"
+    assert load_run(run).info.heads["expression"].label_space.names[0] == "neutral"
 
 
 def test_divergence_is_a_sentence(toy_dataset: Path, tmp_path: Path) -> None:
     changes = [*SMALL, "optimizer.name=sgd", "optimizer.lr=1e30", "optimizer.clip=1e30"]
     changes += ["schedule.warmup=0"]
-    with pytest.raises(MienError, match=r"lower optimizer\.rate"):
+    with pytest.raises(MienError, match=r"lower optimizer\.lr"):
         fit(load_recipe("softmax", changes), Dataset.open(toy_dataset), tmp_path / "run")

@@ -1,25 +1,24 @@
-"""The head of a recipe, from its settings to a run that is read back."""
+"""The emotion graph of a recipe, from its settings to a run that is read back."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from small_training import read_document, read_metrics
 
 from mien.data.concat import open_datasets
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
 from mien.labels import LabelSpace
+from mien.metrics.regression import affect_metrics
 from mien.networks.graph import emotion_adjacency, emotion_correlation
-from mien.networks.network import build_network
 from mien.schema import MienError
 from mien.training.fit import fit
-from mien.training.head import Head, graph_of
+from mien.training.graph import graph_of
 from mien.training.recipe import Recipe, load_recipe
-from mien.training.run import load_run, predict_crops
-
-from .test_fit import read_metrics
+from mien.training.recipe.settings import Graph
+from mien.training.run import load_run, predict_inputs
 
 SPACE = LabelSpace(name="three", names=("neutral", "happiness", "anger"))
 SMALL = [
@@ -29,7 +28,8 @@ SMALL = [
     "schedule.epochs=2",
     "augmentation={rotation: 0, shift: 0, scale: 0, contrast: 0}",
 ]
-GRAPH = [*SMALL, "head.hidden=8"]
+CLASSIFIED = ["losses=[{loss: cross-entropy}]"]
+GRAPH = [*SMALL, "graph.hidden_size=8"]
 
 
 def labeled(rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -42,17 +42,24 @@ def labeled(rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["head.valence_arousal=false"], "head.valence_arousal to true or head.kind to linear"),
-        (["head={kind: linear}"], "concordance needs valence and arousal"),
-        (["losses=[{loss: cross-entropy}]"], "nothing would train head.valence_arousal"),
         (
-            ["head={kind: linear}", "losses=[{loss: cross-entropy}]", "select=mean_ccc"],
-            "select=mean_ccc needs valence and arousal",
+            ["heads={expression: {}}", "losses=[{loss: cross-entropy}]"],
+            "a graph joins the heads expression and valence_arousal, and this recipe has "
+            "expression; add the other head or leave graph out",
         ),
-        (["losses=[{loss: concordance}]"], "without a cross-entropy term"),
+        (
+            ["graph=null", "heads={expression: {}}"],
+            "the loss concordance trains the head valence_arousal, which this recipe does not have",
+        ),
+        (["losses=[{loss: cross-entropy}]"], "nothing would train the head valence_arousal"),
+        (
+            ["graph=null", "heads={expression: {}}", *CLASSIFIED, "select=mean_ccc"],
+            "expected select to be a metric of the heads (accuracy,",
+        ),
+        (["losses=[{loss: concordance}]"], "nothing would train the head expression"),
         (["mixup=0.2"], "no single label for concordance"),
-        (["head.adjacency=labls"], "labels, identity or a .json file"),
-        (["head.treshold=1"], "did you mean 'threshold'"),
+        (["graph.adjacency=labls"], "labels, identity or a .json file"),
+        (["graph.treshold=1"], "did you mean 'threshold'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_reason(changes: list[str], message: str) -> None:
@@ -63,29 +70,18 @@ def test_what_makes_no_sense_is_refused_with_the_reason(changes: list[str], mess
 
 
 def test_the_documented_controls_are_recipes() -> None:
-    assert load_recipe("emotion-gcn", ["head.kind=linear"]).head.valence_arousal
-    alone = ["head.kind=linear", "head.valence_arousal=false"]
+    plain = load_recipe("emotion-gcn", ["graph=null"])
+    assert plain.graph is None and list(plain.heads) == ["expression", "valence_arousal"]
+    alone = ["graph=null", "heads={expression: {bias: false}}"]
     recipe = load_recipe("emotion-gcn", [*alone, "losses=[{loss: cross-entropy, balanced: true}]"])
-    assert recipe.embedding.pooling == "max"
-    assert load_recipe("emotion-gcn", ["head.adjacency=identity"]).head.kind == "graph"
-
-
-def test_a_recipe_without_a_head_makes_the_network_it_always_made() -> None:
-    recipe = load_recipe("softmax", SMALL)
-    torch.manual_seed(0)
-    network = build_network(recipe.architecture(5))
-    old = {key: value for key, value in recipe.architecture(5).items() if key != "head"}
-    torch.manual_seed(0)
-    before = build_network(old)
-    assert set(network.state_dict()) == set(before.state_dict())
-    assert {"classifier.weight", "classifier.bias"} <= set(network.state_dict())
-    for name, tensor in before.state_dict().items():
-        assert torch.equal(tensor, network.state_dict()[name]), name
+    assert recipe.embedding.pooling == "max" and list(recipe.heads) == ["expression"]
+    edgeless = load_recipe("emotion-gcn", ["graph.adjacency=identity"]).graph
+    assert edgeless is not None and edgeless.adjacency == "identity"
 
 
 def test_the_graph_comes_from_the_labels_a_file_or_nowhere(tmp_path: Path) -> None:
     labels, affect = labeled()
-    found = graph_of(Head(kind="graph", valence_arousal=True), SPACE, labels, affect)
+    found = graph_of(Graph(), SPACE, labels, affect)
     expected = emotion_correlation(labels, affect, classes=3)
     np.testing.assert_array_equal(found.correlation, expected)
     np.testing.assert_array_equal(found.adjacency, emotion_adjacency(expected))
@@ -96,12 +92,12 @@ def test_the_graph_comes_from_the_labels_a_file_or_nowhere(tmp_path: Path) -> No
     matrix = np.eye(6)
     matrix[:5, :5] = expected[np.ix_(order, order)]
     file.write_text(json.dumps({"nodes": nodes, "correlation": matrix.tolist()}))
-    head = Head(kind="graph", valence_arousal=True, adjacency=str(file), threshold=0.3)
-    read = graph_of(head, SPACE, labels, affect)
+    settings = Graph(adjacency=str(file), threshold=0.3)
+    read = graph_of(settings, SPACE, labels, affect)
     np.testing.assert_allclose(read.correlation, expected)
     np.testing.assert_array_equal(read.adjacency, emotion_adjacency(expected, threshold=0.3))
-    head = Head(kind="graph", valence_arousal=True, adjacency="identity")
-    assert graph_of(head, SPACE, labels, affect).described()["correlation"] is None
+    settings = Graph(adjacency="identity")
+    assert graph_of(settings, SPACE, labels, affect).described()["correlation"] is None
 
 
 @pytest.mark.parametrize(
@@ -116,18 +112,16 @@ def test_the_graph_comes_from_the_labels_a_file_or_nowhere(tmp_path: Path) -> No
 def test_a_bad_file_is_a_sentence(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "rho.json"
     file.write_text(text)
-    head = Head(kind="graph", valence_arousal=True, adjacency=str(file))
+    settings = Graph(adjacency=str(file))
     with pytest.raises(MienError, match=message):
-        graph_of(head, SPACE, *labeled())
+        graph_of(settings, SPACE, *labeled())
 
 
 def test_labels_that_give_no_graph_are_a_sentence(toy_dataset: Path, tmp_path: Path) -> None:
     labels, affect = labeled()
-    with pytest.raises(MienError, match=r"head\.adjacency=labels.*at least two rows"):
-        graph_of(
-            Head(kind="graph", valence_arousal=True), SPACE, labels, np.full_like(affect, np.nan)
-        )
-    with pytest.raises(MienError, match="valence and arousal for the term concordance"):
+    with pytest.raises(MienError, match=r"graph\.adjacency=labels.*at least two rows"):
+        graph_of(Graph(), SPACE, labels, np.full_like(affect, np.nan))
+    with pytest.raises(MienError, match="valence and arousal for the loss concordance"):
         fit(load_recipe("multi-task", SMALL), Dataset.open(toy_dataset), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -143,7 +137,7 @@ def graph_run(
     words.write_text(
         "".join(f"{name} {' '.join(map(str, rng.normal(size=4)))}\n" for name in names)
     )
-    recipe = load_recipe("emotion-gcn", [*GRAPH, f"head.nodes={words}", "select=mean_ccc"])
+    recipe = load_recipe("emotion-gcn", [*GRAPH, f"graph.nodes={words}", "select=mean_ccc"])
     return fit(recipe, Dataset.open(affect_dataset), folder / "run", threads=1), recipe
 
 
@@ -151,27 +145,25 @@ def test_a_run_keeps_its_graph_and_is_chosen_by_concordance(
     graph_run: tuple[Path, Recipe], affect_dataset: Path
 ) -> None:
     run, dataset = load_run(graph_run[0]), Dataset.open(affect_dataset)
-    targets = make_targets(dataset, "majority").of(dataset.split_indices("train"))
-    expected = emotion_correlation(targets.labels, targets.valence_arousal, classes=6)
+    targets = make_targets(dataset, "majority").take(dataset.split_indices("train"))
+    expected = emotion_correlation(targets["expression"], targets["valence_arousal"], classes=6)
     assert run.graph is not None
     np.testing.assert_allclose(run.graph["correlation"], expected)
     np.testing.assert_allclose(run.graph["adjacency"], emotion_adjacency(expected))
-    graph = run.model.network.classifier.classifiers
+    graph = run.model.network.heads[0].classifiers
     np.testing.assert_allclose(graph.adjacency, emotion_adjacency(expected), atol=1e-7)
     assert graph.nodes.shape == (8, 4) and graph.nodes.abs().sum() > 0
     scores = [line["valid"]["mean_ccc"] for line in read_metrics(graph_run[0])]
-    chosen = run.info["selected_on"]
-    assert run.info["epoch"] == scores.index(max(scores)) and chosen["mean_ccc"] == max(scores)
+    chosen = run.document["selected_on"]
+    assert run.document["epoch"] == scores.index(max(scores)) and chosen["mean_ccc"] == max(scores)
     # What was measured in training is what the run says.
     rows = dataset.split_indices("valid")
-    readings = predict_crops(run, dataset.crops[rows])
-    assert np.abs(readings.valence_arousal).max() <= 1
-    from mien.metrics.regression import affect_metrics
-
+    values = predict_inputs(run, dataset.crops[rows]).heads["valence_arousal"]
+    assert np.abs(values).max() <= 1
     truth = dataset.valence_arousal[rows]
     rated = ~np.isnan(truth[:, 0])
     assert rated.sum() < len(rows)
-    again = affect_metrics(readings.valence_arousal[rated], truth[rated])
+    again = affect_metrics(values[rated], truth[rated])
     assert float(again["mean", "ccc"]) == pytest.approx(chosen["mean_ccc"], abs=1e-5)
 
 
@@ -195,8 +187,8 @@ def test_the_report_draws_the_graph(
 def test_a_file_of_the_recipe_is_not_told_in_full(graph_run: tuple[Path, Recipe]) -> None:
     from mien.training.export import _shareable
 
-    shared = _shareable(load_run(graph_run[0]).info["recipe"])
-    assert shared["head"]["nodes"] == "words.txt"
+    shared = _shareable(load_run(graph_run[0]).document["recipe"])
+    assert shared["graph"]["nodes"] == "words.txt"
 
 
 def test_joined_datasets_train_together(
@@ -204,7 +196,9 @@ def test_joined_datasets_train_together(
 ) -> None:
     both = open_datasets([toy_dataset, affect_dataset])
     heard: list[str] = []
-    frozen = ["backbone={name: test_resnet, frozen: true, views: 1, license_terms: drawn}"]
+    frozen = [
+        "backbone={name: test_resnet, frozen: true, augmented_views: 0, license_terms: drawn}"
+    ]
     weights = fit(
         load_recipe("softmax", [*SMALL, "schedule.epochs=1"]), both, tmp_path / "start", threads=1
     )
@@ -220,9 +214,9 @@ def test_joined_datasets_train_together(
             on_features=lambda split, *_: heard.append(split),
         )
     assert heard == ["train", "valid"] * 2  # nothing of the one was taken for the other
-    info = load_run(tmp_path / "both").info
-    assert [part["rows"] for part in info["dataset"]["parts"]] == [180, 180]
-    assert info["license_terms"]["data"] == both.license_terms
+    document = read_document(tmp_path / "both")
+    assert [part["rows"] for part in document["trained_on"]["parts"]] == [180, 180]
+    assert document["license_sources"]["data"] == both.license_terms
 
 
 def test_balanced_batches_have_no_place_for_rows_without_an_expression(

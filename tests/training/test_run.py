@@ -9,7 +9,7 @@ import torch
 from mien.data.dataset import Dataset
 from mien.metrics.classification import classification_metrics
 from mien.schema import MienError
-from mien.training.run import load_run, predict_crops
+from mien.training.run import load_run, predict_inputs
 
 
 @pytest.fixture
@@ -24,10 +24,16 @@ def test_a_run_from_disk_gives_the_metrics_it_was_chosen_by(
 ) -> None:
     run, dataset = load_run(toy_run), Dataset.open(toy_dataset)
     rows = dataset.split_indices("valid")
-    probabilities, embeddings, *_ = predict_crops(run, dataset.crops[rows])
-    targets = np.array([run.label_space.index(name) for name in dataset.column("label")[rows]])
+    outputs = predict_inputs(run, dataset.crops[rows])
+    probabilities, embeddings = outputs.heads["expression"], outputs.embeddings
+    targets = np.array(
+        [
+            run.info.heads["expression"].label_space.index(name)
+            for name in dataset.column("label")[rows]
+        ]
+    )
     metrics = classification_metrics(targets, probabilities)
-    chosen = run.info["selected_on"]
+    chosen = run.document["selected_on"]
     assert chosen["split"] == "valid"
     # A temperature changes no order, so these are those of training to the last digit.
     for name in ("accuracy", "mean_class_accuracy", "macro_f1"):
@@ -40,12 +46,12 @@ def test_a_run_from_disk_gives_the_metrics_it_was_chosen_by(
 def test_batches_change_nothing(toy_run: Path) -> None:
     run = load_run(toy_run)
     crops = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
-    whole, parts = predict_crops(run, crops), predict_crops(run, crops, batch_size=3)
-    assert whole.attention is None and whole.valence_arousal is None
-    for one, other in zip(whole[:2], parts[:2], strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
-    with pytest.raises(ValueError, match="at least one crop"):
-        predict_crops(run, crops[:0])
+    whole, parts = predict_inputs(run, crops), predict_inputs(run, crops, batch_size=3)
+    assert whole.attention is None and set(whole.heads) == set(parts.heads) == {"expression"}
+    np.testing.assert_allclose(whole.embeddings, parts.embeddings, atol=1e-6)
+    np.testing.assert_allclose(whole.heads["expression"], parts.heads["expression"], atol=1e-6)
+    with pytest.raises(ValueError, match="at least one input"):
+        predict_inputs(run, crops[:0])
 
 
 def test_the_temperature_divides_the_logits(copy: Path) -> None:
@@ -54,9 +60,9 @@ def test_the_temperature_divides_the_logits(copy: Path) -> None:
     info = json.loads(description.read_text())
     logs = {}
     for temperature in (1.0, 4.0):
-        info["calibration"]["temperature"] = temperature
+        info["heads"]["expression"]["calibration"]["temperature"] = temperature
         description.write_text(json.dumps(info))
-        logs[temperature] = np.log(predict_crops(load_run(copy), crops)[0])
+        logs[temperature] = np.log(predict_inputs(load_run(copy), crops).heads["expression"])
     spread = {t: log - log.mean(1, keepdims=True) for t, log in logs.items()}
     np.testing.assert_allclose(spread[1.0], 4 * spread[4.0], atol=1e-4)
 
@@ -71,12 +77,22 @@ def test_a_folder_without_a_run_is_a_sentence(copy: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", "{}", '{"architecture": {}}', '{"architecture": null}']
+    "text", ["", "{", "[]", "null", "{}", '{"architecture": {}}', '{"format": null}'[:-1]]
 )
 def test_a_damaged_description_is_a_sentence(text: str, copy: Path) -> None:
     (copy / "model.json").write_text(text)
-    with pytest.raises(MienError, match="damaged or of another version"):
+    with pytest.raises(MienError, match=r"expected JSON with a format .*; train the run again"):
         load_run(copy)
+
+
+@pytest.mark.parametrize("architecture", [None, {}, {"heads": {}, "backbone": 1}])
+def test_a_damaged_architecture_is_a_sentence(architecture: object, copy: Path) -> None:
+    description = copy / "model.json"
+    document = json.loads(description.read_text()) | {"architecture": architecture}
+    description.write_text(json.dumps(document))
+    with pytest.raises(MienError, match="damaged or of another version") as error:
+        load_run(copy)
+    assert "\n" not in str(error.value)
 
 
 def test_damaged_weights_are_a_sentence(copy: Path) -> None:
@@ -91,7 +107,7 @@ def test_damaged_weights_are_a_sentence(copy: Path) -> None:
 def test_weights_of_another_network_are_a_sentence(copy: Path) -> None:
     description = copy / "model.json"
     info = json.loads(description.read_text())
-    info["architecture"]["embedding"] = 8
+    info["architecture"]["embedding"]["size"] = 8
     description.write_text(json.dumps(info))
     with pytest.raises(MienError, match="damaged or of another version") as error:
         load_run(copy)
@@ -106,4 +122,4 @@ def test_no_pickle_is_read(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pickle.Unpickler", refuse)
     monkeypatch.setattr("pickle.load", refuse)
     monkeypatch.setattr("pickle.loads", refuse)
-    assert load_run(copy).label_space.names[0] == "neutral"
+    assert load_run(copy).info.heads["expression"].label_space.names[0] == "neutral"

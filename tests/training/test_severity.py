@@ -8,6 +8,16 @@ import numpy as np
 import pytest
 import timm
 import torch
+from mien.networks.clips import ClipNetwork, SeverityPredictions, build_clip_network
+from mien.training.batch import Batch
+from mien.training.features import cached_frames
+from mien.training.severity import (
+    ClipBatches,
+    ClipFeatures,
+    predict_recordings,
+    severity_task,
+)
+from mien.training.term import loss_value
 from safetensors.torch import save_file
 from torch.nn import functional
 
@@ -16,26 +26,16 @@ from mien.data.augment import Augmentation
 from mien.data.clips import Videos
 from mien.data.concat import open_datasets
 from mien.data.dataset import Dataset
-from mien.networks.clips import ClipNetwork, SeverityPredictions, build_clip_network
 from mien.networks.network import Outputs
 from mien.schema import MienError
 from mien.synthetic.drawn import write_toy_videos
 from mien.training import export as exporting
-from mien.training.batch import Batch
 from mien.training.batches import network_input
 from mien.training.export import export_run
-from mien.training.features import cached_frames
 from mien.training.fit import fit
 from mien.training.module import Module
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import load_severity_run
-from mien.training.severity import (
-    ClipBatches,
-    ClipFeatures,
-    predict_recordings,
-    severity_task,
-)
-from mien.training.term import loss_value
 
 SMALL = (
     "embedding={size: 16}",

@@ -21,6 +21,8 @@ from mien.schema import MienError, ModelOutput, concatenate_outputs
 from mien.training.batches.faces import images_for_network
 from mien.training.recorder import LOSSES_PREFIX, WEIGHTS
 
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, RuntimeError)
+
 
 class Run(NamedTuple):
     """The kept epoch of a run.
@@ -70,7 +72,7 @@ def load_run(folder: str | Path) -> Run:
 def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (*_DAMAGED, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise MienError(
             f"the model in {folder} is damaged or of another version: {reason}"

@@ -12,6 +12,7 @@ from mien.data.dataset import Dataset
 from mien.heads import HEADS, HeadInfo, Labels
 from mien.models import ClipsInfo
 from mien.networks.network import Network, create_network
+from mien.schema import MienError
 from mien.training.batches.units import Loaders, OnView, Units, open_units
 from mien.training.graph import EmotionGraphData, graph_of
 from mien.training.losses import LossContext
@@ -43,6 +44,7 @@ def set_up(
     ``features``, or are computed into it. Raises :class:`~mien.schema.MienError` where recipe and
     dataset do not fit.
     """
+    _check_joined(recipe, dataset)
     labels = Labels(dataset.label_space, dataset.scale, dataset.license_terms, str(dataset.folder))
     infos = {
         name: HEADS[name].describe(settings, labels) for name, settings in recipe.heads.items()
@@ -84,6 +86,15 @@ def set_up(
             **units.described(),
         },
     )
+
+
+def _check_joined(recipe: Recipe, dataset: Dataset) -> None:
+    """Recordings are read from one dataset; said first, as several joined have no scale either."""
+    if recipe.clips is not None and "parts" in dataset.info:
+        raise MienError(
+            f"expected one dataset for the recipe {recipe.name}, got several joined: their "
+            "recordings and people may share names; prepare them as one corpus"
+        )
 
 
 def _graph(recipe: Recipe, dataset: Dataset, units: Units) -> EmotionGraphData | None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mien.training.batch import Batch, mix
+from mien.training.batches.batch import Batch, mix
 
 ROWS = 8
 
@@ -12,13 +12,13 @@ ROWS = 8
 def example() -> Batch:
     """Rows with a class each, so that the blended distribution says what a row is made of."""
     inputs = torch.randn(ROWS, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    affect = torch.full((ROWS, 2), torch.nan)
-    return Batch(inputs, torch.arange(ROWS), torch.eye(ROWS), affect)
+    targets = {"expression": torch.arange(ROWS), "expression_distribution": torch.eye(ROWS)}
+    return Batch(inputs, targets)
 
 
 def shares(step: int, *, alpha: float = 1.0, seed: int = 0) -> torch.Tensor:
     """How much of each row is in each blended one."""
-    return mix(example(), alpha=alpha, seed=seed, step=step).distribution
+    return mix(example(), alpha=alpha, seed=seed, step=step).targets["expression_distribution"]
 
 
 def test_every_row_is_blended_with_one_other() -> None:
@@ -41,10 +41,11 @@ def test_images_are_blended_as_their_targets_are() -> None:
     batch = example()
     for step in range(4):
         mixed = mix(batch, alpha=0.4, seed=5, step=step)
-        expected = torch.einsum("ij,jchw->ichw", mixed.distribution, batch.inputs)
+        distribution = mixed.targets["expression_distribution"]
+        expected = torch.einsum("ij,jchw->ichw", distribution, batch.inputs)
         torch.testing.assert_close(mixed.inputs, expected)
-        assert torch.equal(mixed.labels, mixed.distribution.argmax(1))
-        assert torch.equal(mixed.labels, batch.labels)
+        assert torch.equal(mixed.targets["expression"], distribution.argmax(1))
+        assert torch.equal(mixed.targets["expression"], batch.targets["expression"])
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])

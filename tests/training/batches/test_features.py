@@ -3,18 +3,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_training import read_metrics
 
 from mien.data.augment import augment
 from mien.data.dataset import Dataset
+from mien.data.targets import make_targets
 from mien.schema import MienError
-from mien.training import features as module
-from mien.training.batches import images_for_network
-from mien.training.features import cached_features
+from mien.training.batches import features as module
+from mien.training.batches.faces import images_for_network
+from mien.training.batches.features import FaceFeatures, cached_features
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import load_run
-
-from .test_fit import read_metrics
 
 
 @pytest.fixture
@@ -22,9 +22,9 @@ def frozen(toy_run: Path) -> Recipe:
     return load_recipe(
         "triplet",
         [
-            "backbone={name: test_resnet, frozen: true, views: 3, license_terms: drawn}",
+            "backbone={name: test_resnet, frozen: true, augmented_views: 2, license_terms: drawn}",
             f"backbone.weights={toy_run / 'model.safetensors'}",
-            "embedding={size: 16, hidden: 16}",
+            "embedding={size: 16, hidden_size: 16}",
             "sampler={kind: shuffled, batch_size: 24}",
             "schedule.epochs=4",
             "optimizer.lr=0.01",
@@ -46,11 +46,14 @@ def test_only_what_stands_above_a_frozen_backbone_is_trained(
     rows = dataset.split_indices("valid")
     with torch.inference_mode():
         probabilities = trained.model(
-            images_for_network(dataset.crops[rows], trained.preprocessing)
+            images_for_network(dataset.crops[rows], trained.info.preprocessing)
         )[0]
-    truth = [trained.label_space.index(name) for name in dataset.column("label")[rows]]
+    truth = [
+        trained.info.heads["expression"].label_space.index(name)
+        for name in dataset.column("label")[rows]
+    ]
     accuracy = float((probabilities.argmax(1).numpy() == truth).mean())
-    assert accuracy == pytest.approx(trained.info["selected_on"]["accuracy"], abs=1 / len(rows))
+    assert accuracy == pytest.approx(trained.document["selected_on"]["accuracy"], abs=1 / len(rows))
 
 
 def test_maps_are_computed_once_for_what_decides_them(
@@ -75,7 +78,7 @@ def test_maps_are_computed_once_for_what_decides_them(
     assert train("first") == 4
     assert heard == [("train", 1, 3), ("train", 2, 3), ("train", 3, 3), ("valid", 1, 1)]
     assert train("another seed", "('seed', 5)") == 0
-    assert train("another loss", "('losses', [{'term': 'cross-entropy'}])") == 0
+    assert train("another loss", "('losses', [{'loss': 'cross-entropy'}])") == 0
     assert train("another augmentation", "('augmentation', {'rotation': 3})") == 4
     assert train("partial", "('preprocessing', {'partial_image': 'stack'})") == 4
     assert not list((tmp_path / "maps").rglob("*.partial"))
@@ -99,21 +102,18 @@ def test_views_are_the_augmented_faces(
 
 
 def test_each_epoch_draws_each_faces_view(frozen: Recipe, toy_dataset: Path) -> None:
-    from mien.data.targets import make_targets
-    from mien.training.features import FrozenFeatures
-
     dataset = Dataset.open(toy_dataset)
     known = np.arange(0, 120, 2)
     views = [np.full((60, 1, 1, 1), number, np.float16) for number in range(3)]
     targets = make_targets(dataset, "majority")
-    source = FrozenFeatures(views, known, targets, seed=1, training=True)
+    source = FaceFeatures(views, known, targets, seed=1, training=True)
     drawn = [source[epoch, known].inputs.flatten() for epoch in range(6)]
     assert torch.equal(drawn[2], source[2, known].inputs.flatten())
     # A row's view hangs on the epoch, not on the batch it stands in.
     assert torch.equal(drawn[2][10:13], source[2, known[10:13]].inputs.flatten())
     assert all(set(one.tolist()) == {0, 1, 2} for one in drawn)
     assert not torch.equal(drawn[0], drawn[1])
-    plain = FrozenFeatures(views, known, targets, seed=1, training=False)
+    plain = FaceFeatures(views, known, targets, seed=1, training=False)
     assert (plain[3, known].inputs == 0).all()
 
 

@@ -1,16 +1,20 @@
-"""Which rows reach a term, what class weights are, and what a batch without any of them gives."""
+"""Which rows reach a loss, what class weights are, and what a batch without any of them gives."""
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from mien.losses import concordance_loss
 from mien.networks.network import Outputs
-from mien.training.batch import Batch, labeled_part
-from mien.training.term import Shape, loss_value
-from mien.training.terms import Center, Concordance, CrossEntropy, Triplet, class_weights
+from mien.training.batches.batch import Batch, labeled_part
+from mien.training.losses import LOSSES, Loss, LossContext, loss_value
+from mien.training.losses.affect import Concordance
+from mien.training.losses.centers import Center
+from mien.training.losses.classification import CrossEntropy, class_weights
+from mien.training.losses.metric import Triplet
 
-SHAPE = Shape(3, 4, counts=(30, 10, 60))
+CONTEXT = LossContext(3, 4, counts=(30, 10, 60))
 
 
 def example() -> tuple[Outputs, Batch]:
@@ -21,56 +25,84 @@ def example() -> tuple[Outputs, Batch]:
     affect = torch.rand(6, 2, generator=generator)
     affect[4] = torch.nan
     embedding = torch.randn(6, 4, generator=generator, requires_grad=True)
-    logits, said = embedding[:, :3] * 1.0, embedding[:, 2:] * 1.0
-    outputs = Outputs(embedding, logits, valence_arousal=said)
-    return outputs, Batch(torch.zeros(6, 1), labels, distribution, affect)
+    heads = {"expression": embedding[:, :3] * 1.0, "valence_arousal": embedding[:, 2:] * 1.0}
+    targets = {
+        "expression": labels,
+        "expression_distribution": distribution,
+        "valence_arousal": affect,
+    }
+    return Outputs(embedding, heads), Batch(torch.zeros(6, 1), targets)
+
+
+def rows_of(outputs: Outputs, batch: Batch, rows: list[int]) -> tuple[Outputs, Batch]:
+    def take(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor[rows] for name, tensor in tensors.items()}
+
+    return (
+        Outputs(outputs.embedding[rows], take(outputs.heads)),
+        Batch(batch.inputs[rows], take(batch.targets)),
+    )
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        CrossEntropy(term="cross-entropy"),
-        CrossEntropy(term="cross-entropy", balanced=True, smoothing=0.1),
-        Triplet(term="triplet"),
-        Center(term="center"),
-        Concordance(term="concordance"),
+        CrossEntropy(loss="cross-entropy"),
+        CrossEntropy(loss="cross-entropy", balanced=True, smoothing=0.1),
+        Triplet(loss="triplet"),
+        Center(loss="center"),
+        Concordance(loss="concordance"),
     ],
 )
-def test_a_term_sees_the_rows_that_have_what_it_needs(settings: CrossEntropy) -> None:
+def test_a_loss_sees_the_rows_that_have_what_it_needs(settings: Loss) -> None:
     outputs, batch = example()
-    left_out = 2 if settings.needs == "expression" else 4
-    term = settings.build(SHAPE)
-    value = loss_value(settings, term, outputs, batch)
-    kept = [row for row in range(6) if row != left_out]
-    expected = term(
-        Outputs._make(None if part is None else part[kept] for part in outputs),
-        Batch._make(None if part is None else part[kept] for part in batch),
-    )
+    left_out = 2 if settings.head == "expression" else 4
+    loss = settings.build(CONTEXT)
+    value = loss_value(settings, loss, outputs, batch)
+    expected = loss(*rows_of(outputs, batch, [row for row in range(6) if row != left_out]))
     assert value is not None
     torch.testing.assert_close(value, expected)
     value.backward()
     assert outputs.embedding.grad is not None
     assert not outputs.embedding.grad[left_out].any()
     assert torch.isfinite(outputs.embedding.grad).all() and outputs.embedding.grad.any()
-    nothing = batch._replace(
-        labels=torch.full((6,), -1), valence_arousal=torch.full((6, 2), torch.nan)
-    )
-    assert loss_value(settings, term, outputs, nothing) is None
+    unknown = {
+        "expression": torch.full((6,), -1),
+        "valence_arousal": torch.full((6, 2), torch.nan),
+    }
+    nothing = batch._replace(targets=batch.targets | unknown)
+    assert loss_value(settings, loss, outputs, nothing) is None
+    # Nor does it see a row of a dataset that does not have its labels at all.
+    del nothing.targets[settings.head]
+    assert loss_value(settings, loss, outputs, nothing) is None
 
 
 def test_a_whole_batch_is_handed_on_as_it_is() -> None:
     outputs, batch = example()
-    whole = batch._replace(labels=batch.labels.clamp(min=0))
-    assert labeled_part("expression", outputs, whole)[0] is outputs
+    whole = {"expression": batch.targets["expression"].clamp(min=0)}
+    batch = batch._replace(targets=batch.targets | whole)
+    assert labeled_part("expression", outputs, batch) == (outputs, batch)
+    assert labeled_part("expression", outputs, batch)[0] is outputs
+
+
+def test_attention_is_taken_along_with_its_rows() -> None:
+    outputs, batch = example()
+    weights, places = torch.rand(6, 4), torch.rand(6, 2, 2)
+    outputs = outputs._replace(attention=weights, attention_map=places)
+    part, _ = labeled_part("valence_arousal", outputs, batch)
+    kept = [0, 1, 2, 3, 5]
+    assert part.attention is not None and torch.equal(part.attention, weights[kept])
+    assert part.attention_map is not None and torch.equal(part.attention_map, places[kept])
 
 
 def test_concordance_is_the_mean_of_both() -> None:
     outputs, batch = example()
-    term = Concordance(term="concordance").build(SHAPE)
+    settings = Concordance(loss="concordance")
     known = [0, 1, 2, 3, 5]
-    said, truth = outputs.valence_arousal[known], batch.valence_arousal[known]
+    said = outputs.heads["valence_arousal"][known]
+    truth = batch.targets["valence_arousal"][known]
     each = [concordance_loss(said[:, i], truth[:, i]) for i in range(2)]
-    value = loss_value(Concordance(term="concordance"), term, outputs, batch)
+    value = loss_value(settings, settings.build(CONTEXT), outputs, batch)
     torch.testing.assert_close(value, sum(each) / 2)
 
 
@@ -81,10 +113,22 @@ def test_class_weights_are_the_rarest_count_over_the_own() -> None:
 
 def test_balanced_cross_entropy_is_torchs_for_class_indices() -> None:
     outputs, batch = example()
-    kept = batch.labels >= 0
-    settings = CrossEntropy(term="cross-entropy", balanced=True)
-    value = loss_value(settings, settings.build(SHAPE), outputs, batch)
+    labels = batch.targets["expression"]
+    kept = labels >= 0
+    settings = CrossEntropy(loss="cross-entropy", balanced=True)
+    value = loss_value(settings, settings.build(CONTEXT), outputs, batch)
     expected = functional.cross_entropy(
-        outputs.logits[kept], batch.labels[kept], weight=class_weights(SHAPE.counts)
+        outputs.heads["expression"][kept], labels[kept], weight=class_weights(CONTEXT.counts)
     )
     torch.testing.assert_close(value, expected)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_says_what_it_needs(name: str) -> None:
+    from mien.heads import HEADS
+
+    loss = LOSSES[name]
+    assert loss.head in HEADS and set(loss.trains) <= set(HEADS)
+    assert loss.__doc__
+    # What trains a head's layers reads that head's targets.
+    assert loss.trains in ((), (loss.head,))

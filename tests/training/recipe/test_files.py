@@ -20,7 +20,7 @@ def test_every_shipped_recipe_is_valid_short_and_says_what_it_is(name: str) -> N
     recipe = load_recipe(name)
     assert recipe.name == name
     assert recipe.paper and recipe.about and recipe.expect
-    source = Path(__file__).parents[2] / "src" / "mien" / "recipes" / f"{name}.yaml"
+    source = Path(__file__).parents[3] / "src" / "mien" / "recipes" / f"{name}.yaml"
     assert len(source.read_text().splitlines()) <= 50
 
 
@@ -43,12 +43,27 @@ def test_changes_reach_nested_keys_list_items_and_floats() -> None:
 @pytest.mark.parametrize(
     ("tree", "message"),
     [
-        (MINIMAL | {"optimizer": {}}, "did you mean 'optimizer'"),
-        (MINIMAL | {"optimizer": {"rat": 1}}, "unknown key 'optimizer.rat'; did you mean 'rate'"),
+        (MINIMAL | {"optimiser": {}}, "did you mean 'optimizer'"),
+        (MINIMAL | {"optimizer": {"llr": 1}}, "unknown key 'optimizer.llr'; did you mean 'lr'"),
         (MINIMAL | {"schedule": {"epochs": 0}}, "schedule.epochs"),
         ({"name": "x", "losses": []}, "losses"),
-        ({"name": "x", "losses": [{"loss": "tripplet"}]}, "expected a term cross-entropy"),
+        (
+            {"name": "x", "losses": [{"loss": "tripplet"}]},
+            "or pml.SomeLoss (a loss of pytorch-metric-learning), got 'tripplet'; did you mean "
+            "'triplet'?",
+        ),
+        ({"name": "x", "losses": [{"term": "triplet"}]}, "losses.0: expected a loss"),
         ({"name": "x", "losses": [{"loss": "triplet"}]}, "cross-entropy"),
+        (
+            MINIMAL | {"losses": [{"loss": "triplet", "treshold": 1}]},
+            "'losses.0.triplet.treshold'; did you mean 'threshold'?",
+        ),
+        (MINIMAL | {"heads": {"expresion": {}}}, "'heads.expresion'; did you mean 'expression'?"),
+        (MINIMAL | {"heads": {"expression": {"bais": True}}}, "did you mean 'bias'?"),
+        (
+            MINIMAL | {"heads": {"severity": {"temprature": 2}}},
+            "'heads.severity.temprature'; did you mean 'temperature'?",
+        ),
         (
             MINIMAL | {"losses": [{"loss": "cross-entropy"}, {"loss": "triplet"}], "mixup": 0.2},
             "mixup has no single label for triplet",
@@ -64,6 +79,12 @@ def test_mistakes_are_one_sentence_that_names_them(
         load_recipe(write(tmp_path / "mine.yaml", tree))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_key_in_the_wrong_place_is_not_said_to_be_itself(tmp_path: Path) -> None:
+    tree = MINIMAL | {"heads": {"expression": {"temperature": 2}}}
+    with pytest.raises(MienError, match=r"unknown key 'heads\.expression\.temperature'$"):
+        load_recipe(write(tmp_path / "mine.yaml", tree))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from mien.models import find_model, shipped_models
 from mien.networks.backbones import create_backbone
 from mien.networks.exported import backbone_state, has_folded_norms, read_onnx
 from mien.schema import MienError, Preprocessing
-from mien.training.batches import images_for_network
+from mien.training.batches.faces import images_for_network
 from mien.training.export import _to_onnx, export
 from mien.training.fit import fit
 from mien.training.recipe import load_recipe
@@ -115,7 +115,7 @@ def test_biases_of_their_own_are_told_from_folded_norms() -> None:
     for value in source.state_dict().values():
         if value.is_floating_point():
             value.uniform_(0.5, 1.5)
-    model = _to_onnx(source, "input", torch.zeros(2, 3, 16, 16))  # type: ignore[arg-type]
+    model = _to_onnx(source, torch.zeros(2, 3, 16, 16))  # type: ignore[arg-type]
     other = _Wrapped().network.backbone.eval()
     state = backbone_state(model, other, "a model")
     other.load_state_dict(state)
@@ -214,14 +214,14 @@ def test_pixels_are_scaled_as_the_weights_expect(toy_model: Path, tmp_path: Path
 def test_a_head_on_the_shipped_model_trains_and_its_terms_travel(
     toy_dataset: Path, tmp_path: Path
 ) -> None:
-    changes = ["backbone.weights=fer", "backbone.frozen=true", "backbone.views=1"]
+    changes = ["backbone.weights=fer", "backbone.frozen=true", "backbone.augmented_views=0"]
     recipe = load_recipe("softmax", [*changes, "schedule.epochs=1", "sampler.batch_size=12"])
     out = fit(recipe, Dataset.open(toy_dataset), tmp_path / "run", features=tmp_path, threads=1)
     run = load_run(out)
     start = create_backbone(recipe.backbone.name, weights="fer", arguments={"pad_type": "same"})
     for name, tensor in run.model.network.backbone.state_dict().items():
         assert torch.equal(tensor, start.state_dict()[name])
-    assert "FER2013" in run.info["license_terms"]["start_weights"]
+    assert "FER2013" in run.document["license_sources"]["start_weights"]
     document = export(run, tmp_path / "mine.onnx")
     assert "Start weights: the model fer, with these terms: Training" in document["license_terms"]
     assert document["recipe"]["backbone"]["weights"] == "fer"

@@ -150,11 +150,6 @@ class Recordings(Units):
     """The labeled recordings of a video dataset."""
 
     def __init__(self, recipe: Recipe, dataset: Dataset, clips: Clips) -> None:
-        if "parts" in dataset.info:
-            raise MienError(
-                f"expected one dataset for the recipe {recipe.name}, got several joined: their "
-                "recordings and people may share names; prepare them as one corpus"
-            )
         self.recipe, self.dataset, self.clips = recipe, dataset, clips
         targets = make_targets(dataset, recipe.rule)
         videos = {split: videos_of(dataset, split) for split in SPLITS}

@@ -5,20 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from mien.data.augment import Augmentation
-from mien.data.clips import Clips
 from mien.errors import MienError, did_you_mean
 from mien.heads import HEADS
 from mien.recipes import read_recipe
-from mien.schema import Preprocessing
 from mien.training.losses import LOSSES
 from mien.training.recipe.recipe import Recipe
-from mien.training.recipe.settings import SETTINGS
 
 
 def load_recipe(name_or_file: str | Path, changes: Iterable[str] = ()) -> Recipe:
@@ -99,20 +95,38 @@ def _position(items: list[Any], part: str, change: str) -> int:
 
 
 def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
+    # A misspelt key first: what it left undone may be an error of its own.
+    errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    first = errors[0]
     where = ".".join(str(part) for part in first["loc"]) or "the whole"
     if first["type"] == "extra_forbidden":
-        return f"unknown key {where!r}{did_you_mean(str(first['loc'][-1]), _known_keys())}"
+        *place, key = first["loc"]
+        return f"unknown key {where!r}{did_you_mean(str(key), _keys_at(place))}"
     message = first["msg"].removeprefix("Value error, ")
     got = first.get("input")
+    if first["type"] == "unknown_loss" and isinstance(got, dict):
+        name = str(got.get("loss"))
+        return f"{where}: {message}, got {name!r}{did_you_mean(name, LOSSES)}"
     shown = f", got {got!r}" if isinstance(got, str | int | float | bool) else ""
     return f"{where}: {message[0].lower()}{message[1:]}{shown}"
 
 
-def _known_keys() -> list[str]:
-    keys: set[str] = set()
-    models: list[type[BaseModel]] = [Recipe, *SETTINGS, Augmentation, Clips, Preprocessing]
-    models += [*LOSSES.values(), *(head.Settings for head in HEADS.values())]
-    for model in models:
-        keys.update(model.model_fields)
-    return sorted({*keys, *HEADS})
+def _keys_at(place: list[str | int]) -> Iterable[str]:
+    """The keys that a recipe may have at a place that pydantic names."""
+    match place:
+        case []:
+            return Recipe.model_fields
+        case ["heads"]:
+            return HEADS
+        case ["heads", str(head)]:
+            return HEADS[head].Settings.model_fields
+        case ["losses", _, str(loss)]:
+            return LOSSES[loss].model_fields
+        case [str(part)]:
+            kind = Recipe.model_fields[part].annotation
+            return next(
+                model.model_fields
+                for model in (kind, *get_args(kind))
+                if isinstance(model, type) and issubclass(model, BaseModel)
+            )
+    return ()

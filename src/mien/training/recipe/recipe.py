@@ -48,7 +48,7 @@ class Recipe(Settings):
     expect: str = ""
     seed: int = Field(default=0, ge=0, lt=2**63)
     rule: Literal["majority", "ferplus", "distribution"] = "majority"
-    select: str
+    select: str = ""
     keep: Literal["best", "last"] = "best"
     preprocessing: Preprocessing | None = None
     backbone: Backbone = Backbone()

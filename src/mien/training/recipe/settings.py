@@ -178,16 +178,3 @@ class Schedule(Settings):
     epochs: int = Field(default=10, ge=1)
     warmup: float = Field(default=0.5, ge=0, description="in epochs")
     final: float = Field(default=1e-3, ge=0, le=1)
-
-
-SETTINGS: tuple[type[Settings], ...] = (
-    Backbone,
-    Embedding,
-    Attention,
-    Temporal,
-    Graph,
-    Sampler,
-    Optimizer,
-    Schedule,
-)
-"""Every part, for whoever looks for a key."""
