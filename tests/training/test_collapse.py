@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mien.cli import train
+from mien.cli.train import train
 from mien.losses import active_triplets
 from mien.training.collapse import diagnosis
 
