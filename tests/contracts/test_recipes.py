@@ -55,7 +55,7 @@ def train_losses(run: Path) -> list[float]:
 
 OF_FACES = [name for name in list_recipes() if load_recipe(name).clips is None]
 QUICKLY_RESUMED = {"dacl", "emotion-gcn", "fer"}
-"""Of a recipe with centers that learn, one with a graph and one with mixup: all that is kept."""
+"""One with centers that move by a rule of their own, one with a graph, one with mixup."""
 
 
 @pytest.fixture(scope="module", params=OF_FACES)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from small_training import SMALL, read_metrics
 
-from mien.cli import train
+from mien.cli.train import train
 from mien.losses import active_triplets
 from mien.training.collapse import diagnosis
 
