@@ -111,22 +111,22 @@ def _explain(error: ValidationError) -> str:
     return f"{where}: {message[0].lower()}{message[1:]}{shown}"
 
 
-def _keys_at(place: list[str | int]) -> Iterable[str]:
+def _keys_at(place: list[str | int]) -> list[str]:
     """The keys that a recipe may have at a place that pydantic names."""
     match place:
         case []:
-            return Recipe.model_fields
+            return list(Recipe.model_fields)
         case ["heads"]:
-            return HEADS
+            return list(HEADS)
         case ["heads", str(head)]:
-            return HEADS[head].Settings.model_fields
+            return list(HEADS[head].Settings.model_fields)
         case ["losses", _, str(loss)]:
-            return LOSSES[loss].model_fields
+            return list(LOSSES[loss].model_fields)
         case [str(part)]:
             kind = Recipe.model_fields[part].annotation
             return next(
-                model.model_fields
+                list(model.model_fields)
                 for model in (kind, *get_args(kind))
                 if isinstance(model, type) and issubclass(model, BaseModel)
             )
-    return ()
+    return []
