@@ -85,12 +85,12 @@ def test_the_whole_way_with_classes_of_ones_own(command: Command, tmp_path: Path
 
     (tmp_path / "card.md").write_text("# Mine", "utf-8")
     exported = command("export", "run", "--out", "new/mine.onnx", "--int8", "--card", "card.md")
-    assert exported.code == 0 and "differs by" in exported.out
+    assert exported.code == 0 and "differs from the network by" in exported.out
     assert read_info(tmp_path / "new" / "mine.onnx").card == "# Mine"
 
     again = command("evaluate", "new/mine.onnx", "--data", "data", "--split", "valid")
     assert again.code == 0
-    assert "valid, 9 faces, rule majority" in again.out
+    assert "valid, 9 rows, rule majority" in again.out
     assert (tmp_path / "report" / "report.html").is_file()
 
     predicted = command("predict", "faces/test", "--tight", "--model", "new/mine.onnx", "--json")
@@ -203,7 +203,7 @@ def test_three_of_eight_expressions_can_be_evaluated(
     assert command(*prepare, "--like", toy_model).code == 0
     ended = command("evaluate", toy_model, "--data", "data")
     assert ended.code == 0
-    assert "test, 18 faces" in ended.out
+    assert "test, 18 rows" in ended.out
     assert "note: The dataset has no class neutral" in ended.out
 
 
