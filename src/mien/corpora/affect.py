@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-_NOT_RATED = -2.0  # the mark of AffectNet
+_NOT_LABELED = -2.0  # the mark of AffectNet
 
 
 def valence_arousal(valence: Any, arousal: Any) -> Mapping[str, float | None]:
@@ -32,7 +32,7 @@ def _number(name: str, cell: Any) -> float | None:
         value = float(cell)
     except ValueError:
         raise ValueError(f"{name} is not a number: {cell!r}") from None
-    if math.isnan(value) or value == _NOT_RATED:
+    if math.isnan(value) or value == _NOT_LABELED:
         return None
     if not -1 <= value <= 1:
         raise ValueError(f"{name} outside [-1, 1]: {value:g}")

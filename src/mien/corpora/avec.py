@@ -16,7 +16,7 @@ from mien.corpora.items import (
     split_name,
     storable,
 )
-from mien.corpora.severity import SIGNED_TERMS, Entry, check_task, reading_of, scored
+from mien.corpora.severity import SIGNED_LICENSE_TERMS, Entry, check_task, reading_of, scored
 from mien.faces.video import VIDEO_SUFFIXES
 from mien.scales import SCALES
 from mien.schema import MienError
@@ -75,7 +75,7 @@ AVEC2013 = Corpus(
         "  {train,dev,test}/**/203_1_cut_combined.mp4   (also Training, Development, Testing)\n"
         "  **/203_1_Depression.csv   one number, the BDI-II score of subject 203, session 1"
     ),
-    license_terms=SIGNED_TERMS,
+    license_terms=SIGNED_LICENSE_TERMS,
     read=partial(
         _read_avec,
         pattern=r"(?P<subject>\d+)_(?P<session>\d+)_cut_combined",
@@ -90,7 +90,7 @@ AVEC2014 = Corpus(
         "  {train,dev,test}/{Freeform,Northwind}/203_1_Freeform_video.mp4\n"
         "  **/203_1_Depression.csv   one number; --task freeform or northwind reads one only"
     ),
-    license_terms=SIGNED_TERMS,
+    license_terms=SIGNED_LICENSE_TERMS,
     read=partial(
         _read_avec,
         pattern=(r"(?P<subject>\d+)_(?P<session>\d+)_(?P<task>Freeform|Northwind)(_video)?"),

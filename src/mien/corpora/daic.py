@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mien.corpora.items import Corpus, LeftOut, Options, Reading, VideoItem, storable
-from mien.corpora.severity import SIGNED_TERMS, Entry, reading_of, rows_of, score_of
+from mien.corpora.severity import SIGNED_LICENSE_TERMS, Entry, reading_of, rows_of, score_of
 from mien.faces.video import VIDEO_SUFFIXES
 from mien.scales import SCALES
 from mien.schema import MienError
@@ -83,7 +83,7 @@ CORPUS = Corpus(
         "  or train_split.csv, dev_split.csv, test_split.csv (E-DAIC)\n"
         "  300_P/*.mp4   a video of the participant; published are only features"
     ),
-    license_terms=SIGNED_TERMS,
+    license_terms=SIGNED_LICENSE_TERMS,
     read=_read_daic,
     videos=True,
 )

@@ -30,7 +30,7 @@ FIELDS = (
     pa.field("session", pa.string()),
     pa.field("track", pa.int32()),
 )
-SIGNED_TERMS = (
+SIGNED_LICENSE_TERMS = (
     "Signed agreement with the authors: research only, no redistribution, no person shown. mien "
     "has no copy and downloads none."
 )

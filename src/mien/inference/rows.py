@@ -112,10 +112,12 @@ class Rows:
 
     def about(self) -> dict[str, Any]:
         """What a table's metadata say: models, license terms, heads, preprocessing."""
-        terms = dict.fromkeys(info.license_terms for info in self.models if info.license_terms)
+        license_terms = dict.fromkeys(
+            info.license_terms for info in self.models if info.license_terms
+        )
         return {
             "model": self.model_names,
-            "license_terms": " ".join(terms),
+            "license_terms": " ".join(license_terms),
             "heads": {
                 name: info.heads[name].model_dump(mode="json") for name, info in self.heads.items()
             },

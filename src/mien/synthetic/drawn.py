@@ -22,7 +22,9 @@ from mien.preparation.write import write_dataset
 from mien.scales import SCALES
 from mien.schema import Preprocessing, UInt8Array
 
-TERMS = "toy data: faces drawn by mien, free to use; results on them mean nothing for real faces"
+LICENSE_TERMS = (
+    "toy data: faces drawn by mien, free to use; results on them mean nothing for real faces"
+)
 
 
 class _Look(NamedTuple):

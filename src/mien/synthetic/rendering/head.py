@@ -70,16 +70,16 @@ def load_head() -> Head:
     body = np.all((points[quads, 1] > _SHOULDERS) & (abs(points[quads, 0]) < _HALF_WIDTH), axis=1)
     wanted = np.isin(groups, _GROUPS) & body
     quads, corners = quads[wanted], corners[wanted]
-    kept = np.unique(quads)
+    used = np.unique(quads)
     renumber = np.zeros(len(points), np.int64)
-    renumber[kept] = np.arange(len(kept))
+    renumber[used] = np.arange(len(used))
     quads = renumber[quads]
     triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
-    places = np.zeros((len(kept), 2))
+    places = np.zeros((len(used), 2))
     places[quads] = texture[corners]
 
     def target(path: Path) -> FloatArray:
-        return np.asarray(_read_target(path, len(points))[kept], np.float32)
+        return np.asarray(_read_target(path, len(points))[used], np.float32)
 
     masks = {
         name: _sampled(folder / f"mpfb2/textures/mpfb_{name}.jpg", places)
@@ -92,9 +92,9 @@ def load_head() -> Head:
         if "-baby" not in path.name
     }
     return Head(
-        vertices=points[kept].astype(np.float32),
+        vertices=points[used].astype(np.float32),
         triangles=triangles,
-        parts=_parts(folder / "mpfb2/mesh_metadata/basemesh_vertex_groups.json", kept),
+        parts=_parts(folder / "mpfb2/mesh_metadata/basemesh_vertex_groups.json", used),
         units={
             _stem(path): target(path)
             for path in sorted((folder / "faceunits01/targets/faceunits").glob("*.target"))
@@ -176,12 +176,12 @@ def _stem(path: Path) -> str:
     return path.name.split(".target")[0]
 
 
-def _parts(path: Path, kept: Ints) -> Ints:
+def _parts(path: Path, used: Ints) -> Ints:
     ranges = json.loads(path.read_text("utf-8"))
-    parts = np.zeros(len(kept), np.int64)
+    parts = np.zeros(len(used), np.int64)
     for index, group in enumerate(_GROUPS):
         for first, last in ranges[group]:
-            parts[(kept >= first) & (kept <= last)] = index
+            parts[(used >= first) & (used <= last)] = index
     return parts
 
 

@@ -47,10 +47,10 @@ def sample(texture: FloatArray, places: FloatArray) -> FloatArray:
     padded = np.zeros((rows * 1024, 2), np.float32)
     padded[:count] = places - 0.5
     grid = padded.reshape(rows, 1024, 2)
-    found = cv2.remap(
+    sampled = cv2.remap(
         texture, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    return np.asarray(found, np.float32).reshape(rows * 1024, *texture.shape[2:])[:count]
+    return np.asarray(sampled, np.float32).reshape(rows * 1024, *texture.shape[2:])[:count]
 
 
 @lru_cache(maxsize=8)
