@@ -241,5 +241,5 @@ def test_the_command_makes_crops_as_a_model_reads_them(command):
     assert json.loads(ended.out)["rows"] == 25
     command(*make).refused("which exists")
     shown = command("synth", "seen", "--faces", 25, "--size", 16, "--workers", 1)
-    assert shown.code == 0 and "25 faces in seen: rendered" in shown.out
+    assert shown.code == 0 and "25 rendered faces in seen" in shown.out
     assert Dataset.open("seen").preprocessing.size == 16
