@@ -90,7 +90,7 @@ def test_everything_known_is_in_range_and_fits_together(faces):
     assert np.mean(voted == [EXPRESSIONS.index(name) for name in labels]) > 0.8
     landmarks = np.stack(faces.column("landmarks")).reshape(-1, 5, 2)
     assert landmarks.min() > 0 and landmarks.max() < 1
-    assert faces.info["corpus"] == CORPUS and faces.license_terms.startswith("rendered")
+    assert faces.info["corpus"] == CORPUS and faces.license_terms.startswith("Rendered")
     assert faces.crops[:].std() > 30
 
 
