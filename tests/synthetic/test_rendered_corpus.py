@@ -57,8 +57,8 @@ def test_labels_are_balanced_and_subjects_stay_in_one_split(faces):
     )
     assert faces.column("label").tolist() == labels[:FACES].tolist()
     for split, count in (("train", 15), ("valid", 5), ("test", 5)):
-        found = [int((labels[splits == split] == name).sum()) for name in EXPRESSIONS]
-        assert found == [count] * 8
+        class_counts = [int((labels[splits == split] == name).sum()) for name in EXPRESSIONS]
+        assert class_counts == [count] * 8
     assert len(set(subjects)) == 40
     assert len(set(zip(subjects, splits, strict=True))) == len(set(subjects))
 
