@@ -1,7 +1,7 @@
-"""Expression names, their synonyms and the label orders of the corpora.
+"""Names of expressions with their synonyms, label spaces of corpora, and action units.
 
 A bare integer never crosses a file boundary: every dataset, run and model stores the
-:class:`LabelSpace` its numbers belong to.
+:class:`LabelSpace` that its numbers refer to.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ _CANONICAL: dict[str, str] = {
 
 
 def canonical_expression(name: str) -> str:
-    """The canonical name of an expression, for any spelling that corpora use.
+    """Return the canonical name of an expression for any spelling that corpora use.
 
-    Raises ``ValueError`` with the known names for an unknown one.
+    Raises ``ValueError`` that lists the names for an unknown one.
 
     >>> canonical_expression("Happy"), canonical_expression("FEAR")
     ('happiness', 'fear')
     """
     word = re.sub(r"[^a-z]", "", name.lower())
     if word not in _CANONICAL:
-        known = ", ".join(_SYNONYMS)
-        raise ValueError(f"expected an expression name ({known}), got {name!r}")
+        names = ", ".join(_SYNONYMS)
+        raise ValueError(f"expected an expression name ({names}), got {name!r}")
     return _CANONICAL[word]
 
 
 class LabelSpace(BaseModel):
-    """An ordered set of class names; class ``i`` is ``names[i]`` everywhere it is stored.
+    """An ordered set of class names: class ``i`` is ``names[i]`` wherever it is stored.
 
     >>> LABEL_SPACES["ferplus"].index("happy")
     1
@@ -79,7 +79,10 @@ class LabelSpace(BaseModel):
         return len(self.names)
 
     def index(self, name: str) -> int:
-        """The index of a class, by its own name or, failing that, by a synonym of it."""
+        """Return the index of a class by its name or, failing that, by a synonym.
+
+        Raises ``ValueError`` that lists the classes for an unknown name.
+        """
         if name in self.names:
             return self.names.index(name)
         try:
@@ -94,13 +97,13 @@ class LabelSpace(BaseModel):
         return self.names.index(canonical)
 
     def projection(self, target: LabelSpace) -> NDArray[np.float64]:
-        """The ``(len(self), len(target))`` 0/1 matrix that carries probabilities into ``target``.
+        """Return the 0/1 matrix ``(len(self), len(target))`` that maps probabilities to ``target``.
 
-        A class that ``target`` lacks has an all-zero row: its probability is dropped, and the
-        caller renormalizes. The spaces must share at least two classes (``ValueError``).
+        A class that ``target`` lacks has a row of zeros: its probability is dropped, and the
+        caller renormalizes. Raises ``ValueError`` for spaces that share fewer than two classes.
         """
         matrix = np.array(
-            [[float(mine == theirs) for theirs in target.names] for mine in self.names]
+            [[float(source == name) for name in target.names] for source in self.names]
         )
         if matrix.sum() < 2:
             raise ValueError(
@@ -111,10 +114,10 @@ class LabelSpace(BaseModel):
 
 
 def label_space_of(names: Sequence[str], *, name: str = "custom") -> LabelSpace:
-    """The label space of a user's class names: canonical where all are expressions, else as given.
+    """Make a label space of a user's class names.
 
-    Expressions come in canonical order whatever order the folder lists them in; other classes
-    keep the given order.
+    Where all are expressions, they get their canonical names and order. Other names stay as they
+    are.
 
     >>> label_space_of(["angry", "happy"]).names
     ('happiness', 'anger')
@@ -132,7 +135,7 @@ def label_space_of(names: Sequence[str], *, name: str = "custom") -> LabelSpace:
 ACTION_UNITS: tuple[str, ...] = (
     *("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU15", "AU23", "AU24", "AU25", "AU26"),
 )
-"""The action units that are read, in this order everywhere: the twelve of Aff-Wild2 and ABAW."""
+"""The action units, in this order everywhere: the twelve of Aff-Wild2 and ABAW."""
 
 ACTION_UNIT_TITLES: dict[str, str] = {
     "AU1": "inner brow raiser",
@@ -151,8 +154,8 @@ ACTION_UNIT_TITLES: dict[str, str] = {
 """FACS's names of :data:`ACTION_UNITS`."""
 
 ACTION_UNIT_PRESENT = 0.4
-"""An action unit counts as present from this value on: an intensity of 2 of 5, as is usual on
-DISFA. Annotations of presence are 0 or 1."""
+"""The least value of an action unit that is present: an intensity of 2 of 5, as usual on DISFA.
+Annotations of presence are 0 or 1."""
 
 LABEL_SPACES: dict[str, LabelSpace] = {
     space.name: space
@@ -224,4 +227,4 @@ LABEL_SPACES: dict[str, LabelSpace] = {
         ),
     )
 }
-"""Label orders that are in use, by the name of the corpus or tool that fixed them."""
+"""Label spaces in use, by the name of the corpus or tool that defined them."""

@@ -1,4 +1,4 @@
-"""Scales of scores, such as the sum of a questionnaire, and what every severity is said with."""
+"""Scales of severity, and the statement that accompanies every severity."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Scale(BaseModel):
     """A bounded ordinal score, such as the sum of a questionnaire: whole numbers 0 to ``top``.
 
-    ``bands`` are ranges that have names, lowest first: each name and its lowest score, the first
-    of which is 0. They describe scores; nothing is learned from them.
+    ``bands`` are named ranges, lowest first: each name and its lowest score, the first of which is
+    0. They describe scores; nothing is learned from them.
 
     >>> SCALES["bdi-ii"].levels, SCALES["bdi-ii"].band(19.6)
     (64, 'moderate')
@@ -30,11 +30,11 @@ class Scale(BaseModel):
 
     @property
     def levels(self) -> int:
-        """How many scores there are."""
+        """The number of scores."""
         return self.top + 1
 
     def band(self, score: float) -> str:
-        """The name of the band that the nearest whole score lies in; "" without bands.
+        """Return the name of the band of the nearest whole score; "" without bands.
 
         Raises ``ValueError`` for a score outside [0, top] and for NaN.
         """
@@ -64,11 +64,11 @@ SCALES: dict[str, Scale] = {
         Scale(name="rendered", top=63, bands=_BDI),
     )
 }
-"""Scales by name: BDI-II (Beck, Steer and Brown, 1996), PHQ-8 (Kroenke et al., 2009), and the
-severity of rendered videos, which borrows the steps of the first."""
+"""Scales by name: BDI-II (Beck, Steer and Brown, 1996), PHQ-8 (Kroenke et al., 2009), and that of
+rendered videos, with the bands of the first."""
 
 RESEARCH_ONLY = (
     "Research output, not a diagnosis: a score that was estimated from a face says nothing "
     "certain about a person and must not decide anything about one."
 )
-"""Goes with every severity, wherever one is written."""
+"""Accompanies every severity that is written."""

@@ -44,7 +44,7 @@ def splits_of(entries):
 
 
 def test_the_table_becomes_a_dataset(tmp_path):
-    made = prepare(
+    result = prepare(
         "diffusionfer",
         table(tmp_path / "faces-train.parquet"),
         tmp_path / "out",
@@ -52,8 +52,8 @@ def test_the_table_becomes_a_dataset(tmp_path):
         workers=1,
         detector=ToyDetector,
     )
-    dataset = made.dataset
-    assert made.left_out == {} and len(dataset) == 40
+    dataset = result.dataset
+    assert result.left_out == {} and len(dataset) == 40
     assert (
         dataset.label_space.names == SEVEN
         and dataset.license_terms == corpus_of("diffusionfer").license_terms
@@ -83,8 +83,8 @@ def test_splits_are_made_within_each_expression(tmp_path):
     ]
     # A row keeps its split whatever the file is called.
     (tmp_path / "half").mkdir()
-    kept = table(tmp_path / "half" / "train.parquet")
-    valid = {e.id for e in read(kept, valid_from_train=0.1)[1] if e.split == "valid"}
+    train_file = table(tmp_path / "half" / "train.parquet")
+    valid = {e.id for e in read(train_file, valid_from_train=0.1)[1] if e.split == "valid"}
     again = table(tmp_path / "half" / "other-train.parquet", name=[f"{i}.jpg" for i in range(40)])
     assert valid == {e.id for e in read(again, valid_from_train=0.1)[1] if e.split == "valid"}
 
@@ -114,8 +114,8 @@ def test_rows_that_cannot_be_used(tmp_path):
         valence=pa.array([0.0, 0.0, 0.0, 1.25, None, 0.5], pa.float32()),
         arousal=pa.array([0.0, 0.0, 0.0, 0.0, None, 0.5], pa.float32()),
     )
-    found = [entry.reason if isinstance(entry, LeftOut) else "" for entry in read(source)[1]]
-    assert found == [
+    reasons = [entry.reason if isinstance(entry, LeftOut) else "" for entry in read(source)[1]]
+    assert reasons == [
         "",
         "image unreadable: no bytes",
         "not one of the seven expressions: contempt",
@@ -147,7 +147,7 @@ def test_sources_that_cannot_be_read(tmp_path):
 def test_the_corpus_itself(tmp_path):
     if not SHARED.exists():
         pytest.skip("DiffusionFER is not next to this checkout")
-    made = prepare(
+    result = prepare(
         "diffusionfer",
         SHARED,
         tmp_path / "out",
@@ -155,8 +155,8 @@ def test_the_corpus_itself(tmp_path):
         valid_from_train=0.1,
         workers=1,
     )
-    dataset = made.dataset
-    assert len(dataset) + sum(made.left_out.values()) == 906
-    assert set(made.left_out) <= {"no face found"}
+    dataset = result.dataset
+    assert len(dataset) + sum(result.left_out.values()) == 906
+    assert set(result.left_out) <= {"no face found"}
     assert not np.isnan(dataset.valence_arousal).any()
     assert set(dataset.splits) == {"train", "valid"}

@@ -109,13 +109,13 @@ def test_a_name_that_is_not_unicode(tmp_path):
 
 def test_the_fingerprint_follows_names_sizes_and_times(tmp_path):
     source = class_folders(tmp_path, ["a", "b"], 2)
-    seen = {read(source)[0].fingerprint, read(source)[0].fingerprint}
-    assert len(seen) == 1
+    fingerprints = {read(source)[0].fingerprint, read(source)[0].fingerprint}
+    assert len(fingerprints) == 1
     os.utime(source / "a" / "000.png", ns=(1, 1))
-    seen.add(read(source)[0].fingerprint)
+    fingerprints.add(read(source)[0].fingerprint)
     (source / "a" / "000.png").rename(source / "a" / "002.png")
-    seen.add(read(source)[0].fingerprint)
-    assert len(seen) == 3
+    fingerprints.add(read(source)[0].fingerprint)
+    assert len(fingerprints) == 3
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,8 @@ def test_a_table_with_valence_and_arousal(tmp_path):
     table = tmp_path / "faces.csv"
     table.write_text("\n".join(["path,label,Valence,arousal", *rows]))
     reading, entries = read(table)
-    found = [entry.extra if isinstance(entry, Item) else entry.reason for entry in entries]
-    assert found == list(rows.values())
+    outcomes = [entry.extra if isinstance(entry, Item) else entry.reason for entry in entries]
+    assert outcomes == list(rows.values())
     assert [entry.label for entry in entries[:3]] == ["happiness", None, "sadness"]
     assert [column.name for column in reading.fields] == ["valence", "arousal"]
 
@@ -199,7 +199,7 @@ def test_a_table_of_valence_and_arousal_alone(tmp_path):
     images = pa.array([png(index) for index in range(4)], pa.binary())
     columns = {"image": images, "valence": [0.1, None, 1, -1], "arousal": [0.0, None, -1, 0.5]}
     pq.write_table(pa.table(columns), tmp_path / "faces.parquet")
-    made = prepare(
+    result = prepare(
         "folder",
         tmp_path / "faces.parquet",
         tmp_path / "out",
@@ -208,10 +208,10 @@ def test_a_table_of_valence_and_arousal_alone(tmp_path):
         workers=1,
     )
     expected = np.float32([[0.1, 0], [np.nan, np.nan], [1, -1], [-1, 0.5]])
-    np.testing.assert_array_equal(made.dataset.valence_arousal, expected)
-    assert made.dataset.faces.column_names[-2:] == ["valence", "arousal"]
+    np.testing.assert_array_equal(result.dataset.valence_arousal, expected)
+    assert result.dataset.faces.column_names[-2:] == ["valence", "arousal"]
     counts = Counter()
-    for of_split in made.dataset.info["counts"].values():
+    for of_split in result.dataset.info["counts"].values():
         counts.update(of_split)
     assert counts == {"other labels only": 3, "no label": 1}
 

@@ -43,20 +43,20 @@ def avec2014(tmp_path: Path) -> Path:
 
 def test_avec2014(avec2014: Path) -> None:
     reading = read("avec2014", avec2014)
-    found = videos(reading)
-    assert len(found) == reading.total == 6 and reading.scale == SCALES["bdi-ii"]
-    one = found["203_2_Northwind_video"]
+    items_by_id = videos(reading)
+    assert len(items_by_id) == reading.total == 6 and reading.scale == SCALES["bdi-ii"]
+    one = items_by_id["203_2_Northwind_video"]
     assert (one.subject, one.session, one.task) == ("203", "203_2", "northwind")
     assert (one.split, one.severity) == ("test", 20)
     assert one.source == "Testing/Northwind/203_2_Northwind_video.mp4" and one.path.is_file()
-    assert {item.split for item in found.values()} == {"train", "valid", "test"}
+    assert {item.split for item in items_by_id.values()} == {"train", "valid", "test"}
     assert any("official splits; 1 subjects are in more" in n for n in reading.notes)
     assert [entry.id for entry in reading.items()] == [entry.id for entry in reading.items()]
 
 
 def test_one_task_of_avec2014(avec2014: Path) -> None:
-    found = videos(read("avec2014", avec2014, task="freeform"))
-    assert len(found) == 3 and {item.task for item in found.values()} == {"freeform"}
+    items_by_id = videos(read("avec2014", avec2014, task="freeform"))
+    assert len(items_by_id) == 3 and {item.task for item in items_by_id.values()} == {"freeform"}
     with pytest.raises(MienError, match=r"task of AVEC2014 \(freeform, northwind\), got 'reading'"):
         read("avec2014", avec2014, task="reading")
 
@@ -114,8 +114,8 @@ def test_splits_without_a_subject_in_two(avec2014: Path) -> None:
     for item in videos(reading).values():
         where[item.subject].add(item.split)
     assert len(where) == 32 and all(len(splits) == 1 for splits in where.values())
-    made = [next(iter(splits)) for splits in where.values()]
-    assert [made.count(name) for name in ("train", "valid", "test")] == [20, 6, 6]
+    split_names = [next(iter(splits)) for splits in where.values()]
+    assert [split_names.count(name) for name in ("train", "valid", "test")] == [20, 6, 6]
     assert "splits made by subject, seed 3; no subject is in more than one" in reading.notes
     again = {
         i.id: i.split for i in videos(read("avec2014", avec2014, disjoint=True, seed=3)).values()
@@ -150,12 +150,12 @@ def test_daic_woz(tmp_path: Path) -> None:
         put(tmp_path / f"{person}_P" / f"{person}.mp4")
     put(tmp_path / "304_P" / "again.avi")
     reading = read("daic-woz", tmp_path)
-    found = videos(reading)
-    assert {name: (item.split, item.severity) for name, item in found.items()} == {
+    items_by_id = videos(reading)
+    assert {name: (item.split, item.severity) for name, item in items_by_id.items()} == {
         "300_P": ("test", 2),
         "304_P": ("train", 24),
     }
-    assert found["304_P"].source == "304_P/304.mp4"
+    assert items_by_id["304_P"].source == "304_P/304.mp4"
     assert reading.scale == SCALES["phq-8"]
     assert left_out(reading) == {
         "303_P": "no video of the participant",
@@ -171,8 +171,8 @@ def test_extended_daic(tmp_path: Path) -> None:
     for number, name in enumerate(["train_split.csv", "dev_split.csv", "test_split.csv"]):
         put(tmp_path / name, text.format(600 + number, number))
         put(tmp_path / f"{600 + number}_P" / "v.webm")
-    found = videos(read("daic-woz", tmp_path))
-    assert [(i.split, i.severity) for i in found.values()] == [
+    items_by_id = videos(read("daic-woz", tmp_path))
+    assert [(i.split, i.severity) for i in items_by_id.values()] == [
         ("train", 0),
         ("valid", 1),
         ("test", 2),
@@ -203,13 +203,13 @@ f.mp4,ann,,train,talk
 
 def test_a_table_of_ones_own(tmp_path: Path) -> None:
     reading = read("recordings", put(tmp_path / "t.csv", TABLE), scale="phq-8")
-    found = videos(reading)
-    assert {n: (i.subject, i.split, i.severity, i.task) for n, i in found.items()} == {
+    items_by_id = videos(reading)
+    assert {n: (i.subject, i.split, i.severity, i.task) for n, i in items_by_id.items()} == {
         "a.mp4": ("ann", "train", 3, "talk"),
         "b/c.webm": ("bob", "valid", 24, "read"),
         "d.mp4": (None, "test", 11.5, None),
     }
-    assert found["b/c.webm"].path == tmp_path / "b" / "c.webm"
+    assert items_by_id["b/c.webm"].path == tmp_path / "b" / "c.webm"
     assert left_out(reading) == {
         "d.mp4": "unknown split: 'holdout'",
         "e.mp4": "label unreadable: expected a score of phq-8 in [0, 24], got 25",

@@ -33,7 +33,7 @@ def test_recordings_are_the_dataset_s(dataset):
 
 def test_faces_are_no_recordings(tmp_path):
     write_toy_folder(tmp_path / "faces", faces=30, size=32)
-    made = prepare(
+    result = prepare(
         "folder",
         tmp_path / "faces",
         tmp_path / "out",
@@ -41,7 +41,7 @@ def test_faces_are_no_recordings(tmp_path):
         tight=True,
     )
     with pytest.raises(MienError, match="rows without a video"):
-        videos_of(made.dataset, "train")
+        videos_of(result.dataset, "train")
 
 
 def test_frames_out_of_order_are_refused(dataset):
@@ -93,8 +93,8 @@ def test_a_batch_has_different_recordings_from_all_over_the_scale():
         assert scores[batch].min() < np.quantile(scores, 0.25)
         assert scores[batch].max() > np.quantile(scores, 0.75)
     for turn in range(3):
-        seen = np.concatenate(batches[5 * turn : 5 * turn + 5])
-        assert sorted(seen.tolist()) == list(range(40))
+        clips_of_turn = np.concatenate(batches[5 * turn : 5 * turn + 5])
+        assert sorted(clips_of_turn.tolist()) == list(range(40))
     again = stratified_batches(scores, 8, seed=1, epoch=2, passes=3)
     assert all(np.array_equal(a, b) for a, b in zip(batches, again, strict=True))
     other = stratified_batches(scores, 8, seed=1, epoch=3, passes=3)

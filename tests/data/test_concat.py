@@ -57,10 +57,10 @@ def test_classes_are_the_firsts_and_others_are_counted(
     both = open_datasets([two_classes, toy_dataset])
     assert both.label_space.names == ("happiness", "anger")
     labels, whole = both.column("label"), Dataset.open(toy_dataset).column("label")
-    kept = np.isin(whole.astype(str), both.label_space.names)
-    assert [name is not None for name in labels[-len(whole) :]] == kept.tolist()
+    shared = np.isin(whole.astype(str), both.label_space.names)
+    assert [name is not None for name in labels[-len(whole) :]] == shared.tolist()
     counted = both.info["parts"][1]["other_classes"]
-    assert sum(counted.values()) == int((~kept).sum())
+    assert sum(counted.values()) == int((~shared).sum())
     assert set(counted) == set(AFFECT) - {"happiness", "anger"}
 
 

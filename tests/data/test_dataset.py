@@ -106,8 +106,8 @@ def test_crops_by_integer_slice_and_array(tmp_path, color):
     np.testing.assert_array_equal(crops[np.array([3, 0, 3])], every[[3, 0, 3]])
     stored = crops.stored(np.array([3, 0]))
     np.testing.assert_array_equal(stored, on_disk[[3, 0]])
-    mine = crops[0]
-    mine[:] = 0
+    crop_copy = crops[0]
+    crop_copy[:] = 0
     np.testing.assert_array_equal(crops[0], every[0])
     with pytest.raises(IndexError):
         crops[4]
@@ -244,29 +244,31 @@ def partial_rows():
     """A mesh, five points, a mesh, and no landmarks."""
     rng = np.random.default_rng(0)
     meshes = rng.uniform(0.1, 0.9, (2, 478 * 2)).astype(np.float32)
-    given = [meshes[0], np.full(10, 0.5, np.float32), meshes[1], None]
-    return [{"landmarks": None if one is None else one.tolist()} for one in given], given
+    row_landmarks = [meshes[0], np.full(10, 0.5, np.float32), meshes[1], None]
+    return [
+        {"landmarks": None if one is None else one.tolist()} for one in row_landmarks
+    ], row_landmarks
 
 
 @pytest.mark.parametrize("mode", ["stack", "stack-eyes-mouth", "mask"])
 @pytest.mark.parametrize("color", ["rgb", "gray"])
 def test_crops_read_as_partial_images(tmp_path, color, mode, monkeypatch):
     monkeypatch.setattr("mien.data.crops._ROWS_AT_ONCE", 3)
-    rows, given = partial_rows()
+    rows, row_landmarks = partial_rows()
     full = Preprocessing(size=16, color=color)
     dataset = small_dataset(tmp_path / "toy", rows, preprocessing=full)
-    wanted = full.model_copy(update={"partial_image": mode, "mean": (0.5, 0.5, 0.5)})
-    partial = dataset.with_preprocessing(wanted)
-    assert partial.preprocessing == wanted and dataset.preprocessing == full
+    target = full.model_copy(update={"partial_image": mode, "mean": (0.5, 0.5, 0.5)})
+    partial = dataset.with_preprocessing(target)
+    assert partial.preprocessing == target and dataset.preprocessing == full
     assert len(partial) == 4 and partial.crops.shape == (4, 16, 16, 3)
     expected = np.stack(
         [
             compose_partial_image(
                 crop,
-                wanted,
+                target,
                 None if one is None else one.reshape(-1, 2) * np.float32(16),
             )
-            for crop, one in zip(dataset.crops[:], given, strict=True)
+            for crop, one in zip(dataset.crops[:], row_landmarks, strict=True)
         ]
     )
     assert not np.array_equal(expected, dataset.crops[:])
@@ -294,7 +296,7 @@ def test_crops_read_as_partial_images(tmp_path, color, mode, monkeypatch):
         back = pickle.loads(text)
         crops = back.crops if carried is partial else back
         np.testing.assert_array_equal(crops[:], expected)
-    assert pickle.loads(pickle.dumps(partial)).preprocessing == wanted
+    assert pickle.loads(pickle.dumps(partial)).preprocessing == target
 
 
 def test_crops_that_are_cut_otherwise_are_not_read(dataset):

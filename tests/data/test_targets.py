@@ -122,9 +122,9 @@ def test_the_published_counts(tmp_path):
         "distribution": (28_147, 3_526),
         "ferplus": (25_045, 3_191),
     }.items():
-        kept = make_targets(result.dataset, rule).labeled("expression")
+        labeled = make_targets(result.dataset, rule).labeled("expression")
         splits = [result.dataset.split_indices(name) for name in ("train", "valid")]
-        assert tuple(int(kept[rows].sum()) for rows in splits) == counts
+        assert tuple(int(labeled[rows].sum()) for rows in splits) == counts
 
 
 def test_action_units_are_labeled_where_any_unit_was_annotated(tmp_path):

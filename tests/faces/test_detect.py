@@ -114,8 +114,8 @@ def test_all_eight_exif_orientations_give_the_same_landmarks(
         Image.fromarray(np.ascontiguousarray(store(photo))).save(
             file, "JPEG", quality=95, exif=exif
         )
-        (found,) = detector(load_image(file.getvalue()))
-        assert np.abs(anchors(found) - anchors(expected)).max() < 1.5, orientation
+        (detected,) = detector(load_image(file.getvalue()))
+        assert np.abs(anchors(detected) - anchors(expected)).max() < 1.5, orientation
 
 
 def test_a_face_that_fills_the_frame_is_found_by_the_border(
@@ -123,12 +123,12 @@ def test_a_face_that_fills_the_frame_is_found_by_the_border(
 ) -> None:
     tight = np.ascontiguousarray(astronaut[100:175, 185:265])
     assert detector._in_view(tight, (0, 0), 1.0) == []
-    (found,) = detector(tight)
+    (detected,) = detector(tight)
     corner = np.array([185, 100])
-    assert np.abs(anchors(found) + corner - anchors(face)).max() < 4
+    assert np.abs(anchors(detected) + corner - anchors(face)).max() < 4
     enlarged = np.asarray(cv2.resize(tight, None, fx=20, fy=20), np.uint8)
     (large,) = detector(enlarged)  # shrunk for the border, and its landmarks enlarged again
-    assert np.abs(anchors(large) / 20 - anchors(found)).max() < 2
+    assert np.abs(anchors(large) / 20 - anchors(detected)).max() < 2
 
 
 def test_a_small_face_in_a_large_photo_is_found_by_the_tiles(
@@ -136,9 +136,9 @@ def test_a_small_face_in_a_large_photo_is_found_by_the_tiles(
 ) -> None:
     photo = in_scene(astronaut, 2400, 1800, face_height=100)
     assert detector._in_view(photo, (0, 0), 1.0) == []
-    (found,) = detector(photo)
+    (detected,) = detector(photo)
     expected = (anchors(face) - (120, 40)) * (100 / 106) + (800, 600)
-    assert np.abs(anchors(found) - expected).max() < 3
+    assert np.abs(anchors(detected) - expected).max() < 3
 
 
 def test_faces_come_largest_first_and_at_most_max_faces(
@@ -225,17 +225,17 @@ def test_a_program_that_never_closes_its_detector_prints_nothing() -> None:
 def test_yunet_agrees_with_mediapipe(yunet_file: Path, astronaut: UInt8Array, face: Face) -> None:
     detector: Detector
     with YuNetDetector(yunet_file) as detector:
-        (found,) = detector(astronaut)
-        assert found.landmarks is not None
-        assert found.landmarks.shape == (5, 2)
-        assert np.abs(anchors(found) - anchors(face)).max() < 0.06 * face.box.height
+        (detected,) = detector(astronaut)
+        assert detected.landmarks is not None
+        assert detected.landmarks.shape == (5, 2)
+        assert np.abs(anchors(detected) - anchors(face)).max() < 0.06 * face.box.height
         (other,) = detector(mirrored(astronaut))
-        expected = anchors(found)[MIRRORED_ANCHORS] * (-1, 1) + (512, 0)
+        expected = anchors(detected)[MIRRORED_ANCHORS] * (-1, 1) + (512, 0)
         # YuNet moves its mouth corners by 7 % of the face in a mirror, by 5 % when enlarged.
-        assert np.abs(anchors(other) - expected).max() < 0.1 * found.box.width
+        assert np.abs(anchors(other) - expected).max() < 0.1 * detected.box.width
         large = np.asarray(cv2.resize(astronaut, None, fx=5, fy=5), np.uint8)
         best = max(detector(large), key=lambda other: other.score)  # shrunk before the search
-        assert np.abs(anchors(best) / 5 - anchors(found)).max() < 0.1 * found.box.width
+        assert np.abs(anchors(best) / 5 - anchors(detected)).max() < 0.1 * detected.box.width
         assert detector(np.zeros((1, 1, 3), np.uint8)) == []
 
 
@@ -266,12 +266,12 @@ def test_a_model_that_fails_halfway_leaves_nothing_to_the_garbage_collector(
     # Collecting an open task later can wait for ever for the thread it closes itself on.
     from mediapipe.tasks.python import vision
 
-    made: list[Any] = []
+    tasks: list[Any] = []
     create = vision.FaceDetector.create_from_options
 
     def keep(options: object) -> object:
-        made.append(create(options))
-        return made[0]
+        tasks.append(create(options))
+        return tasks[0]
 
     def fail(options: object) -> object:
         raise RuntimeError("no landmarker in it")
@@ -280,4 +280,4 @@ def test_a_model_that_fails_halfway_leaves_nothing_to_the_garbage_collector(
     monkeypatch.setattr(vision.FaceLandmarker, "create_from_options", fail)
     with pytest.raises(MienError):
         MediaPipeDetector()
-    assert made[0]._handle is None
+    assert tasks[0]._handle is None

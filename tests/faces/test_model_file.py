@@ -47,10 +47,10 @@ def test_the_environment_comes_first(
 ) -> None:
     cache.parent.mkdir()
     cache.write_bytes(CONTENT)
-    own = tmp_path / "own.task"
-    own.write_bytes(b"another model")
-    monkeypatch.setenv("MIEN_FACE_MODEL", str(own))
-    assert face_landmarker_file() == own
+    own_file = tmp_path / "own.task"
+    own_file.write_bytes(b"another model")
+    monkeypatch.setenv("MIEN_FACE_MODEL", str(own_file))
+    assert face_landmarker_file() == own_file
     monkeypatch.setenv("MIEN_FACE_MODEL", str(tmp_path / "nothing"))
     with pytest.raises(MienError, match="MIEN_FACE_MODEL to name a file"):
         face_landmarker_file()

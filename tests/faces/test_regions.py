@@ -38,13 +38,13 @@ def test_landmarks_of_a_real_face_give_nearly_the_fixed_boxes(face: Face) -> Non
     preprocessing = Preprocessing(size=100)
     matrix = alignment_matrix(face.landmarks, preprocessing)
     landmarks = (face.landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
-    own, fixed = action_unit_boxes(preprocessing, landmarks), action_unit_boxes(preprocessing)
-    for name in own:
-        assert np.abs(corners(own[name]) - corners(fixed[name])).max() < 10
-    assert own["mouth"].width > fixed["mouth"].width  # she smiles
+    outlined, fixed = action_unit_boxes(preprocessing, landmarks), action_unit_boxes(preprocessing)
+    for name in outlined:
+        assert np.abs(corners(outlined[name]) - corners(fixed[name])).max() < 10
+    assert outlined["mouth"].width > fixed["mouth"].width  # she smiles
     mouth = landmarks[[61, 291, 0, 17]]
-    assert own["mouth"].width == pytest.approx(1.15 * np.ptp(mouth[:, 0]), rel=0.02)
-    assert own["mouth"].height == pytest.approx(1.15 * np.ptp(mouth[:, 1]), rel=0.1)
+    assert outlined["mouth"].width == pytest.approx(1.15 * np.ptp(mouth[:, 0]), rel=0.02)
+    assert outlined["mouth"].height == pytest.approx(1.15 * np.ptp(mouth[:, 1]), rel=0.1)
 
 
 def test_landmarks_without_outlines_or_outside_fall_back_to_the_fixed_boxes() -> None:

@@ -15,10 +15,10 @@ class Fake:
 
     def __init__(self, *places: float | None) -> None:
         self.places = places
-        self.seen: UInt8Array
+        self.view: UInt8Array
 
     def __call__(self, image: UInt8Array) -> list[Face]:
-        self.seen = image
+        self.view = image
         sides = np.float32([image.shape[1], image.shape[0]])
         return [
             Face(
@@ -47,8 +47,8 @@ def test_small_crops_are_enlarged_and_bordered(
     detector = Fake(0.5, 0.1)
     image = np.full((*shape, 3), 90, np.uint8)
     face = find_tight_face(image, detector)
-    assert detector.seen.shape == (*shown, 3)
-    assert detector.seen[0].max() == 0 and (detector.seen[shown[0] // 2, shown[1] // 2] == 90).all()
+    assert detector.view.shape == (*shown, 3)
+    assert detector.view[0].max() == 0 and (detector.view[shown[0] // 2, shown[1] // 2] == 90).all()
     assert face is not None and face.landmarks is not None and face.score == pytest.approx(0.7)
     # The first is the largest; the middle of the view is the middle of the crop.
     np.testing.assert_allclose(face.landmarks, np.tile([shape[1] / 2, shape[0] / 2], (5, 1)))
@@ -100,10 +100,10 @@ def test_a_real_face_of_48_pixels(
     assert whole.landmarks is not None and whole.alignment is Alignment.SIMILARITY
     assert face.landmarks is not None
     np.testing.assert_array_equal(whole.landmarks, landmarks_in_crop(face.landmarks, preprocessing))
-    found = find_tight_face(whole.crop, detector)
-    assert found is not None and found.landmarks is not None
-    assert found.landmarks.shape == (478, 2)
+    detected = find_tight_face(whole.crop, detector)
+    assert detected is not None and detected.landmarks is not None
+    assert detected.landmarks.shape == (478, 2)
     # Within a pixel and a half of where they are in the photo, which has twice the resolution.
-    assert np.abs(found.landmarks / 48 - whole.landmarks).mean() < 0.03
+    assert np.abs(detected.landmarks / 48 - whole.landmarks).mean() < 0.03
     gray = np.asarray(Image.fromarray(whole.crop).convert("L").convert("RGB"))
     assert find_tight_face(gray, detector) is not None

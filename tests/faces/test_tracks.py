@@ -79,19 +79,21 @@ def test_a_jump_or_another_size_is_another_person() -> None:
 def test_without_landmarks_the_boxes_decide() -> None:
     tracker = Tracker()
     boxes = [[Box(20, 20, 60, 60)], [Box(40, 20, 60, 60)], [Box(95, 20, 60, 60)]]
-    found = [
+    tracked = [
         tracker.assign(GRAY, [Face(box, 1.0) for box in row], 0.2 * i)
         for i, row in enumerate(boxes)
     ]
-    assert found == [[0], [0], [1]]
+    assert tracked == [[0], [0], [1]]
 
 
 def test_a_cut_to_another_person_at_the_same_place() -> None:
     tracker = Tracker()
     one, two = person(1, shade=60), person(2, shade=200)
-    found = [tracker.assign(picture, [face_at(100)], i / 5) for i, picture in enumerate((one,) * 3)]
-    found += [tracker.assign(two, [face_at(100)], 0.6 + i / 5) for i in range(3)]
-    assert found == [[0]] * 3 + [[1]] * 3
+    tracked = [
+        tracker.assign(picture, [face_at(100)], i / 5) for i, picture in enumerate((one,) * 3)
+    ]
+    tracked += [tracker.assign(two, [face_at(100)], 0.6 + i / 5) for i in range(3)]
+    assert tracked == [[0]] * 3 + [[1]] * 3
 
 
 def test_another_face_in_the_same_scene_is_another_person() -> None:
@@ -115,11 +117,11 @@ def test_a_dark_frame_ends_nobody() -> None:
 class Script:
     """A detector that says what it is told, frame by frame."""
 
-    def __init__(self, *found: list[Face]) -> None:
-        self.found = list(found)
+    def __init__(self, *tracked: list[Face]) -> None:
+        self.tracked = list(tracked)
 
     def at(self, image: UInt8Array, time: float) -> list[Face]:
-        return self.found.pop(0)
+        return self.tracked.pop(0)
 
 
 def test_every_frame_is_told_of_one_by_one() -> None:
@@ -152,12 +154,12 @@ def test_a_face_in_a_video(frames_detector: MediaPipeFramesDetector, tmp_path: P
     pictures = [*pictures[:4], *faceless(2, (320, 240)), *pictures[4:]]
     path = write_video(tmp_path / "a.mp4", pictures)
     with Video(path) as video:
-        found = list(track_faces(video.frames(), frames_detector))
-    assert [[number for number, _ in one.faces] for one in found] == [[0]] * 4 + [[]] * 2 + [
+        tracked = list(track_faces(video.frames(), frames_detector))
+    assert [[number for number, _ in one.faces] for one in tracked] == [[0]] * 4 + [[]] * 2 + [
         [0]
     ] * 2
-    assert [one.reason for one in found[3:6]] == ["", NO_FACE, NO_FACE]
-    [(_, face)] = found[0].faces
+    assert [one.reason for one in tracked[3:6]] == ["", NO_FACE, NO_FACE]
+    [(_, face)] = tracked[0].faces
     assert face.landmarks is not None and face.landmarks.shape == (478, 2)
     assert 40 < face.box.width < 160 and face.pose is not None and face.blendshapes
 
@@ -170,12 +172,14 @@ def test_two_people_side_by_side(frames_detector: MediaPipeFramesDetector) -> No
         )
     ]
     frames_detector.restart()
-    found = list(track_faces((Frame(i, i / 5, p) for i, p in enumerate(both)), frames_detector))
+    tracked = list(track_faces((Frame(i, i / 5, p) for i, p in enumerate(both)), frames_detector))
     # The second face may be found a frame later than the first.
-    assert {number for one in found for number, _ in one.faces} == {0, 1}
-    for one in found[1:]:
+    assert {number for one in tracked for number, _ in one.faces} == {0, 1}
+    for one in tracked[1:]:
         assert len(one.faces) == 2
-    sides = {n: {f.box.left > 240 for m, f in one.faces if m == n} for one in found for n in (0, 1)}
+    sides = {
+        n: {f.box.left > 240 for m, f in one.faces if m == n} for one in tracked for n in (0, 1)
+    }
     assert sides[0] | sides[1] == {True, False}
 
 

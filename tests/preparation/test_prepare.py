@@ -236,8 +236,8 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(source, expected, tmp_p
     assert full.stderr.startswith("expected about 0 MB") and full.stderr.count("\n") == 1
     assert "run the same command again" in full.stderr
     assert not out.exists()
-    kept = {path.name for path in (tmp_path / "out.partial").iterdir()}
-    assert kept == {"plan.json", "parts"}
+    names = {path.name for path in (tmp_path / "out.partial").iterdir()}
+    assert names == {"plan.json", "parts"}
     assert len(list((tmp_path / "out.partial" / "parts").iterdir())) == (0 if room == "5000" else 3)
     prepared(source, out)
     assert digests(out) == digests(expected.dataset.folder)

@@ -44,20 +44,20 @@ def read(name: str, source: Path, **options):
 
 
 def test_avec2014_has_sessions_tasks_and_official_splits(tmp_path: Path) -> None:
-    reading, found = read("avec2014", avec2014(tmp_path))
+    reading, entries_by_id = read("avec2014", avec2014(tmp_path))
     assert reading.scale is not None and reading.scale.name == "bdi-ii"
-    assert len(found) == 8
-    item = found["203_2_Northwind_video"]
+    assert len(entries_by_id) == 8
+    item = entries_by_id["203_2_Northwind_video"]
     assert isinstance(item, VideoItem)
     assert (item.split, item.subject, item.session) == ("test", "203", "203_2")
     assert (item.severity, item.task) == (20, "northwind")
-    assert found["207_1_Freeform_video"].split == "valid"
+    assert entries_by_id["207_1_Freeform_video"].split == "valid"
     assert "official splits; 1 subjects are in more than one" in reading.notes
 
 
 def test_one_task_alone(tmp_path: Path) -> None:
-    _, found = read("avec2014", avec2014(tmp_path), task="freeform")
-    assert len(found) == 4 and all("Freeform" in name for name in found)
+    _, entries_by_id = read("avec2014", avec2014(tmp_path), task="freeform")
+    assert len(entries_by_id) == 4 and all("Freeform" in name for name in entries_by_id)
 
 
 def test_splits_by_subject_share_nobody_and_stay(tmp_path: Path) -> None:
@@ -67,16 +67,16 @@ def test_splits_by_subject_share_nobody_and_stay(tmp_path: Path) -> None:
         for k in (1, 2)
     }
     root = avec2014(tmp_path, sessions)
-    reading, found = read("avec2014", root, disjoint=True)
+    reading, entries_by_id = read("avec2014", root, disjoint=True)
     splits: dict[str, set[str]] = {}
-    for item in found.values():
+    for item in entries_by_id.values():
         splits.setdefault(item.subject, set()).add(item.split)
-    assert all(len(own) == 1 for own in splits.values())
-    assert sorted(split for own in splits.values() for split in own) == (
+    assert all(len(subject_splits) == 1 for subject_splits in splits.values())
+    assert sorted(split for subject_splits in splits.values() for split in subject_splits) == (
         ["test"] * 2 + ["train"] * 6 + ["valid"] * 2
     )
     assert {k: v.split for k, v in read("avec2014", root, disjoint=True)[1].items()} == {
-        k: v.split for k, v in found.items()
+        k: v.split for k, v in entries_by_id.items()
     }
     assert any("no subject is in more than one" in note for note in reading.notes)
 
@@ -91,9 +91,9 @@ def test_labels_that_are_none_leave_their_recording_out(tmp_path: Path, label, r
     path.unlink()
     if label is not None:
         path.write_text(label)
-    _, found = read("avec2014", root)
-    left = found["205_1_Freeform_video"]
-    assert isinstance(left, LeftOut) and reason in left.reason
+    _, entries_by_id = read("avec2014", root)
+    left_out = entries_by_id["205_1_Freeform_video"]
+    assert isinstance(left_out, LeftOut) and reason in left_out.reason
 
 
 def test_avec2013_has_one_video_a_session(tmp_path: Path) -> None:
@@ -102,9 +102,9 @@ def test_avec2013_has_one_video_a_session(tmp_path: Path) -> None:
         (tmp_path / split / f"{session}_cut_combined.mp4").touch()
         (tmp_path / f"{session}_Depression.csv").write_text("17")
     (tmp_path / "train" / "notes.mp4").touch()
-    _, found = read("avec2013", tmp_path)
-    assert found["205_2_cut_combined"].split == "test"
-    assert isinstance(found["train/notes.mp4"], LeftOut)
+    _, entries_by_id = read("avec2013", tmp_path)
+    assert entries_by_id["205_2_cut_combined"].split == "test"
+    assert isinstance(entries_by_id["train/notes.mp4"], LeftOut)
     with pytest.raises(MienError, match="expected AVEC2014"):
         read("avec2014", tmp_path)
 
@@ -119,10 +119,13 @@ def test_daic_woz_has_phq8_and_says_that_it_has_no_videos(tmp_path: Path) -> Non
     for person in (300, 301, 303):
         (tmp_path / f"{person}_P").mkdir()
         (tmp_path / f"{person}_P" / "video.mp4").touch()
-    reading, found = read("daic-woz", tmp_path)
+    reading, entries_by_id = read("daic-woz", tmp_path)
     assert reading.scale is not None and reading.scale.top == 24
-    assert (found["300_P"].severity, found["303_P"].split) == (2, "test")
-    assert "in [0, 24]" in found["301_P"].reason and "no video" in found["302_P"].reason
+    assert (entries_by_id["300_P"].severity, entries_by_id["303_P"].split) == (2, "test")
+    assert (
+        "in [0, 24]" in entries_by_id["301_P"].reason
+        and "no video" in entries_by_id["302_P"].reason
+    )
 
 
 def table(path: Path, rows: list[dict[str, str]]) -> Path:
@@ -139,10 +142,13 @@ def test_a_table_names_videos_scores_and_splits(tmp_path: Path) -> None:
         {"video": "b.mp4", "score": "7", "subject": "y", "split": "holiday"},
         {"video": "c.mp4", "score": "11", "subject": "y", "split": "dev"},
     ]
-    reading, found = read("recordings", table(tmp_path / "t.csv", rows), scale="10")
+    reading, entries_by_id = read("recordings", table(tmp_path / "t.csv", rows), scale="10")
     assert reading.scale is not None and (reading.scale.top, reading.scale.bands) == (10, ())
-    assert found["a.mp4"].path == tmp_path / "a.mp4"
-    assert "unknown split" in found["b.mp4"].reason and "in [0, 10]" in found["c.mp4"].reason
+    assert entries_by_id["a.mp4"].path == tmp_path / "a.mp4"
+    assert (
+        "unknown split" in entries_by_id["b.mp4"].reason
+        and "in [0, 10]" in entries_by_id["c.mp4"].reason
+    )
     with pytest.raises(MienError, match=r"bdi-ii, phq-8"):
         read("recordings", tmp_path / "t.csv", scale="mine")
     with pytest.raises(MienError, match="columns score and video"):
@@ -159,7 +165,7 @@ def test_every_frame_is_a_row_or_is_left_out_with_a_reason(tmp_path: Path) -> No
     names = ("good.mp4", "half.mp4", "nobody.mp4", "cut.avi", "none.mp4", "missing.mp4")
     rows = [{"video": name, "score": "5", "subject": name, "split": "train"} for name in names]
     source = table(tmp_path / "t.csv", rows)
-    made = [
+    datasets = [
         prepare(
             "recordings",
             source,
@@ -170,17 +176,17 @@ def test_every_frame_is_a_row_or_is_left_out_with_a_reason(tmp_path: Path) -> No
         ).dataset
         for workers in (1, 2)
     ]
-    dataset = made[0]
-    assert dataset.info["checksum"] == made[1].info["checksum"]
+    dataset = datasets[0]
+    assert dataset.info["checksum"] == datasets[1].info["checksum"]
     counts = dataset.info["videos"]
     assert counts["good.mp4"]["frames"] == counts["good.mp4"]["usable"] == 10
     assert (counts["half.mp4"]["frames"], counts["half.mp4"]["usable"]) == (10, 5)
     with (dataset.folder / "left_out.csv").open(encoding="utf-8", newline="") as file:
-        left = list(csv.DictReader(file))
-    frames = [row for row in left if "/" in row["id"]]
+        left_out = list(csv.DictReader(file))
+    frames = [row for row in left_out if "/" in row["id"]]
     assert sum(one["frames"] for one in counts.values()) == len(dataset) + len(frames)
-    assert {row["id"] for row in left} >= {"none.mp4", "missing.mp4", "cut.avi"}
-    assert all(row["reason"] for row in left)
+    assert {row["id"] for row in left_out} >= {"none.mp4", "missing.mp4", "cut.avi"}
+    assert all(row["reason"] for row in left_out)
     assert (dataset.severity == 5).all() and dataset.scale is not None
     rows_of = np.flatnonzero(dataset.column("video") == "good.mp4")
     assert dataset.column("time")[rows_of] == pytest.approx(np.arange(10) / 5)

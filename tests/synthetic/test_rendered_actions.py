@@ -72,9 +72,9 @@ def test_a_mixture_sums_to_one_and_its_label_leads(label):
 
 
 def test_valence_and_arousal_are_the_mixture_s_mean():
-    for name, place in CIRCUMPLEX.items():
+    for name, point in CIRCUMPLEX.items():
         pure = np.eye(8, dtype=np.float32)[EXPRESSIONS.index(name)]
-        assert valence_arousal(pure) == pytest.approx(place)
+        assert valence_arousal(pure) == pytest.approx(point)
     half = np.zeros(8, np.float32)
     half[:2] = 0.5
     assert valence_arousal(half) == pytest.approx((0.425, 0.225))

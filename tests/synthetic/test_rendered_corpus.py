@@ -30,7 +30,7 @@ FACES = 60
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(mien.synthetic.corpus, "_PART", 20)
+    monkeypatch.setattr(mien.synthetic.corpus, "_FACES_PER_PART", 20)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ def test_labels_are_balanced_and_subjects_stay_in_one_split(faces):
     )
     assert faces.column("label").tolist() == labels[:FACES].tolist()
     for split, count in (("train", 15), ("valid", 5), ("test", 5)):
-        found = [int((labels[splits == split] == name).sum()) for name in EXPRESSIONS]
-        assert found == [count] * 8
+        class_counts = [int((labels[splits == split] == name).sum()) for name in EXPRESSIONS]
+        assert class_counts == [count] * 8
     assert len(set(subjects)) == 40
     assert len(set(zip(subjects, splits, strict=True))) == len(set(subjects))
 
@@ -86,11 +86,11 @@ def test_everything_known_is_in_range_and_fits_together(faces):
     assert (units["AU12"] == faces.column("au12").astype(np.float32)).all()
     assert (units["AU4"][labels == "anger"] >= ACTION_UNIT_PRESENT).mean() > 0.8
     assert (faces.votes.sum(axis=1) == 10).all()
-    voted = make_targets(faces, "majority").labels
+    voted = make_targets(faces, "majority")["expression"]
     assert np.mean(voted == [EXPRESSIONS.index(name) for name in labels]) > 0.8
     landmarks = np.stack(faces.column("landmarks")).reshape(-1, 5, 2)
     assert landmarks.min() > 0 and landmarks.max() < 1
-    assert faces.info["corpus"] == CORPUS and faces.license_terms.startswith("rendered")
+    assert faces.info["corpus"] == CORPUS and faces.license_terms.startswith("Rendered")
     assert faces.crops[:].std() > 30
 
 
@@ -241,5 +241,5 @@ def test_the_command_makes_crops_as_a_model_reads_them(command):
     assert json.loads(ended.out)["rows"] == 25
     command(*make).refused("which exists")
     shown = command("synth", "seen", "--faces", 25, "--size", 16, "--workers", 1)
-    assert shown.code == 0 and "25 faces in seen: rendered" in shown.out
+    assert shown.code == 0 and "25 rendered faces in seen" in shown.out
     assert Dataset.open("seen").preprocessing.size == 16

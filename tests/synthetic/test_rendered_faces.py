@@ -36,28 +36,28 @@ def rendered(units, *, subject=3, scene=None, seed=0, **recipe):
 def test_the_nearer_of_two_triangles_is_seen_and_back_faces_are_not():
     points = np.array([[0, 0], [0, 8], [8, 0], [0, 0], [0, 4], [4, 0]], np.float32)
     depth = np.array([2, 2, 2, 1, 1, 1], np.float32)
-    seen = rasterize(points, depth, np.array([[0, 1, 2], [3, 4, 5]]), 8)
-    found = np.full(64, -1)
-    found[seen.pixels] = seen.triangles
+    visible = rasterize(points, depth, np.array([[0, 1, 2], [3, 4, 5]]), 8)
+    widths = np.full(64, -1)
+    widths[visible.pixels] = visible.triangles
     rows, columns = np.divmod(np.arange(64), 8)
     inside = rows + columns + 1  # of a pixel's center
     # A center on an edge may go either way.
-    assert (found[inside < 4] == 1).all()
-    assert (found[(inside > 4) & (inside < 8)] == 0).all()
-    assert (found[inside > 8] == -1).all()
-    places = (
-        points[np.array([[0, 1, 2], [3, 4, 5]])[seen.triangles]] * seen.weights[..., None]
+    assert (widths[inside < 4] == 1).all()
+    assert (widths[(inside > 4) & (inside < 8)] == 0).all()
+    assert (widths[inside > 8] == -1).all()
+    points = (
+        points[np.array([[0, 1, 2], [3, 4, 5]])[visible.triangles]] * visible.weights[..., None]
     ).sum(1)
-    centers = np.stack([seen.pixels % 8 + 0.5, seen.pixels // 8 + 0.5], 1)
-    assert np.allclose(places, centers, atol=1e-4)
+    centers = np.stack([visible.pixels % 8 + 0.5, visible.pixels // 8 + 0.5], 1)
+    assert np.allclose(points, centers, atol=1e-4)
     assert len(rasterize(points, depth, np.array([[0, 2, 1]]), 8).pixels) == 0
 
 
 def test_triangles_beyond_the_picture_are_cut():
     points = np.array([[-50, -50], [-50, 500], [500, -50]], np.float32)
-    seen = rasterize(points, np.zeros(3, np.float32), np.array([[0, 1, 2]]), 16)
-    assert len(seen.pixels) == 256
-    assert np.allclose(seen.weights.sum(axis=1), 1, atol=1e-4)
+    visible = rasterize(points, np.zeros(3, np.float32), np.array([[0, 1, 2]]), 16)
+    assert len(visible.pixels) == 256
+    assert np.allclose(visible.weights.sum(axis=1), 1, atol=1e-4)
 
 
 def test_the_head_is_whole_and_symmetrical():
@@ -73,31 +73,31 @@ def test_the_head_is_whole_and_symmetrical():
 
 
 def test_a_nose_shades_the_lip_from_light_above():
-    head, seen = load_head(), head_visibility()
-    assert seen.min() >= 0 and seen.max() <= 1
+    head, visible = load_head(), head_visibility()
+    assert visible.min() >= 0 and visible.max() <= 1
     above = DIRECTIONS[:, 1] > 0.8
     x, y, z = head.vertices.T
     skin = head.parts == 0
     under = skin & (abs(x) < 0.06) & (abs(y - 6.78) < 0.04) & (z > 1.4)
     forehead = skin & (abs(x) < 0.3) & (abs(y - 7.9) < 0.1) & (z > 1.3)
-    assert seen[under][:, above].mean() < 0.5 < seen[forehead][:, above].mean()
+    assert visible[under][:, above].mean() < 0.5 < visible[forehead][:, above].mean()
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.3])
 def test_a_crop_is_framed_like_the_template(margin):
     for subject in range(4):
-        made = rendered({}, subject=subject, margin=margin)
-        places = anchor_points(made.landmarks)
-        wanted = template_points(TEMPLATE, Preprocessing(size=64, margin=margin)) / 64
-        assert abs(places - wanted).max() < 0.05
-        assert made.landmarks[0, 0] < made.landmarks[1, 0]
+        rendering = rendered({}, subject=subject, margin=margin)
+        points = anchor_points(rendering.landmarks)
+        expected = template_points(TEMPLATE, Preprocessing(size=64, margin=margin)) / 64
+        assert abs(points - expected).max() < 0.05
+        assert rendering.landmarks[0, 0] < rendering.landmarks[1, 0]
 
 
 def test_a_smile_lifts_the_corners_of_the_mouth_and_a_frown_lowers_them():
     def height(units, subject):
-        places = rendered(units, subject=subject, scene=still()).landmarks
-        eyes, mouth = places[:2, 1].mean(), places[3:, 1].mean()
-        return (mouth - eyes) / (places[1, 0] - places[0, 0])
+        points = rendered(units, subject=subject, scene=still()).landmarks
+        eyes, mouth = points[:2, 1].mean(), points[3:, 1].mean()
+        return (mouth - eyes) / (points[1, 0] - points[0, 0])
 
     for subject in range(4):
         calm = height({}, subject)
@@ -107,11 +107,11 @@ def test_a_smile_lifts_the_corners_of_the_mouth_and_a_frown_lowers_them():
 
 def test_drawn_happiness_smiles_wider_than_sadness():
     def width(label):
-        found = []
+        widths = []
         for i in range(6):
             units = face_units(draw_expression(label, np.random.default_rng(i)).actions)
-            found.append(np.ptp(rendered(units, subject=i).landmarks[3:, 0]))
-        return np.mean(found)
+            widths.append(np.ptp(rendered(units, subject=i).landmarks[3:, 0]))
+        return np.mean(widths)
 
     assert width("happiness") > 1.1 * width("sadness")
 
@@ -120,12 +120,12 @@ def test_a_head_turns_where_its_pose_says():
     head = load_head()
     nose = int(np.argmax(np.where(head.parts == 0, head.vertices[:, 2], -9)))
 
-    def place(*pose):
+    def nose_at(*pose):
         return project(head.vertices, still()._replace(pose=HeadPose(*pose)))[0][nose]
 
-    straight = place(0, 0, 0)
-    assert place(20, 0, 0)[0] > straight[0] + 0.2
-    assert place(0, 15, 0)[1] < straight[1] - 0.1
+    straight = nose_at(0, 0, 0)
+    assert nose_at(20, 0, 0)[0] > straight[0] + 0.2
+    assert nose_at(0, 15, 0)[1] < straight[1] - 0.1
     eyes = [int(np.flatnonzero(head.parts == PARTS.index(n))[0]) for n in ("right eye", "left eye")]
     right, left = project(head.vertices, still()._replace(pose=HeadPose(0, 0, 15)))[0][eyes]
     assert left[1] > right[1]  # clockwise: what is on the image's right sinks
@@ -167,20 +167,20 @@ def test_subjects_differ_and_one_looks_alike():
 
 def test_mediapipe_finds_frontal_faces_where_they_are():
     recipe = Preprocessing(size=192, margin=0.5)
-    found, differences = 0, []
+    widths, differences = 0, []
     with MediaPipeDetector() as detect:
         for index in range(24):
             generator = np.random.default_rng((5, index))
             expression = draw_expression(EXPRESSIONS[index % 8], generator)
             scene = frontal_scene(generator)
-            made = render_face(
+            rendering = render_face(
                 subject_of(5, index), face_units(expression.actions), scene, recipe, generator
             )
-            if faces := detect(made.crop):
-                found += 1
-                places = anchor_points(faces[0].landmarks) / 192
-                differences.append(abs(places - anchor_points(made.landmarks)).max())
-    assert found >= 23
+            if faces := detect(rendering.crop):
+                widths += 1
+                points = anchor_points(faces[0].landmarks) / 192
+                differences.append(abs(points - anchor_points(rendering.landmarks)).max())
+    assert widths >= 23
     assert np.median(differences) < 0.02
 
 

@@ -71,9 +71,11 @@ def read(source: Path, options: Options) -> Reading:
     cuts = {label: cut(values, valid=valid, test=test) for label, values in ranks.items()}
     notes = ["expression is as rated by annotators, not the class that a picture was made for"]
     if valid:
-        made = f"valid ({valid:.0%} of train)" if splits else "train, valid, test (80, 10, 10 %)"
+        new_splits = (
+            f"valid ({valid:.0%} of train)" if splits else "train, valid, test (80, 10, 10 %)"
+        )
         notes.append(
-            f"mien made the split {made} within each expression by a hash of the names, seed "
+            f"mien made the split {new_splits} within each expression by a hash of the names, seed "
             f"{options.seed}"
         )
 

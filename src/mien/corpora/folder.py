@@ -112,12 +112,12 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
     by_subject = cut((rank(options.seed, name) for name in subjects), valid=valid, test=test)
     if valid:
         unit = "by subject" if subjects else "within each class"
-        made = (
+        new_splits = (
             "the splits train, valid and test (80, 10, 10 %)"
             if test
             else f"the split valid ({valid:.0%} of train)"
         )
-        notes.append(f"mien made {made} {unit} by a hash of the names, seed {options.seed}")
+        notes.append(f"mien made {new_splits} {unit} by a hash of the names, seed {options.seed}")
 
     def items() -> Iterator[Item | LeftOut]:
         for row in rows(True):

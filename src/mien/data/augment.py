@@ -1,7 +1,7 @@
 """Augmentation of uint8 crops, as a function of (seed, epoch, row): same numbers, same crop.
 
-It acts on crops, before :func:`mien.faces.tensors.to_tensor`, so that training and inference
-share everything behind it.
+It precedes :func:`mien.faces.tensors.to_tensor`, so that training and inference share everything
+after it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from mien.schema import UInt8Array
 
 
 class Augmentation(BaseModel):
-    """How much a crop is changed; all zero changes nothing.
+    """How much a crop is changed; nothing where all are zero.
 
-    ``flip`` and ``erase`` are probabilities, ``rotation`` is the largest angle in degrees,
-    ``shift`` the largest move as a fraction of the side, ``scale`` the largest change of size
+    ``flip`` and ``erase`` are probabilities. ``rotation`` is the largest angle in degrees,
+    ``shift`` the largest shift as a fraction of the side, ``scale`` the largest change in size
     (0.1: between 0.9 and 1.1), ``brightness`` and ``contrast`` the largest relative change.
-    ``erase`` blanks a rectangle with sides between 15 % and 40 % of the crop with its mean.
+    ``erase`` fills a rectangle, with sides of 15 % to 40 % of the crop's, with the crop's mean.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,13 +39,13 @@ class Augmentation(BaseModel):
 def augment(
     crops: UInt8Array, rows: NDArray[np.int64], settings: Augmentation, *, seed: int, epoch: int
 ) -> UInt8Array:
-    """Augmented copies of ``crops`` ``(B, S, S, 3)``; ``rows`` ``(B,)`` are their dataset rows.
+    """Return augmented copies of ``crops`` ``(B, S, S, 3)``; ``rows`` ``(B,)`` are their rows.
 
-    Gray crops may come as ``(B, S, S, 1)``, which is faster and gives the same values. A row's
-    result depends on (seed, epoch, row) only, never on its place in the batch, and the borders
-    that a move uncovers are filled by reflection.
+    Gray crops may be ``(B, S, S, 1)``, which is faster and gives the same values. A result depends
+    on (seed, epoch, row) only, not on its position in the batch. Uncovered borders are filled by
+    reflection.
     """
-    # All numbers are drawn at once and always, so one setting never shifts another's stream.
+    # All numbers are always drawn, so that one setting never shifts the stream of another.
     draws = [np.random.default_rng((seed, epoch, int(row))).random(12) for row in rows]
     draw = np.array(draws).reshape(-1, 12)
     spread = 2 * draw - 1
@@ -56,7 +56,7 @@ def augment(
         warped = cv2.warpAffine(
             crop, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         )
-        # OpenCV drops a single channel's axis.
+        # OpenCV drops the axis of a single channel.
         out[...] = warped.reshape(out.shape)
     means = changed[:, ::4, ::4].mean(axis=(1, 2, 3))
     gain = 1 + settings.contrast * spread[:, 5]
@@ -75,7 +75,7 @@ def augment(
 def _matrix(
     settings: Augmentation, side: int, spread: NDArray[np.float64], *, mirror: bool
 ) -> NDArray[np.float64]:
-    """Rotation, scale, mirror and shift about the crop's center, ``(2, 3)``, in pixels."""
+    """Rotation, scale, reflection and shift about the crop's center, ``(2, 3)``, in pixels."""
     angle = math.radians(settings.rotation) * spread[0]
     scale = 1 + settings.scale * spread[1]
     sign = -1.0 if mirror else 1.0

@@ -1,4 +1,4 @@
-"""Clips of the recordings of a video dataset: which rows, and which clips share a batch.
+"""Clips of recordings: their rows, and which of them share a batch.
 
 Everything is a function of (seed, epoch): same numbers, same clips.
 """
@@ -20,8 +20,8 @@ IntArray = NDArray[np.int64]
 class Clips(BaseModel):
     """How clips are cut: ``length`` frames, every ``stride``-th row of a recording.
 
-    ``per_video`` clips of a recording are seen in an epoch, and by an evaluation; a recording
-    that is shorter than a clip is filled up by its last frame.
+    An epoch, and an evaluation, see ``per_video`` clips of each recording. A recording that is
+    shorter than a clip is padded with its last frame.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,7 +32,7 @@ class Clips(BaseModel):
 
     @property
     def span(self) -> int:
-        """Rows from the first to the last frame of a clip."""
+        """The number of rows from the first to the last frame of a clip."""
         return (self.length - 1) * self.stride + 1
 
 
@@ -40,8 +40,8 @@ class Clips(BaseModel):
 class Videos:
     """V recordings of a split, in the order of their rows.
 
-    ``starts`` and ``counts`` ``(V,)`` say which rows of the dataset are a recording's frames,
-    ``scores`` ``(V,)`` float32 is NaN where unknown, ``subjects`` "" likewise.
+    ``starts`` and ``counts`` ``(V,)`` are the first row and the number of rows of each recording.
+    ``scores`` ``(V,)`` float32 are NaN and ``subjects`` ``(V,)`` "" where unknown.
     """
 
     names: NDArray[np.str_]
@@ -54,7 +54,7 @@ class Videos:
         return len(self.names)
 
     def of(self, chosen: NDArray[np.bool_] | IntArray) -> Videos:
-        """Some of them."""
+        """Return the ``chosen`` recordings, given by a mask or by indices."""
         return Videos(
             self.names[chosen],
             self.subjects[chosen],
@@ -65,24 +65,24 @@ class Videos:
 
     @property
     def rows(self) -> IntArray:
-        """All of their rows, ascending."""
+        """All rows of the recordings, ascending."""
         parts = [np.arange(a, a + n) for a, n in zip(self.starts, self.counts, strict=True)]
         return np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
 
 
 def videos_of(dataset: Dataset, split: str) -> Videos:
-    """The recordings of a split.
+    """Find the recordings of a split.
 
-    Raises :class:`MienError` for a split without any, for a dataset that is no video corpus, and
-    where the rows of a recording are scattered, out of the order of their frames, or disagree on
-    their subject, split or score.
+    Raises :class:`MienError` for a split without rows, for a dataset without videos, and where the
+    rows of a recording are not adjacent, not ordered by frame, or differ in subject, split or
+    score.
     """
     rows = dataset.split_indices(split)
     names = np.array([name or "" for name in dataset.column("video")], str)[rows]
     if (names == "").any():
         raise MienError(
             f"expected frames of recordings in {dataset.folder}, got rows without a video: prepare "
-            "a video corpus, or make one with mien synth --videos"
+            "a corpus of recordings, or make one with mien synth --videos"
         )
     first = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
     counts = np.diff(np.r_[first, len(names)])
@@ -96,34 +96,34 @@ def videos_of(dataset: Dataset, split: str) -> Videos:
         np.array_equal(values, np.repeat(values[first], counts), equal_nan=values.dtype.kind == "f")
         for values in (subjects, scores)
     )
-    # A frame without a number is NaN, which is not out of order.
+    # A frame without a number is NaN, which does not count as out of order.
     steps = np.diff(np.asarray(dataset.column("frame")[rows], np.float64))
     ordered = not (steps[names[1:] == names[:-1]] <= 0).any()
     if len(set(names[first])) != len(first) or not whole or not same or not ordered:
         raise MienError(
-            f"expected the rows of each recording of {dataset.folder} together, in the order of "
-            "its frames, with one split, subject and score, got others: prepare it again"
+            f"expected adjacent rows for each recording of {dataset.folder}, in the order of its "
+            "frames, with one split, subject and score, got others: prepare it again"
         )
     return Videos(names[first], subjects[first], scores[first], starts, counts.astype(np.int64))
 
 
 def clip_rows(starts: IntArray, counts: IntArray, offsets: IntArray, clips: Clips) -> IntArray:
-    """Rows ``(n, length)`` of n clips that begin ``offsets`` rows into their recordings."""
+    """Return the rows ``(n, length)`` of clips that start ``offsets`` rows into recordings."""
     within = offsets[:, None] + np.arange(clips.length) * clips.stride
     rows: IntArray = starts[:, None] + np.minimum(within, counts[:, None] - 1)
     return rows
 
 
 def even_clips(videos: Videos, clips: Clips) -> tuple[IntArray, IntArray]:
-    """The clips that a recording is judged by: rows ``(n, length)``, and whose ``(n,)``.
+    """Return the clips for evaluation: rows ``(n, length)``, and their recordings ``(n,)``.
 
-    ``per_video`` a recording, evenly from its beginning to its end; fewer where it is short.
+    Each recording has ``per_video`` clips, evenly spaced from start to end; fewer if it is short.
     """
     owners, offsets = [], []
     for number, count in enumerate(videos.counts.tolist()):
-        places = np.unique(np.linspace(0, max(0, count - clips.span), clips.per_video).astype(int))
-        owners += [number] * len(places)
-        offsets += places.tolist()
+        starts = np.unique(np.linspace(0, max(0, count - clips.span), clips.per_video).astype(int))
+        owners += [number] * len(starts)
+        offsets += starts.tolist()
     owner = np.array(owners, np.int64)
     rows = clip_rows(videos.starts[owner], videos.counts[owner], np.array(offsets, np.int64), clips)
     return rows, owner
@@ -132,12 +132,12 @@ def even_clips(videos: Videos, clips: Clips) -> tuple[IntArray, IntArray]:
 def stratified_batches(
     scores: NDArray[np.floating], batch_size: int, *, seed: int, epoch: int, passes: int = 1
 ) -> list[IntArray]:
-    """Batches of numbers of recordings, each of different ones from all over the scale.
+    """Return batches of indices of recordings, each with scores from the whole scale.
 
-    A pass has the fewest batches of at most ``batch_size`` that hold every recording once. The
-    recordings, ordered by score, are cut into strata of as many as there are batches, and each
-    batch takes one of each stratum, so that it holds pairs of near and of far scores. The batches
-    of a pass differ by one recording at most: a small last one would hold some scores only.
+    A pass has the fewest batches of at most ``batch_size`` that contain every recording once. The
+    recordings are ordered by score and cut into strata of as many as there are batches. Each batch
+    takes one of each stratum, so that it has pairs of close and of distant scores. The sizes of
+    the batches of a pass differ by at most one, as a small last batch would have few scores.
 
     >>> batches = stratified_batches(np.arange(10.0), 4, seed=0, epoch=0)
     >>> sorted(len(batch) for batch in batches)
@@ -157,5 +157,5 @@ def stratified_batches(
 
 
 def random_offsets(counts: IntArray, clips: Clips, generator: np.random.Generator) -> IntArray:
-    """Where a clip of each recording begins: anywhere that it fits."""
+    """Draw the start of a clip of each recording, anywhere that it fits."""
     return generator.integers(0, np.maximum(1, counts - clips.span + 1)).astype(np.int64)

@@ -111,14 +111,14 @@ class ConcatDataset(Dataset):
         )
 
     def numbers(self, head: str) -> FloatArray | None:
-        """As of a dataset; NaN in the rows of a part without the columns."""
+        """Return as :meth:`Dataset.numbers` does; NaN in the rows of a part without the columns."""
         arrays = [part.numbers(head) for part in self.parts]
-        known = next((array for array in arrays if array is not None), None)
-        if known is None:
+        first = next((array for array in arrays if array is not None), None)
+        if first is None:
             return None
         return np.concatenate(
             [
-                np.full((len(part), *known.shape[1:]), np.nan, np.float32)
+                np.full((len(part), *first.shape[1:]), np.nan, np.float32)
                 if array is None
                 else array
                 for part, array in zip(self.parts, arrays, strict=True)

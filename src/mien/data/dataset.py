@@ -257,9 +257,9 @@ class Dataset:
         return values
 
     def numbers(self, head: str) -> FloatArray | None:
-        """The labels of a head with numbers, ``(N,)`` or ``(N, K)``; None without its columns.
+        """Return the numeric labels of a head, ``(N,)`` or ``(N, K)``; None without its columns.
 
-        ``head`` is a name of :data:`mien.heads.HEADS`; a missing number is NaN.
+        ``head`` is a name in :data:`mien.heads.HEADS`. A missing number is NaN.
         """
         columns = HEADS[head].columns
         if not set(columns) & set(pq.read_schema(self.folder / FACES_FILE).names):

@@ -1,4 +1,4 @@
-"""Which rows make a batch, as a function of (seed, epoch): same numbers, same stream."""
+"""The rows of each batch, as a function of (seed, epoch): same numbers, same batches."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ IntArray = NDArray[np.int64]
 
 
 def shuffled_batches(labels: IntArray, batch_size: int, *, seed: int, epoch: int) -> list[IntArray]:
-    """Every row once in random order, in batches of ``batch_size``; the ragged rest is left out.
+    """Return batches of every row once, in random order; an incomplete last batch is dropped.
 
-    A set smaller than one batch gives a single batch of all its rows.
+    A set smaller than one batch gives a single batch of all rows.
 
     >>> [len(batch) for batch in shuffled_batches(np.zeros(10, np.int64), 4, seed=0, epoch=0)]
     [4, 4]
@@ -27,12 +27,12 @@ def shuffled_batches(labels: IntArray, batch_size: int, *, seed: int, epoch: int
 def class_balanced_batches(
     labels: IntArray, classes: int, samples: int, *, seed: int, epoch: int
 ) -> list[IntArray]:
-    """P x K batches: ``classes`` (P) distinct classes with ``samples`` (K) rows of each.
+    """Return P x K batches: ``classes`` (P) distinct classes with ``samples`` (K) rows each.
 
-    An epoch has as many batches as a plain one of P x K rows. Classes are drawn evenly (each
-    is used about equally often), rows of a class without repetition until all were used; a class
-    with fewer than K rows repeats rows inside a batch. ``labels`` is ``(N,)`` int64. Fewer classes
-    in the data than P is a ``ValueError``.
+    ``labels`` is ``(N,)`` int64. An epoch has as many batches as with shuffled batches of P x K
+    rows. Classes are used about equally often. Rows of a class repeat only after all were used, so
+    a class with fewer than K rows repeats rows within a batch. Raises ``ValueError`` for fewer
+    than P classes.
     """
     present = np.unique(labels)
     if len(present) < classes:

@@ -1,6 +1,6 @@
-"""From labels and votes to training targets: which rows count, and as what.
+"""Labels and votes -> targets for training and evaluation.
 
-Votes stay votes in a dataset; the rule is a choice of the recipe.
+A dataset stores votes; the rule that turns them into targets is the recipe's choice.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ RULES = ("majority", "ferplus", "distribution")
 class Targets:
     """Targets of ``N`` rows, by name; ``left_out`` counts rows without an expression by reason.
 
-    ``expression`` is ``(N,)`` int64 with -1 for a row that the rule leaves out, and
-    ``expression_distribution`` ``(N, C)`` float32, whose rows sum to one, or are zero for a row
-    that is left out. Whatever the rule, every other head of :data:`mien.heads.HEADS` whose columns
-    the dataset has is there under its name: ``(N,)`` or ``(N, K)`` float32, NaN where unknown.
+    ``expression`` is ``(N,)`` int64, -1 for a row that the rule leaves out.
+    ``expression_distribution`` is ``(N, C)`` float32, whose rows sum to one, or are zero for a row
+    that is left out. Every other head of :data:`mien.heads.HEADS` whose columns the dataset has is
+    there by its name, whatever the rule: ``(N,)`` or ``(N, K)`` float32, NaN where unknown.
     """
 
     values: dict[str, NDArray[Any]]
@@ -39,18 +39,18 @@ class Targets:
         return self.values[name]
 
     def labeled(self, name: str) -> NDArray[np.bool_]:
-        """Which rows have a target of the head ``name``, ``(N,)``."""
+        """Mark the rows that have a target of the head ``name``, ``(N,)``."""
         if name not in self.values:
             return np.zeros(len(self), np.bool_)
         return labeled(self.values[name])
 
     def take(self, rows: NDArray[Any]) -> Targets:
-        """Those of some rows; ``left_out`` stays that of all."""
+        """Return the targets of ``rows``; ``left_out`` still counts all rows."""
         return Targets({name: array[rows] for name, array in self.values.items()}, self.left_out)
 
 
 def labeled(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which rows of one target are known, ``(N,)``: classes from 0, and numbers of which one is."""
+    """Mark the known rows of one target, ``(N,)``: classes from 0, or any number but NaN."""
     if values.dtype.kind in "iu":
         return np.asarray(values >= 0)
     known = ~np.isnan(values)
@@ -58,14 +58,17 @@ def labeled(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def make_targets(dataset: Dataset, rule: str) -> Targets:
-    """Targets of every row of ``dataset``.
+    """Make the targets of every row of ``dataset`` by a rule for votes.
 
-    ``"majority"``: the expression with most votes, the first in order on a tie, where it has more
-    votes than "unknown" and "not a face" together. ``"ferplus"``: FER+'s own rule, votes of one
-    are dropped and more than half of the remaining ones must agree on an expression.
-    ``"distribution"``: rows and labels of ``"majority"``, with the votes on expressions as a
-    distribution, votes of one dropped. A row without votes uses its label under every rule.
-    Raises :class:`MienError` that lists the rules for an unknown one.
+    - ``"majority"``: the expression with most votes, the first in order on a tie, if it has more
+      votes than "unknown" and "not a face" together.
+    - ``"ferplus"``: the rule of FER+, which drops single votes and requires more than half of the
+      remaining votes.
+    - ``"distribution"``: the rows and labels of ``"majority"``, with the votes on expressions as a
+      distribution, without single votes.
+
+    A row without votes has its label under every rule. Raises :class:`MienError` that lists the
+    rules for an unknown one, and for a label that is not in the label space.
 
     Votes (neutral 4, sadness 1, anger 3, disgust 2) of ten: majority neutral; left out by
     ``"ferplus"`` (4 of 9); as a distribution 4/9, 3/9, 2/9.
@@ -118,7 +121,7 @@ _REASONS = {
 def _count_votes(
     votes: NDArray[np.int64], vote_names: tuple[str, ...], space: LabelSpace, *, rule: str
 ) -> tuple[NDArray[np.int64], FloatArray, NDArray[np.bool_]]:
-    """Winner ``(n,)``, target rows ``(n, C)`` and whether the rule keeps the row ``(n,)``."""
+    """Winners ``(n,)``, distributions ``(n, C)``, and the rows that the rule keeps ``(n,)``."""
     columns = [vote_names.index(name) for name in space.names]
     others = [index for index in range(len(vote_names)) if index not in columns]
     without_singles = np.where(votes > 1, votes, 0)
@@ -131,7 +134,7 @@ def _count_votes(
     shares = np.eye(len(space), dtype=np.float32)[winners]
     if rule == "distribution":
         counts = without_singles[:, columns].astype(np.float32)
-        # Where every expression got a single vote, dropping them would leave nothing.
+        # Where all votes are single ones, dropping them would leave nothing.
         counts = np.where(counts.sum(axis=1, keepdims=True) > 0, counts, votes[:, columns])
         shares = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(np.float32)
     return winners, shares, counted

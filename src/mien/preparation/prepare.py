@@ -233,12 +233,12 @@ def _chunks(reading: Reading, size: int, paths: list[Path], present: set[Path]) 
 
 
 def _distinct(entries: Iterator[Entry]) -> Iterator[Entry]:
-    seen: set[str] = set()
+    ids: set[str] = set()
     for entry in entries:
-        if not isinstance(entry, LeftOut) and entry.id in seen:
+        if not isinstance(entry, LeftOut) and entry.id in ids:
             yield LeftOut(entry.id, entry.source, "duplicate id")
             continue
-        seen.add(entry.id)
+        ids.add(entry.id)
         yield entry
 
 

@@ -1,7 +1,7 @@
-"""Rendered faces: a corpus that any machine makes, with nobody's face in it and all of it known."""
+"""Synthetic faces, rendered and drawn: they show no real person and every label is known."""
 
 CORPUS = "rendered"
 """The corpus of every dataset of rendered faces."""
 
 WARNING = "These are rendered faces: nothing here is a result on people."
-"""What every report on them begins with."""
+"""The first line of every report on rendered faces."""

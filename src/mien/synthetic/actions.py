@@ -1,8 +1,8 @@
 """Expressions as action units, and action units as face units of the mesh.
 
-Which action units make an expression is EMFACS (Friesen and Ekman, EMFACS-7, 1983; Ekman, Friesen
-and Hager, Facial Action Coding System, Investigator's Guide, 2002, table 10-1). How strongly, with
-what variants and how an action unit looks on the mesh (:data:`FACE_UNITS`, ARKit's names) is our
+The action units of an expression follow EMFACS (Friesen and Ekman, EMFACS-7, 1983; Ekman, Friesen
+and Hager, Facial Action Coding System, Investigator's Guide, 2002, table 10-1). Their strengths,
+their variants, and how an action unit looks on the mesh (:data:`FACE_UNITS`, ARKit's names) are our
 choice.
 """
 
@@ -17,13 +17,13 @@ from mien.labels import EXPRESSIONS
 from mien.schema import FloatArray
 
 RENDERED_UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 20, 23, 24, 25, 26, 27)
-"""The action units that are rendered, by FACS's numbers: all of :data:`mien.labels.ACTION_UNITS`
-and eight more."""
+"""The numbers of the action units that are rendered: all of :data:`mien.labels.ACTION_UNITS` and
+eight more."""
 
 FACE_UNITS: dict[int, dict[str, float]] = {
     1: {"browInnerUp": 1.9},
     2: {"browOuterUp": 1.6},
-    # The mesh lowers brows evenly; a sneer draws their inner ends down and together.
+    # The mesh lowers brows evenly; a sneer pulls their inner ends down and together.
     4: {"browDown": 1.3, "noseSneer": 0.5, "browOuterUp": 0.2},
     5: {"eyeWide": 1.7},
     6: {"cheekSquint": 1.0, "eyeSquint": 0.35},
@@ -37,14 +37,14 @@ FACE_UNITS: dict[int, dict[str, float]] = {
     16: {"mouthLowerDown": 1.1},
     17: {"mouthShrugLower": 1.3, "mouthShrugUpper": 0.5},
     20: {"mouthStretch": 1.7},
-    # A press alone lifts the mesh's lip corners.
+    # A press alone lifts the lip corners of the mesh.
     23: {"mouthPress": 0.4, "mouthFrown": 0.35, "mouthRollLower": 0.5, "mouthRollUpper": 0.4},
     24: {"mouthPress": 0.6, "mouthFrown": 0.5, "mouthRollLower": 0.4, "mouthRollUpper": 0.3},
     25: {"mouthLowerDown": 0.5, "mouthUpperUp": 0.45, "jawOpen": 0.06},
     26: {"jawOpen": 0.45},
     27: {"jawOpen": 0.85},
 }
-"""Action unit -> face units at full strength; a unit with two sides goes by its common name."""
+"""Action unit -> face units at full strength; units with two sides by their common name."""
 
 _SIDED = frozenset(
     {
@@ -88,18 +88,18 @@ PROTOTYPES: dict[str, tuple[dict[int, float], ...]] = {
     ),
     "contempt": ({12: 0.6, 14: 1.0}, {14: 1.0, 10: 0.35}, {12: 0.5, 14: 0.9, 7: 0.3}),
 }
-"""Variants of each expression; contempt is one-sided."""
+"""Variants of each expression, by action unit; contempt is one-sided."""
 
-_STRAY = (1, 2, 4, 6, 7, 12, 14, 15, 17, 24, 25)  # what a resting face does a little of
+_STRAY = (1, 2, 4, 6, 7, 12, 14, 15, 17, 24, 25)  # weak movements of a resting face
 
 
 @dataclass(frozen=True, eq=False)
 class Expression:
     """What a face shows.
 
-    ``label`` is one of :data:`mien.labels.EXPRESSIONS`; ``intensity`` in [0, 1], 0 for neutral;
-    ``mixture`` ``(8,)`` in that order sums to one, neutral's share is what the expression leaves.
-    ``actions`` maps an action unit to its strength on the person's left and right.
+    ``label`` is one of :data:`mien.labels.EXPRESSIONS`. ``intensity`` is in [0, 1], 0 for neutral.
+    ``mixture`` ``(8,)``, in the order of the expressions, sums to one; neutral has the rest.
+    ``actions`` maps an action unit to its strengths on the person's left and right.
     """
 
     label: str
@@ -108,24 +108,24 @@ class Expression:
     actions: dict[int, tuple[float, float]]
 
     def action_unit(self, number: int) -> float:
-        """The strength of an action unit in [0, 1], that of its stronger side."""
+        """Return the strength of an action unit on its stronger side, in [0, 1]."""
         return min(1.0, max(self.actions.get(number, (0.0, 0.0))))
 
 
 def draw_expression(
     label: str, generator: np.random.Generator, *, intensity: float | None = None
 ) -> Expression:
-    """An expression of a class: strength, variant, blend, asymmetry and stray movements drawn.
+    """Draw an expression of a class: strength, variant, blend, asymmetry and stray movements.
 
-    Intensity is uniform in [0.5, 1]; three in ten are blended with up to 35 % of another
-    expression. The label is always the largest share but neutral's.
+    ``intensity`` is uniform in [0.5, 1] by default. Three in ten expressions are blended with up
+    to 35 % of another. The label always has the largest share except for neutral's.
     """
-    shown = [name for name in EXPRESSIONS if name != "neutral"]
+    names = [name for name in EXPRESSIONS if name != "neutral"]
     mixture = np.zeros(len(EXPRESSIONS), np.float32)
     strength = 0.0
     if label != "neutral":
         strength = generator.uniform(0.5, 1.0) if intensity is None else intensity
-    other = str(generator.choice([name for name in shown if name != label]))
+    other = str(generator.choice([name for name in names if name != label]))
     share = generator.uniform(0.1, 0.35) * (generator.random() < 0.3)
     if label == "neutral":
         mixture[EXPRESSIONS.index(other)] = share * 0.4
@@ -168,7 +168,7 @@ def _add(
 
 
 def face_units(actions: Mapping[int, tuple[float, float]]) -> dict[str, float]:
-    """The weights of the mesh's face units, ARKit's names, for action units by side.
+    """Return the weights of the mesh's face units, by ARKit's names, for action units by side.
 
     >>> face_units({12: (1.0, 0.5)})
     {'mouthSmileLeft': 1.4, 'mouthSmileRight': 0.7}

@@ -1,4 +1,4 @@
-"""What is said of an expression: valence, arousal and the votes of simulated annotators."""
+"""Labels of an expression: valence, arousal and the votes of simulated annotators."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ CIRCUMPLEX: dict[str, tuple[float, float]] = {
     "fear": (-0.60, 0.85),
     "contempt": (-0.50, 0.15),
 }
-"""Valence and arousal of each expression at full intensity: places on Russell's circumplex
-(J. Pers. Soc. Psychol. 39, 1980). The quadrants are his, the numbers are our choice."""
+"""Valence and arousal of each expression at full intensity, on Russell's circumplex (J. Pers.
+Soc. Psychol. 39, 1980). The quadrants are his; the numbers are our choice."""
 
 ANNOTATORS = 10
 _MISTAKEN_FOR: dict[str, dict[str, float]] = {
@@ -36,34 +36,33 @@ _MISTAKEN_FOR: dict[str, dict[str, float]] = {
 
 
 def valence_arousal(mixture: FloatArray) -> tuple[float, float]:
-    """Valence and arousal in [-1, 1]: the mean of :data:`CIRCUMPLEX` weighted by the mixture.
+    """Return valence and arousal in [-1, 1], the mean of :data:`CIRCUMPLEX` over the mixture.
 
-    Half a smile (0.5 happiness, 0.5 neutral) has half of a full one's valence, 0.425.
+    Half a smile (0.5 happiness, 0.5 neutral) has half the valence of a full one, 0.425.
     """
-    places = np.array([CIRCUMPLEX[name] for name in EXPRESSIONS])
-    valence, arousal = np.asarray(mixture, np.float64) @ places
+    points = np.array([CIRCUMPLEX[name] for name in EXPRESSIONS])
+    valence, arousal = np.asarray(mixture, np.float64) @ points
     return float(np.clip(valence, -1, 1)), float(np.clip(arousal, -1, 1))
 
 
 def vote_shares(expression: Expression) -> NDArray[np.float64]:
-    """The ``(8,)`` probabilities with which an annotator names each expression; sums to one.
+    """Return the ``(8,)`` probabilities that an annotator names each expression; they sum to one.
 
-    People see an expression more often than they miss it: neutral's share of the mixture is
-    quartered. Part of each share goes to what that expression is commonly mistaken for; how much is
-    our choice.
+    People rarely miss an expression, so neutral's share of the mixture is quartered. Part of each
+    share goes to the expressions that it is commonly mistaken for; how much is our choice.
     """
-    seen = np.asarray(expression.mixture, np.float64)
+    mixture = np.asarray(expression.mixture, np.float64)
     if expression.label != "neutral":
-        seen = seen * np.where(np.arange(len(seen)) == 0, 0.25, 1.0)
+        mixture = mixture * np.where(np.arange(len(mixture)) == 0, 0.25, 1.0)
     confusion = np.zeros((len(EXPRESSIONS), len(EXPRESSIONS)))
     for row, name in enumerate(EXPRESSIONS):
         for other, share in _MISTAKEN_FOR[name].items():
             confusion[row, EXPRESSIONS.index(other)] = share
         confusion[row, row] = 1 - confusion[row].sum()
-    shares: NDArray[np.float64] = seen / seen.sum() @ confusion
+    shares: NDArray[np.float64] = mixture / mixture.sum() @ confusion
     return np.asarray(shares / shares.sum(), np.float64)
 
 
 def draw_votes(expression: Expression, generator: np.random.Generator) -> NDArray[np.int64]:
-    """``(8,)`` votes of ten annotators who judge each on their own."""
+    """Draw the ``(8,)`` votes of ten independent annotators."""
     return generator.multinomial(ANNOTATORS, vote_shares(expression)).astype(np.int64)

@@ -1,11 +1,11 @@
-"""How a face behaves over time, and how the severity of a depression shows in it.
+"""How a face behaves over time, and how the severity of depression changes it.
 
-The directions follow what is described of depressed people: fewer and less varied facial movements
-and less gaze at the other (Ellgring, Non-verbal Communication in Depression, 1989); fewer smiles,
-more dimplers, smaller and slower head movements (Girard et al., Image and Vision Computing 32,
-2014); head and gaze lowered, smiles weaker and shorter (Scherer et al., Image and Vision Computing
-32, 2014). Blinks that last longer stand for psychomotor slowing. All amounts are our choice: they
-were fitted to nobody.
+The directions follow the literature on depressed people: fewer and less varied facial movements
+and less gaze at the partner (Ellgring, Non-verbal Communication in Depression, 1989); fewer
+smiles, more dimplers, smaller and slower head movements (Girard et al., Image and Vision Computing
+32, 2014); lowered head and gaze, weaker and shorter smiles (Scherer et al., Image and Vision
+Computing 32, 2014). Longer blinks stand for psychomotor slowing. All amounts are our choice and
+were not fitted to real people.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from mien.schema import FloatArray
 from mien.synthetic.actions import PROTOTYPES
 
 MOST_SEVERE = 63
-"""The top of the scale, that of the BDI-II."""
+"""The top of the scale, as of the BDI-II."""
 
 Times = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Manner:
-    """What is usual for a subject, and what becomes of it on a day.
+    """The behavior of a subject, in general or on one day.
 
     Rates are per minute, durations in seconds, angles in degrees. ``smile_strength`` and
-    ``speech_strength`` scale action units; ``slowness`` stretches all movements; ``sway`` is the
-    head's standard deviation; ``pitch`` and ``gaze`` are what head and eyes return to.
+    ``speech_strength`` scale action units. ``slowness`` stretches all movements. ``sway`` is the
+    standard deviation of the head's pose. ``pitch`` and ``gaze`` are the mean pose and gaze.
     """
 
     smiles: float
@@ -51,7 +51,7 @@ class Manner:
 
 
 def draw_manner(generator: np.random.Generator) -> Manner:
-    """A subject's own manner at severity 0; people differ by factors of two and more."""
+    """Draw a subject's manner at severity 0; subjects differ by factors of two and more."""
 
     def around(value: float, spread: float = 0.4) -> float:
         return float(value * np.exp(generator.normal(0, spread)))
@@ -75,10 +75,10 @@ def draw_manner(generator: np.random.Generator) -> Manner:
 
 
 def on_a_day(usual: Manner, severity: float) -> Manner:
-    """The manner at a severity of 0 to 63; at 0 it is the usual one.
+    """Return the manner at a severity of 0 to 63; at 0 it is unchanged.
 
-    At 63 smiles are a fifth as frequent and 45 % as strong, movements take 1.9 times as long and
-    the head hangs 11 degrees lower.
+    At 63, smiles are a fifth as frequent and 45 % as strong, movements take 1.9 times as long, and
+    the head is 11 degrees lower.
     """
     share = float(np.clip(severity / MOST_SEVERE, 0, 1))
     return Manner(
@@ -103,9 +103,9 @@ def on_a_day(usual: Manner, severity: float) -> Manner:
 class Course:
     """A clip of ``n`` frames.
 
-    ``mixture`` ``(n, 8)`` is what is expressed, each row sums to one; ``actions`` maps action units
-    to ``(n,)`` strengths, ``extra`` face units that no expression moves (blinks, speech);
-    ``pose`` ``(n, 3)`` is yaw, pitch and roll in degrees, ``gaze`` ``(n, 2)`` right and up.
+    ``mixture`` ``(n, 8)`` is the mixture of expressions, whose rows sum to one. ``actions`` maps
+    action units to strengths ``(n,)``, ``extra`` further face units (blinks, speech). ``pose``
+    ``(n, 3)`` is yaw, pitch and roll in degrees, ``gaze`` ``(n, 2)`` right and up.
     """
 
     mixture: FloatArray
@@ -116,7 +116,7 @@ class Course:
 
 
 def draw_course(manner: Manner, times: Times, generator: np.random.Generator) -> Course:
-    """The behavior of a person who listens and speaks, at ``times`` ``(n,)`` in seconds."""
+    """Draw the behavior of a person who listens and speaks, at ``times`` ``(n,)`` in seconds."""
     count, slow = len(times), manner.slowness
     shown = np.zeros((count, len(EXPRESSIONS)), np.float32)
     actions: dict[int, FloatArray] = {}
@@ -135,8 +135,8 @@ def draw_course(manner: Manner, times: Times, generator: np.random.Generator) ->
             column = EXPRESSIONS.index(name)
             shown[:, column] = np.maximum(shown[:, column], course)
             for number, value in variant.items():
-                before = actions.get(number, np.zeros(count, np.float32))
-                actions[number] = np.maximum(before, np.float32(value) * course)
+                current = actions.get(number, np.zeros(count, np.float32))
+                actions[number] = np.maximum(current, np.float32(value) * course)
     total = shown.sum(axis=1, keepdims=True)
     shown /= np.maximum(total, 1)
     shown[:, 0] = np.maximum(0, 1 - shown[:, 1:].sum(axis=1))
@@ -164,15 +164,15 @@ def draw_course(manner: Manner, times: Times, generator: np.random.Generator) ->
 
 
 def _moments(per_minute: float, times: Times, generator: np.random.Generator) -> Times:
-    """When events that come so often ``per_minute`` begin; some began before the clip did."""
-    before = 3.0
-    first, last = float(times[0]) - before, float(times[-1])
+    """Onsets of events that come ``per_minute``; some precede the clip."""
+    lead = 3.0
+    first, last = float(times[0]) - lead, float(times[-1])
     count = int(generator.poisson(per_minute * (last - first) / 60))
     return generator.uniform(first, last, count)
 
 
 def _rise_and_fall(since: Times, onset: float, apex: float, offset: float) -> FloatArray:
-    """From 0 to 1 in ``onset`` seconds, there for ``apex``, and back in ``offset``; smoothly."""
+    """Rise from 0 to 1 in ``onset`` seconds, stay for ``apex``, fall in ``offset``; smoothly."""
     up = np.clip(since / onset, 0, 1)
     down = np.clip((since - onset - apex) / offset, 0, 1)
     course = 0.5 * (np.cos(np.pi * down) - np.cos(np.pi * up))
@@ -180,7 +180,7 @@ def _rise_and_fall(since: Times, onset: float, apex: float, offset: float) -> Fl
 
 
 def _wander(times: Times, period: float, generator: np.random.Generator) -> Times:
-    """A smooth random course of unit variance: sines of periods around ``period`` seconds."""
+    """A smooth random curve of unit variance: sines with periods around ``period`` seconds."""
     periods = period * np.exp(generator.normal(0.4, 0.5, 6))
     phases = generator.uniform(0, 2 * np.pi, 6)
     waves = np.sin(2 * np.pi * times[:, None] / periods + phases)
@@ -188,7 +188,7 @@ def _wander(times: Times, period: float, generator: np.random.Generator) -> Time
 
 
 def _speech(manner: Manner, times: Times, generator: np.random.Generator) -> dict[str, FloatArray]:
-    """Jaw and lips of somebody who speaks for a share ``manner.speech`` of the time."""
+    """Jaw and lips of a person who speaks for a share ``manner.speech`` of the time."""
     turn = _wander(times, 3.0, generator)
     talking = np.clip((turn - np.quantile(turn, 1 - min(0.95, manner.speech))) / 0.3, 0, 1)
     syllables = 0.5 - 0.5 * np.cos(

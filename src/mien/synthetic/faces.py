@@ -1,4 +1,4 @@
-"""Face number i of a seed: whom it shows, what it shows, and all that is known about it."""
+"""Face number i of a seed: its subject, its expression and all of its labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mien.synthetic.rendering.head import load_head
 from mien.synthetic.rendering.scene import Scene, draw_scene, frontal_scene
 from mien.synthetic.rendering.subject import Subject, make_subject
 
-FACES_OF_A_SUBJECT = 5
+FACES_PER_SUBJECT = 5
 
 FIELDS: tuple[pa.Field, ...] = (
     pa.field("intensity", pa.float32()),
@@ -32,14 +32,14 @@ FIELDS: tuple[pa.Field, ...] = (
     pa.field("roll", pa.float32()),
     pa.field("occlusion", pa.string()),
 )
-"""Columns of rendered faces after the common ones: what is known because it was put there.
+"""Columns of rendered faces beyond those of every dataset.
 
-``au01`` to ``au27`` are strengths in [0, 1], which the dataset reads as intensities divided by 5.
+``au01`` to ``au27`` are strengths in [0, 1], which a dataset reads as intensities divided by 5.
 """
 
 
 class Shot(NamedTuple):
-    """One picture to render: its row (without crop and landmarks), and what goes into it."""
+    """One picture to render: its row without crop and landmarks, and the input of the renderer."""
 
     row: dict[str, Any]
     subject: Subject
@@ -49,16 +49,16 @@ class Shot(NamedTuple):
 
 
 def face_shot(seed: int, index: int, *, plain: bool = False) -> Shot:
-    """Face ``index`` of a seed; it depends on these arguments alone.
+    """Return face ``index`` of a seed, which depends on these arguments only.
 
-    A ``plain`` face looks into a good camera in soft light, with nothing in front of it and its
-    expression at 75 % or more of full strength.
+    A ``plain`` face looks into a good camera in soft light, without occlusion and with an
+    expression of 75 % or more of full strength.
 
-    Subjects have five faces each and whole subjects go to a split, three of five to train, one to
-    valid and one to test. Expressions take turns, so that each split of any 200 faces has all
-    eight equally often.
+    Each subject has five faces. Of five subjects three are in train, one in valid and one in
+    test. Expressions alternate, so that each split of 200 consecutive faces has all eight equally
+    often.
     """
-    number = index // FACES_OF_A_SUBJECT
+    number = index // FACES_PER_SUBJECT
     subject = subject_of(seed, number)
     generator = np.random.default_rng((seed, index, 0))
     strength = generator.uniform(0.75, 1.0) if plain else None
@@ -72,24 +72,24 @@ def face_shot(seed: int, index: int, *, plain: bool = False) -> Shot:
         "subject": f"subject-{number:06d}",
         "label": expression.label,
         "votes": draw_votes(expression, generator).tolist(),
-        **known_of(expression, subject, scene),
+        **labels_of(expression, subject, scene),
     }
     return Shot(row, subject, face_units(expression.actions), scene, generator)
 
 
 def split_of(subject: int) -> str:
-    """The split of a subject: of five in a row three train, one is in valid, one in test."""
+    """Return the split of a subject: of five in a row, three train, one valid and one test."""
     return {3: "valid", 4: "test"}.get(subject % 5, "train")
 
 
 @lru_cache(maxsize=4)
 def subject_of(seed: int, number: int) -> Subject:
-    """A subject of a seed; the last few are kept, as faces come subject by subject."""
+    """Make a subject of a seed; the last few are cached, as faces come subject by subject."""
     return make_subject(load_head(), seed, number)
 
 
-def known_of(expression: Expression, subject: Subject, scene: Scene) -> dict[str, Any]:
-    """The values of :data:`FIELDS`."""
+def labels_of(expression: Expression, subject: Subject, scene: Scene) -> dict[str, Any]:
+    """Return the values of :data:`FIELDS`."""
     valence, arousal = valence_arousal(expression.mixture)
     return {
         "intensity": expression.intensity,

@@ -1,4 +1,4 @@
-"""What is behind the head, and what a camera makes of the picture."""
+"""The background behind the head, and the camera's blur, noise and compression."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mien.schema import FloatArray, UInt8Array
 
 
 def draw_background(side: int, generator: np.random.Generator) -> FloatArray:
-    """``(side, side, 3)`` in [0, 1]: out-of-focus colors, sometimes with edges as rooms have."""
+    """Draw ``(side, side, 3)`` in [0, 1]: out-of-focus colors, sometimes with edges of a room."""
     cells = int(generator.integers(2, 7))
     base = np.clip(generator.uniform(0.06, 0.9) + generator.normal(0, 0.07, 3), 0, 1)
     spread = generator.uniform(0.03, 0.2)
@@ -34,9 +34,9 @@ def draw_background(side: int, generator: np.random.Generator) -> FloatArray:
 def photograph(
     picture: FloatArray, size: int, badness: float, generator: np.random.Generator
 ) -> UInt8Array:
-    """The ``(size, size, 3)`` uint8 photo of a picture in [0, 1] that is drawn larger.
+    """Take a ``(size, size, 3)`` uint8 photo of a picture in [0, 1] that was drawn larger.
 
-    ``badness`` in [0, 1] brings blur, fewer pixels, noise, color casts and JPEG's blocks.
+    ``badness`` in [0, 1] adds blur, lost resolution, noise, color casts and JPEG artifacts.
     """
     small = np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), np.float32)
     if generator.random() < 0.8 * badness:
@@ -57,7 +57,7 @@ def photograph(
     photo = np.asarray(np.clip(colors * 255 + 0.5, 0, 255), np.uint8)
     if generator.random() < 0.3 + 0.6 * badness:
         quality = int(generator.uniform(92 - 55 * badness, 96))
-        done, data = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        if done:
+        encoded, data = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        if encoded:
             photo = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
     return photo

@@ -1,4 +1,4 @@
-"""What is in front of a face: glasses that follow the head, a hand, a bar."""
+"""Occlusions: glasses that follow the head, a hand, a bar."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mien.faces.native import cv2
 from mien.schema import FloatArray
 
 Project = Callable[[FloatArray], FloatArray]
-"""Takes places in the head's frame ``(n, 3)`` to pixels of the picture ``(n, 2)``."""
+"""Maps points in the head's frame ``(n, 3)`` to pixels of the picture ``(n, 2)``."""
 
-_SHIFT = 4  # OpenCV draws with 1/16 of a pixel
+_SHIFT = 4  # OpenCV draws at 1/16 of a pixel
 
 
 def draw_glasses(
@@ -25,10 +25,10 @@ def draw_glasses(
     *,
     dark: bool,
 ) -> None:
-    """Put glasses on a picture ``(S, S, 3)`` in [0, 1].
+    """Draw glasses on a picture ``(S, S, 3)`` in [0, 1], in place.
 
-    ``eyes`` ``(2, 3)`` are right and left in the head's frame, ``view`` ``(3,)`` is the direction
-    to the camera in it.
+    ``eyes`` ``(2, 3)`` are the right and left eye and ``view`` ``(3,)`` is the direction to the
+    camera, both in the head's frame.
     """
     apart = float(eyes[1, 0] - eyes[0, 0])
     wide, high = apart * generator.uniform(0.36, 0.43), apart * generator.uniform(0.26, 0.38)
@@ -40,13 +40,13 @@ def draw_glasses(
     ring = np.sign(ring) * abs(ring) ** (2 / square)
     rings = []
     for eye in eyes:
-        places = np.zeros((len(angle), 3), np.float32)
-        places[:, 0] = eye[0] + wide * ring[:, 0]
-        places[:, 1] = eye[1] - 0.1 * high + high * ring[:, 1]
-        places[:, 2] = (
-            eye[2] + 0.2 * apart - 0.25 * np.maximum(0, abs(places[:, 0]) - abs(eye[0]))
+        rim = np.zeros((len(angle), 3), np.float32)
+        rim[:, 0] = eye[0] + wide * ring[:, 0]
+        rim[:, 1] = eye[1] - 0.1 * high + high * ring[:, 1]
+        rim[:, 2] = (
+            eye[2] + 0.2 * apart - 0.25 * np.maximum(0, abs(rim[:, 0]) - abs(eye[0]))
         )  # curved around the face
-        rings.append(project(places))
+        rings.append(project(rim))
     glass = np.zeros(picture.shape[:2], np.float32)
     for outline in rings:
         cv2.fillPoly(glass, [_fixed(outline)], 1.0, cv2.LINE_AA, _SHIFT)
@@ -67,7 +67,7 @@ def draw_glasses(
     inner[:, 2] += 0.2 * apart
     lines = [project(inner)]
     for side, eye in zip((-1, 1), eyes, strict=True):
-        # An arm is seen only from its own side.
+        # A temple is only visible from its own side.
         if side * float(view[0]) > 0.08:
             hinge = (eye[0] + side * wide, eye[1], eye[2] + 0.12 * apart)
             ear = (side * 1.25 * apart, eye[1], eye[2] - 0.9 * apart)
@@ -83,7 +83,7 @@ def draw_hand(
     anchors: FloatArray,
     generator: np.random.Generator,
 ) -> None:
-    """Lay fingers on cheek, mouth or brow of a picture ``(S, S, 3)`` in [0, 1].
+    """Draw fingers over cheek, mouth or brow of a picture ``(S, S, 3)`` in [0, 1], in place.
 
     ``skin`` is sRGB in [0, 1]; ``anchors`` ``(4, 2)`` are eyes and mouth corners in pixels.
     """
@@ -116,7 +116,7 @@ def draw_hand(
 
 
 def draw_bar(picture: FloatArray, generator: np.random.Generator) -> None:
-    """A straight thing over a part of a picture ``(S, S, 3)`` in [0, 1], up to a fifth of it."""
+    """Draw a bar over up to a fifth of a picture ``(S, S, 3)`` in [0, 1], in place."""
     side = len(picture)
     middle = generator.uniform(0.15, 0.85, 2) * side
     direction = generator.uniform(0, np.pi)

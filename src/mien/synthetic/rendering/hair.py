@@ -1,4 +1,4 @@
-"""Hair: which part of the head it covers, how far it stands off, and its strands."""
+"""Hair: the part of the head that it covers, its thickness, and its strands."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from mien.faces.native import cv2
 from mien.schema import FloatArray
 from mien.synthetic.rendering.head import PARTS, Head
 
-# The hairline in side view: hair grows behind z at height y, from the neck to the forehead.
+# The hairline in side view: hair grows behind this z at height y, from neck to forehead.
 _HEIGHTS = (6.20, 6.35, 6.60, 6.90, 7.04, 7.14, 7.30, 7.55, 7.75, 7.93, 8.05)
 _FRONTS = (-0.9, -0.10, 0.02, 0.20, 0.30, 0.74, 0.80, 0.86, 1.02, 1.34, 1.70)
 
 THICKNESS: dict[str, float] = {"bald": 0.0, "shaved": 0.006, "short": 0.075, "full": 0.15,
                                "long": 0.10}  # fmt: skip
-"""Styles, and how far their hair stands off the head in decimetres."""
+"""The thickness of the hair of each style, in decimeters."""
 
 COVER: dict[str, float] = {"bald": 0.25, "shaved": 0.6, "short": 1.0, "full": 1.0, "long": 1.0}
-"""How much of the skin under it each style hides."""
+"""How much of the skin below the hair of each style hides, in [0, 1]."""
 
 
 def scalp(head: Head, hairline: float, style: str) -> FloatArray:
-    """``(V,)`` in [0, 1], where hair grows; ``hairline`` moves its front up, in decimetres."""
+    """Return where hair grows, ``(V,)`` in [0, 1]; ``hairline`` moves up by decimeters."""
     _, y, z = head.vertices.T
     front = np.interp(y - hairline, _HEIGHTS, _FRONTS)
     cover = np.clip((front - z) / 0.12, 0, 1)
@@ -33,7 +33,7 @@ def scalp(head: Head, hairline: float, style: str) -> FloatArray:
     return np.asarray(cover * cover * (3 - 2 * cover), np.float32)
 
 
-def grown(
+def with_hair(
     vertices: FloatArray,
     normals: FloatArray,
     cover: FloatArray,
@@ -41,7 +41,7 @@ def grown(
     volume: float,
     generator: np.random.Generator,
 ) -> FloatArray:
-    """The vertices ``(V, 3)`` with the scalp lifted by its hair; uneven, more on the crown."""
+    """Lift the scalp of ``vertices`` ``(V, 3)`` by its hair, unevenly and more on the crown."""
     waves = generator.normal(0, 1, (4, 4))
     uneven = 1 + 0.12 * sum(
         wave[3] * np.sin(vertices @ (2.5 * wave[:3]) + 3 * wave[0]) for wave in waves
@@ -52,7 +52,7 @@ def grown(
 
 
 def hanging(head: Head) -> FloatArray:
-    """``(T,)``, 1 for the triangles of long hair that hang behind the face, 0 for fringes."""
+    """Mark the triangles of long hair that hang behind the face, ``(T,)``; 0 for fringes."""
     hair = (head.parts == PARTS.index("hair"))[head.triangles].all(axis=1)
     corners = head.vertices[head.triangles]
     behind = ((corners[..., 2] < 0.75) | (abs(corners[..., 0]) > 0.6)).all(axis=1)
@@ -70,7 +70,7 @@ def _strand_noise() -> FloatArray:
 
 
 def strands(rest: FloatArray) -> FloatArray:
-    """``(n,)`` noise, about normal, that runs along the hair at places at rest ``(n, 3)``."""
+    """Return normal noise ``(n,)`` along the hair at points of the neutral head ``(n, 3)``."""
     noise = _strand_noise()
     angle = np.arctan2(rest[:, 0], rest[:, 2] - 0.25) / (2 * np.pi) + 0.5
     columns = np.minimum((angle * 512).astype(np.int64), 511)

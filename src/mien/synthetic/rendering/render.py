@@ -13,7 +13,7 @@ from mien.faces.align import alignment_matrix, anchor_points
 from mien.schema import FloatArray, Preprocessing, UInt8Array
 from mien.synthetic.rendering.camera import draw_background, photograph
 from mien.synthetic.rendering.cover import draw_bar, draw_glasses, draw_hand
-from mien.synthetic.rendering.hair import grown, hanging, scalp
+from mien.synthetic.rendering.hair import hanging, scalp, with_hair
 from mien.synthetic.rendering.head import PARTS, load_head
 from mien.synthetic.rendering.light import environment, head_visibility, irradiance
 from mien.synthetic.rendering.rasterize import rasterize
@@ -21,21 +21,21 @@ from mien.synthetic.rendering.scene import Scene, gaze_units
 from mien.synthetic.rendering.shade import Surface, shade
 from mien.synthetic.rendering.subject import Subject
 
-_DENSITY = 1.75  # pixels are drawn this much smaller and averaged
+_DENSITY = 1.75  # pictures are drawn at this scale and shrunk
 
 
 class Rendering(NamedTuple):
-    """``crop`` ``(S, S, 3)`` uint8 RGB and ``landmarks`` ``(5, 2)`` in fractions of its side.
+    """``crop`` ``(S, S, 3)`` uint8 RGB and ``landmarks`` ``(5, 2)`` as fractions of its side.
 
-    Landmarks are right eye, left eye, nose tip, right and left mouth corner, the person's.
+    Landmarks are the person's right eye, left eye, nose tip, right and left mouth corner.
     """
 
     crop: UInt8Array
     landmarks: FloatArray
 
 
-class _Places(NamedTuple):
-    """Rows of the mesh that landmarks are taken from, and triangles without and with long hair."""
+class _MeshRows(NamedTuple):
+    """The vertices of landmarks, and the triangles without and with long hair."""
 
     eyes: tuple[NDArray[np.int64], NDArray[np.int64]]
     nose: NDArray[np.int64]
@@ -51,20 +51,20 @@ def render_face(
     preprocessing: Preprocessing,
     generator: np.random.Generator,
 ) -> Rendering:
-    """Render one face; background, noise and what is drawn in front come from ``generator``.
+    """Render one face; ``generator`` draws background, noise and occlusion.
 
     ``units`` are weights of the mesh's face units, to which the subject's resting face and the
     scene's gaze are added. Gray crops have luma in all three channels.
     """
-    head, places = load_head(), _places()
+    head, mesh = load_head(), _mesh_rows()
     units = _all_units(subject, units, scene)
-    vertices = _grown(subject) + _offsets(units)
+    vertices = _vertices_with_hair(subject) + _offsets(units)
     points, depth = project(vertices, scene)
     landmarks = _landmarks(points)
     jitter = scene.offset * np.linalg.norm(landmarks[1] - landmarks[0]) / 0.37
-    seen = landmarks.copy()
-    seen[[0, 1, 3, 4]] += jitter
-    matrix = alignment_matrix(seen, preprocessing)
+    detected = landmarks.copy()
+    detected[[0, 1, 3, 4]] += jitter
+    matrix = alignment_matrix(detected, preprocessing)
     size = preprocessing.size
     density: float = _DENSITY if size <= 256 else 1
     side = round(size * density)
@@ -73,7 +73,7 @@ def render_face(
     def to_picture(flat: FloatArray) -> FloatArray:
         return np.asarray((flat @ matrix[:, :2].T + matrix[:, 2]) * density, np.float32)
 
-    triangles = places.long if subject.hair_style == "long" else places.short
+    triangles = mesh.long if subject.hair_style == "long" else mesh.short
     visible = rasterize(to_picture(points), depth, triangles, side)
     normals = vertex_normals(vertices, head.triangles)
     rotation = scene.pose.matrix
@@ -93,7 +93,7 @@ def render_face(
     picture.reshape(-1, 3)[visible.pixels] = shade(surface, triangles, visible, generator)
     anchors = to_picture(anchor_points(landmarks).astype(np.float32))
     if scene.occlusion in ("glasses", "sunglasses"):
-        eyes = np.stack([vertices[rows].mean(axis=0) for rows in places.eyes])
+        eyes = np.stack([vertices[rows].mean(axis=0) for rows in mesh.eyes])
         draw_glasses(
             picture,
             lambda spots: to_picture(project(spots, scene, anchor=_pivot(vertices))[0]),
@@ -116,9 +116,9 @@ def render_face(
 def project(
     vertices: FloatArray, scene: Scene, *, anchor: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray]:
-    """Places in the head's frame as the camera sees them: ``(n, 2)``, y down, and depth ``(n,)``.
+    """Project points in the head's frame for the camera: ``(n, 2)``, y down, and depth ``(n,)``.
 
-    The head turns about its middle; the shoulders, where ``vertices`` are the mesh's, turn less.
+    The head turns about its center. The shoulders, where ``vertices`` are the mesh's, turn less.
     """
     rotation = scene.pose.matrix
     pivot = _pivot(vertices) if anchor is None else anchor
@@ -133,7 +133,7 @@ def project(
 
 
 def vertex_normals(vertices: FloatArray, triangles: NDArray[np.int64]) -> FloatArray:
-    """``(V, 3)`` unit normals: the mean of the triangles around, by their area."""
+    """Compute unit normals ``(V, 3)``: the mean over adjacent triangles, weighted by area."""
     corners = vertices[triangles]
     faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     rows = triangles.ravel()
@@ -155,12 +155,12 @@ def _all_units(subject: Subject, units: Mapping[str, float], scene: Scene) -> di
     for name, value in gaze_units(scene.gaze).items():
         total[name] = total.get(name, 0.0) + value
     for side in ("Left", "Right"):
-        # A lid cannot close further than closed, nor one that closes open.
-        shut = total.get(f"eyeBlink{side}", 0.0)
+        # A lid cannot close beyond closed, and a closed one neither squints nor widens.
+        closed = total.get(f"eyeBlink{side}", 0.0)
         squint = total.get(f"eyeSquint{side}", 0.0)
-        total[f"eyeBlink{side}"] = min(shut, 1.0)
-        total[f"eyeSquint{side}"] = min(squint, 1.0) * (1 - min(shut, 1.0))
-        total[f"eyeWide{side}"] = total.get(f"eyeWide{side}", 0.0) * (1 - min(shut, 1.0))
+        total[f"eyeBlink{side}"] = min(closed, 1.0)
+        total[f"eyeSquint{side}"] = min(squint, 1.0) * (1 - min(closed, 1.0))
+        total[f"eyeWide{side}"] = total.get(f"eyeWide{side}", 0.0) * (1 - min(closed, 1.0))
     return total
 
 
@@ -188,9 +188,9 @@ def _cover(subject: Subject) -> FloatArray:
 
 
 @lru_cache(maxsize=8)
-def _grown(subject: Subject) -> FloatArray:
+def _vertices_with_hair(subject: Subject) -> FloatArray:
     normals = vertex_normals(subject.vertices, load_head().triangles)
-    return grown(
+    return with_hair(
         subject.vertices,
         normals,
         _cover(subject),
@@ -207,19 +207,19 @@ def _body_share() -> FloatArray:
 
 
 def _pivot(vertices: FloatArray) -> FloatArray:
-    """The point between the ears, found by the eyes."""
-    eyes = np.concatenate(_places().eyes)
+    """The point between the ears, relative to the eyes."""
+    eyes = np.concatenate(_mesh_rows().eyes)
     return np.asarray(vertices[eyes].mean(axis=0) - np.array([0, 0.25, 0.9]), np.float32)
 
 
 def _landmarks(points: FloatArray) -> FloatArray:
-    places = _places()
-    rows = (*places.eyes, places.nose, *places.corners)
+    mesh = _mesh_rows()
+    rows = (*mesh.eyes, mesh.nose, *mesh.corners)
     return np.stack([points[row].mean(axis=0) for row in rows])
 
 
 @cache
-def _places() -> _Places:
+def _mesh_rows() -> _MeshRows:
     head = load_head()
     x, _, z = head.vertices.T
     skin = head.parts == PARTS.index("skin")
@@ -233,7 +233,7 @@ def _places() -> _Places:
         corners.append(lips[np.argsort(-side * x[lips])[:2]])
     nose = np.argsort(np.where(skin, -z, np.inf))[:1]
     hair = (head.parts == PARTS.index("hair"))[head.triangles[:, 0]]
-    return _Places(
+    return _MeshRows(
         (eyes[0], eyes[1]),
         nose,
         (corners[0], corners[1]),

@@ -1,4 +1,4 @@
-"""Where the head is and how it is taken: pose, distance, lamps, what is in front of it."""
+"""The scene of a photo: pose, distance, lamps, gaze, occlusion and camera."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mien.schema import FloatArray
 from mien.synthetic.rendering.light import Lamps, draw_lamps
 
 OCCLUSIONS = ("none", "glasses", "sunglasses", "hand", "bar")
-"""What can be in front of a face; a bar is any straight thing, a phone's edge or a pole."""
+"""What can cover a face; a bar is a straight object, such as a pole or the edge of a phone."""
 
 _CHANCES = (0.72, 0.12, 0.04, 0.07, 0.05)
 
 
 class HeadPose(NamedTuple):
-    """Degrees: yaw to the image's right, pitch up, roll clockwise positive."""
+    """A pose in degrees: yaw to the image's right, pitch up, roll clockwise positive."""
 
     yaw: float
     pitch: float
@@ -24,7 +24,7 @@ class HeadPose(NamedTuple):
 
     @property
     def matrix(self) -> FloatArray:
-        """``(3, 3)``, from the head's frame to the room's (x right, y up, z to the camera)."""
+        """The rotation ``(3, 3)`` from the head's frame to the room's, see :class:`Lamps`."""
         yaw, pitch, roll = np.radians(self)
         cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
         cr, sr = np.cos(-roll), np.sin(-roll)
@@ -35,12 +35,12 @@ class HeadPose(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """One photograph's circumstances.
+    """The circumstances of one photo.
 
-    ``distance`` of the camera is in decimetres; ``gaze`` is right and up, in [-1, 1] of what eyes
-    can do; ``offset`` moves the crop's four anchor points, ``(4, 2)`` in fractions of its side, as
-    a detector's noise does. ``occlusion`` is one of :data:`OCCLUSIONS`. ``camera`` in [0, 1] says
-    how bad the camera is.
+    ``distance`` of the camera is in decimeters. ``gaze`` is right and up, in [-1, 1] of the range
+    of the eyes. ``offset`` ``(4, 2)`` moves the four anchor points of the crop like the noise of
+    a detector, as fractions of its side. ``occlusion`` is one of :data:`OCCLUSIONS`. ``camera``
+    in [0, 1] is how bad the camera is.
     """
 
     pose: HeadPose
@@ -53,7 +53,7 @@ class Scene(NamedTuple):
 
 
 def draw_scene(generator: np.random.Generator) -> Scene:
-    """A scene as photos of people have them: mostly frontal, sometimes turned, lit anyhow."""
+    """Draw a scene as in everyday photos: mostly frontal, sometimes turned, in any light."""
     turned = 2.0 if generator.random() < 0.25 else 1.0
     pose = HeadPose(
         float(np.clip(generator.normal(0, 13 * turned), -55, 55)),
@@ -73,7 +73,7 @@ def draw_scene(generator: np.random.Generator) -> Scene:
 
 
 def frontal_scene(generator: np.random.Generator) -> Scene:
-    """As :func:`draw_scene`, but looking into a good camera, in soft light, nothing in front."""
+    """Draw a scene that faces a good camera in soft light, without occlusion."""
     scene = draw_scene(generator)
     pose = HeadPose(*(float(generator.normal(0, s)) for s in (3, 2, 2)))
     lamps = scene.lamps._replace(softness=max(0.6, scene.lamps.softness))
@@ -88,7 +88,7 @@ def frontal_scene(generator: np.random.Generator) -> Scene:
 
 
 def gaze_units(gaze: tuple[float, float]) -> dict[str, float]:
-    """Face units that turn the eyes, and the lids with them, right and up of the image."""
+    """Return the face units that turn eyes and lids to the image's right and up."""
     right, up = gaze
     # The person's left is on the image's right.
     return {

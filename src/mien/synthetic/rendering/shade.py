@@ -1,4 +1,4 @@
-"""The color of every pixel: skin, lips, eyes, teeth and hair under the scene's light."""
+"""The color of every pixel: skin, lips, eyes, teeth and hair in the light of the scene."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mien.schema import FloatArray
 from mien.synthetic.rendering.hair import COVER, strands
 from mien.synthetic.rendering.head import PARTS, load_head
 from mien.synthetic.rendering.rasterize import Visible, interpolate
-from mien.synthetic.rendering.skin import fold_depth, sample, subject_texture, texture_places
+from mien.synthetic.rendering.skin import fold_depth, sample, subject_texture, texture_points
 from mien.synthetic.rendering.subject import Subject
 
 _IRIS, _PUPIL = np.cos(np.radians((24.0, 9.0)))
@@ -26,10 +26,10 @@ _THROUGH_SKIN = np.array([0.9, 1.0, 1.06], np.float32)
 
 
 class Surface(NamedTuple):
-    """What there is to shade; vectors are in the head's frame.
+    """What is shaded; vectors are in the head's frame.
 
-    ``light`` and ``normals`` ``(V, 3)``, ``cover`` ``(V,)`` where hair grows, ``key`` and ``view``
-    ``(3,)`` the directions to the main light and to the camera.
+    ``light`` and ``normals`` are ``(V, 3)``; ``cover`` ``(V,)`` is where hair grows; ``key`` and
+    ``view`` ``(3,)`` are the directions to the main light and to the camera.
     """
 
     subject: Subject
@@ -49,7 +49,7 @@ def shade(
     visible: Visible,
     generator: np.random.Generator,
 ) -> FloatArray:
-    """``(n, 3)`` sRGB in [0, 1] of the visible pixels."""
+    """Return the colors of the visible pixels, ``(n, 3)`` sRGB in [0, 1]."""
     head = load_head()
     attributes = np.concatenate(
         [surface.light, surface.normals, _fixed_attributes(), surface.cover[:, None]], axis=1
@@ -65,7 +65,7 @@ def shade(
     skin = np.flatnonzero(parts == PARTS.index("skin"))
     cloth = generator.uniform(0.02, 0.7) * generator.dirichlet((5, 5, 5)) * 3
     albedo[skin], shine[skin], gloss[skin], relief = _skin(surface, at[skin], cloth)
-    # Light that went through skin comes back redder where there is little of it.
+    # Light scattered through skin is redder where there is little of it.
     light[skin] = np.maximum(light[skin], 1e-4) ** _THROUGH_SKIN * relief[:, None]
     for name in ("left eye", "right eye"):
         eye = np.flatnonzero(parts == PARTS.index(name))
@@ -86,22 +86,22 @@ def shade(
     cosine = np.clip(normals @ half / length, 0, 1)
     sparkle = shine * np.exp(gloss * np.log(np.maximum(cosine, 1e-3)))
     sparkle *= 0.4 + 0.6 * (1 - surface.softness)
-    # What hardly any light reaches has no highlight either.
+    # Dark areas have no highlights.
     sparkle *= np.clip(light.mean(axis=1) * 1.4, 0, 1)
     color = albedo * light + sparkle[:, None] * surface.key_color
-    # The camera exposes for the face, half way.
+    # The camera partly corrects its exposure for the face.
     brightness = float(color[skin].mean()) if skin.size else _EXPOSURE
     color *= np.float32(np.clip((_EXPOSURE / max(brightness, 0.02)) ** 0.5, 0.7, 1.35))
     return _developed(color)
 
 
 def linear(color: FloatArray) -> FloatArray:
-    """SRGB in [0, 255] -> linear light in [0, 1]."""
+    """Convert sRGB in [0, 255] to linear light in [0, 1]."""
     return np.asarray((np.clip(color, 0, 255) / 255) ** 2.2, np.float32)
 
 
 def _developed(color: FloatArray) -> FloatArray:
-    """Linear light -> sRGB in [0, 1], with film's soft shoulder for what is too bright."""
+    """Convert linear light to sRGB in [0, 1], with a soft shoulder for highlights."""
     bright = np.maximum(color, 0)
     over = bright > 0.6
     bright[over] = 0.6 + 0.4 * (1 - np.exp(-(bright[over] - 0.6) / 0.4))
@@ -110,7 +110,7 @@ def _developed(color: FloatArray) -> FloatArray:
 
 @cache
 def _fixed_attributes() -> FloatArray:
-    """``(V, 7)``: the place at rest, and masks of lips, lid rims, mouth cavity and ears."""
+    """Neutral position, and masks of lips, lid rims, mouth cavity and ears: ``(V, 7)``."""
     head = load_head()
     rims = np.zeros(len(head.vertices), np.float32)
     for name in ("left eye", "right eye"):
@@ -126,23 +126,23 @@ def _fixed_attributes() -> FloatArray:
 def _skin(
     surface: Surface, at: FloatArray, cloth: NDArray[np.float64]
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Albedo ``(n, 3)``, shine, gloss and relief ``(n,)`` of the skin's pixels."""
+    """Albedo ``(n, 3)``, shine, gloss and relief ``(n,)`` of skin pixels."""
     subject = surface.subject
     rest, lips, rims, cavity, cover = at[:, 6:9], at[:, 9], at[:, 10], at[:, 11], at[:, 13]
-    places = texture_places(rest)
+    points = texture_points(rest)
     texture = subject_texture(subject)
-    albedo = linear(subject.skin) * sample(texture.tint, places)
+    albedo = linear(subject.skin) * sample(texture.tint, points)
     lip = np.clip(lips * 1.3 - 0.15, 0, 1)[:, None]
     albedo += lip * (linear(subject.lips) - albedo)
     front = (rest[:, 2] > 0.6).astype(np.float32)
     dark = linear(0.6 * subject.hair + 0.12 * subject.skin)
-    strokes = (sample(texture.hair, places) * front * (1 - lip[:, 0]))[:, None]
+    strokes = (sample(texture.hair, points) * front * (1 - lip[:, 0]))[:, None]
     albedo += strokes * (dark - albedo)
 
     depth = fold_depth(surface.units, subject.age)
     slopes = np.stack([np.gradient(depth, axis=1), -np.gradient(depth, axis=0)], axis=2)
-    folds = sample(np.dstack([depth, slopes]).astype(np.float32), places) * front[:, None]
-    # A fold's slope turned from the key light is darker, its bottom sees less of the room.
+    folds = sample(np.dstack([depth, slopes]).astype(np.float32), points) * front[:, None]
+    # A slope turned away from the key light is darker, and the bottom of a fold sees less light.
     relief = 1 - 0.30 * np.clip(folds[:, 0], 0, 1.2)
     relief = relief * np.clip(1 + 1.6 * (folds[:, 1:] @ surface.key[:2]), 0.6, 1.35)
 

@@ -1,7 +1,7 @@
-"""What is painted on the skin: pores, flush, freckles, brows, beard, and folds that come and go.
+"""Textures of the skin: pores, flush, freckles, brows, beard, and folds that move.
 
-Textures are laid over the head at rest as it is seen from in front: texture x is the mesh's x from
--0.95 to 0.95 decimetres, texture y its y from 8.15 down to 6.05.
+Textures are projected onto the neutral head from the front: texture x is the mesh's x from -0.95
+to 0.95 decimeters, texture y is its y from 8.15 down to 6.05.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ _LEFT, _TOP, _WIDTH, _HEIGHT = -0.95, 8.15, 1.9, 2.1
 
 
 class SkinTexture(NamedTuple):
-    """A subject's skin.
+    """The skin of a subject.
 
-    ``tint`` ``(SIDE, SIDE, 3)`` multiplies its linear color, ``hair`` ``(SIDE, SIDE)`` in [0, 1]
-    is how much of it brows and beard cover.
+    ``tint`` ``(SIDE, SIDE, 3)`` multiplies the linear color; ``hair`` ``(SIDE, SIDE)`` in [0, 1]
+    is the cover of brows and beard.
     """
 
     tint: FloatArray
     hair: FloatArray
 
 
-def texture_places(rest: FloatArray) -> FloatArray:
-    """Places at rest ``(n, 3)`` as ``(n, 2)`` texture pixels, x before y."""
+def texture_points(rest: FloatArray) -> FloatArray:
+    """Convert points of the neutral head ``(n, 3)`` to texture pixels ``(n, 2)``, x before y."""
     x = (rest[:, 0] - _LEFT) * (SIDE / _WIDTH)
     y = (_TOP - rest[:, 1]) * (SIDE / _HEIGHT)
     return np.stack([x, y], axis=1)
 
 
-def sample(texture: FloatArray, places: FloatArray) -> FloatArray:
-    """The texture at places ``(n, 2)``, linearly interpolated: ``(n,)`` or ``(n, channels)``."""
-    # OpenCV's maps may not be longer than 32,767 in one direction.
-    count = len(places)
+def sample(texture: FloatArray, points: FloatArray) -> FloatArray:
+    """Interpolate a texture at points ``(n, 2)``: ``(n,)`` or ``(n, channels)``."""
+    # OpenCV's maps may not exceed 32,767 in one dimension.
+    count = len(points)
     rows = -(-count // 1024)
     padded = np.zeros((rows * 1024, 2), np.float32)
-    padded[:count] = places - 0.5
+    padded[:count] = points - 0.5
     grid = padded.reshape(rows, 1024, 2)
-    sampled = cv2.remap(
+    values = cv2.remap(
         texture, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    return np.asarray(sampled, np.float32).reshape(rows * 1024, *texture.shape[2:])[:count]
+    return np.asarray(values, np.float32).reshape(rows * 1024, *texture.shape[2:])[:count]
 
 
 @lru_cache(maxsize=8)
 def subject_texture(subject: Subject) -> SkinTexture:
-    """The skin of a subject; the last few are kept, as faces come subject by subject."""
+    """Draw the skin of a subject; the last few are cached, as faces come subject by subject."""
     generator = np.random.default_rng((*subject.seed, 2))
     age = float(np.clip((subject.age - 20) / 60, 0, 1))
     mottle = np.zeros((SIDE, SIDE), np.float32)
@@ -85,17 +85,17 @@ def _freckle(tint: FloatArray, subject: Subject, generator: np.random.Generator)
     spots = np.zeros((SIDE, SIDE), np.float32)
     moles = int(generator.poisson(2 + 3 * subject.age / 80))
     for _ in range(int(160 * subject.freckles)):
-        place = (generator.normal(0, 0.33), generator.normal(7.03, 0.14))
-        cv2.circle(spots, _pixel(*place), int(generator.integers(1, 3)), 0.35, -1, cv2.LINE_AA)
+        center = (generator.normal(0, 0.33), generator.normal(7.03, 0.14))
+        cv2.circle(spots, _pixel(*center), int(generator.integers(1, 3)), 0.35, -1, cv2.LINE_AA)
     for _ in range(moles):
-        place = (generator.uniform(-0.6, 0.6), generator.uniform(6.2, 7.9))
-        cv2.circle(spots, _pixel(*place), int(generator.integers(1, 4)), 0.75, -1, cv2.LINE_AA)
+        center = (generator.uniform(-0.6, 0.6), generator.uniform(6.2, 7.9))
+        cv2.circle(spots, _pixel(*center), int(generator.integers(1, 4)), 0.75, -1, cv2.LINE_AA)
     spots = np.asarray(cv2.GaussianBlur(spots, (0, 0), 0.9), np.float32)
     tint *= 1 - 0.6 * spots[..., None] * np.array([0.7, 0.95, 1.0], np.float32)
 
 
 def _brows(subject: Subject, generator: np.random.Generator) -> FloatArray:
-    """Two brows of single hairs; their height, arch and thickness belong to the subject."""
+    """Two brows of single hairs, with the subject's height, arch and thickness."""
     image = np.zeros((SIDE, SIDE), np.uint8)
     lift, arch = generator.normal(0, 0.015), generator.uniform(0.02, 0.075)
     inner, outer = generator.uniform(0.105, 0.15), generator.uniform(0.52, 0.6)
@@ -119,13 +119,13 @@ def _beard(subject: Subject, generator: np.random.Generator) -> FloatArray:
         return np.zeros((SIDE, SIDE), np.float32)
     x, y = _grid()
     side = abs(x)
-    # Along the jaw, around the mouth, over the lip; the cheeks stay free.
+    # Along the jaw, around the mouth and above the lip, but not on the cheeks.
     jaw = _step(side * 0.85 + (6.72 - y) * 0.55, 0.22, 0.36) * _step(6.95 - y, 0.0, 0.25)
     chin = _step(6.47 - y, 0.0, 0.06) * _step(0.5 - side, 0, 0.2)
     lip = np.exp(-(((y - 6.765) / 0.045) ** 2)) * _step(0.27 - side, 0.0, 0.06)
     corner = np.exp(-(((side - 0.30) / 0.05) ** 2 + ((y - 6.6) / 0.15) ** 2))
     area = np.maximum.reduce([jaw, chin, lip * generator.uniform(0.6, 1), corner])
-    area = area * _step(y, 6.14, 6.3)  # under the chin the texture would be drawn out
+    area = area * _step(y, 6.14, 6.3)  # below the chin the texture would be stretched
     grain = generator.normal(0, 1, (SIDE, SIDE)).astype(np.float32)
     grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), 0.9), np.float32) * 2.2
     cover = area * subject.beard * np.clip(0.75 + 0.35 * grain, 0.1, 1.0)
@@ -145,11 +145,11 @@ FOLDS: dict[str, tuple[dict[str, float], float]] = {
     "chin": ({"mouthShrugLower": 0.5, "mouthFrownLeft": 0.15, "mouthFrownRight": 0.15}, 0.1),
     "marionette": ({"mouthFrownLeft": 0.35, "mouthFrownRight": 0.35}, 0.4),
 }  # fmt: skip
-"""Folds of the skin: the face units that deepen them, and how deep age alone makes them."""
+"""Folds of the skin: the face units that deepen them, and their depth from age alone."""
 
 
 def fold_depth(units: Mapping[str, float], age: float) -> FloatArray:
-    """``(SIDE, SIDE)`` depth of all folds, 0 smooth; older skin folds more."""
+    """Return the depth of all folds, ``(SIDE, SIDE)``, 0 where smooth; older skin folds more."""
     old = float(np.clip((age - 25) / 50, 0, 1))
     weights = [
         sum(share * max(0.0, units.get(name, 0.0)) for name, share in movers.items())
@@ -164,7 +164,7 @@ def fold_depth(units: Mapping[str, float], age: float) -> FloatArray:
 
 @cache
 def _fold_maps() -> FloatArray:
-    """``(len(FOLDS), SIDE, SIDE)`` in [0, 1]."""
+    """The depth of each fold, ``(len(FOLDS), SIDE, SIDE)`` in [0, 1]."""
     both = (-1, 1)
     lines: dict[str, list[tuple[Sequence[tuple[float, float]], float]]] = {
         "forehead": [

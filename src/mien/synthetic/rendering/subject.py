@@ -1,4 +1,4 @@
-"""A person who does not exist: the shape of the head, skin, hair, eyes and resting face."""
+"""A subject who does not exist: the shape of the head, skin, hair, eyes and resting face."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AGE_GROUPS: tuple[tuple[str, int], ...] = (
     ("middle", 60),
     ("old", 120),
 )
-"""Age groups, and the age in years that each stays under."""
+"""Age groups, and the upper limit of each in years."""
 
 SKIN_TONES: FloatArray = np.array(
     [
@@ -49,12 +49,12 @@ _RESTING = ("browDown", "browInnerUp", "eyeSquint", "eyeWide", "mouthFrown", "mo
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One identity; everything that stays the same from face to face.
+    """One identity: everything that stays the same from face to face.
 
-    ``vertices`` ``(V, 3)`` are the neutral head's. ``age`` is in years, ``sex`` "female" or
-    "male", ``skin_tone`` 1 to 6. Colors are sRGB in [0, 255]. ``resting`` are face units that
-    this face always shows a little, ``liveliness`` scales all expressions (0.85 to 1.15). ``seed``
-    seeds the skin's texture.
+    ``vertices`` ``(V, 3)`` are those of the neutral head. ``age`` is in years, ``sex`` "female" or
+    "male", ``skin_tone`` 1 to 6. Colors are sRGB in [0, 255]. ``resting`` are face units that the
+    face always shows a little. ``liveliness`` scales all expressions (0.85 to 1.15). ``seed`` is
+    for the texture of the skin.
     """
 
     vertices: FloatArray
@@ -77,15 +77,15 @@ class Subject:
 
     @property
     def age_group(self) -> str:
-        """The name in :data:`AGE_GROUPS`."""
+        """The name of the subject's group in :data:`AGE_GROUPS`."""
         return next(name for name, limit in AGE_GROUPS if self.age < limit)
 
 
 def make_subject(head: Head, seed: int, number: int) -> Subject:
-    """Subject ``number`` of a seed: the same two numbers always give the same person.
+    """Make subject ``number`` of a seed; the same two numbers always give the same subject.
 
-    Ages are 8 to 80, sexes and skin tones are equally frequent, and tone is independent of the
-    head's shape, so that neither gives the other away.
+    Ages are 8 to 80. Sexes and skin tones are equally frequent, and skin tone is independent of
+    the shape of the head, so that neither predicts the other.
     """
     generator = np.random.default_rng((seed, number, 1))
     sex = ("female", "male")[int(generator.integers(2))]
@@ -145,13 +145,13 @@ def make_subject(head: Head, seed: int, number: int) -> Subject:
 
 
 def _shape(head: Head, generator: np.random.Generator, *, male: bool, age: float) -> FloatArray:
-    """The neutral vertices: MakeHuman's macro targets, then random local changes."""
+    """Shape the neutral vertices by MakeHuman's macro targets and random local changes."""
     sexes = {"male": np.clip((1.0 if male else 0.0) + generator.normal(0, 0.12), 0, 1)}
     sexes["female"] = 1 - sexes["male"]
     races = dict(
         zip(("african", "asian", "caucasian"), generator.dirichlet((0.6, 0.6, 0.6)), strict=True)
     )
-    # MakeHuman's child is about 10 years old, its young adult 25, its old one 90.
+    # MakeHuman's child is about 10 years old, its young adult 25, its old adult 90.
     ages = dict.fromkeys(_AGES, 0.0)
     if age < 25:
         grown = np.clip((age - 10) / 15, 0, 1)
@@ -172,7 +172,7 @@ def _shape(head: Head, generator: np.random.Generator, *, male: bool, age: float
         if s * a * m * w > 1e-4 and key in head.macros:
             vertices += s * a * m * w * head.macros[key]
     for name, (negative, positive) in head.shapes.items():
-        # Most faces differ from the mean in a few ways; a head's whole outline stays subtle.
+        # Most faces differ from the mean in a few ways; changes of the outline are subtle.
         amount = float(np.clip(generator.normal(0, 0.24), -0.6, 0.6))
         if name.startswith(("neck", "measure", "head-trans", "head-angle", "ear-shape")):
             amount *= 0.3
@@ -181,6 +181,6 @@ def _shape(head: Head, generator: np.random.Generator, *, male: bool, age: float
 
 
 def _between(names: tuple[str, str, str], value: float) -> dict[str, float]:
-    """Weights of three targets that stand at 0, 0.5 and 1."""
+    """Weights that interpolate three targets at 0, 0.5 and 1."""
     low, high = max(0.0, 1 - 2 * value), max(0.0, 2 * value - 1)
     return dict(zip(names, (low, 1 - low - high, high), strict=True))
