@@ -5,8 +5,12 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from mien.networks.backbones import create_backbone, restore_batch_norm
-from mien.networks.network import Network, Predictions, build_network
+from mien.networks.backbones import (
+    create_backbone,
+    feature_map,
+    feature_width,
+    restore_batch_norm,
+)
 from mien.schema import MienError
 
 
@@ -68,20 +72,52 @@ def test_restoring_batch_norm_keeps_the_function_and_sets_the_statistics() -> No
     torch.testing.assert_close(backbone(images), before, rtol=0.02, atol=0.02)
 
 
-@pytest.mark.parametrize("embedding", [None, 16])
-def test_every_parameter_gets_a_gradient(embedding: int | None) -> None:
-    network = build_network({"backbone": "resnet10t", "embedding": embedding, "classes": 5})
-    outputs = network(torch.randn(4, 3, 64, 64))
-    assert outputs.logits.shape == (4, 5)
-    assert outputs.embedding.shape == (4, embedding or 512)
-    (outputs.logits.square().sum() + outputs.embedding.square().sum()).backward()
-    missing = [name for name, p in network.named_parameters() if p.grad is None]
-    assert not missing
+@pytest.mark.parametrize(
+    "name", ["resnet10t", "mobilenetv1_100", "mobilenetv3_small_050", "test_vit", "test_convnext"]
+)
+def test_every_backbone_gives_a_map_of_the_width_that_it_says(name: str) -> None:
+    backbone = create_backbone(name, image_size=64).eval()
+    with torch.inference_mode():
+        features = feature_map(backbone, torch.randn(2, 3, 64, 64))
+    assert features.ndim == 4 and features.shape[:2] == (2, feature_width(backbone))
+    assert features.shape[2] == features.shape[3] >= 2
 
 
-def test_exported_outputs_are_probabilities_and_unit_rows() -> None:
-    network = build_network({"backbone": "resnet10t", "embedding": 8, "classes": 3})
-    assert isinstance(network, Network)
-    probabilities, embedding = Predictions(network, 2.0).eval()(torch.randn(4, 3, 48, 48))
-    torch.testing.assert_close(probabilities.sum(1), torch.ones(4))
-    torch.testing.assert_close(embedding.norm(dim=1), torch.ones(4))
+class _Tokens(torch.nn.Module):
+    """A class token, a register, and the tokens of a map of 2 x 2, numbered in reading order."""
+
+    num_prefix_tokens = 2
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        numbers = torch.tensor([-1.0, -2.0, 0, 1, 2, 3])
+        return torch.stack([numbers, 10 + numbers], 1).expand(len(images), -1, -1)
+
+
+class _ChannelsLast(torch.nn.Module):
+    output_fmt = "NHWC"
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.permute(0, 2, 3, 1)
+
+
+def test_tokens_and_maps_with_channels_last_become_maps() -> None:
+    found = feature_map(_Tokens(), torch.zeros(3, 3, 8, 8))
+    expected = torch.tensor([[[0.0, 1], [2, 3]], [[10, 11], [12, 13]]])
+    assert torch.equal(found, expected.expand(3, -1, -1, -1))
+    images = torch.randn(2, 3, 5, 4)
+    assert torch.equal(feature_map(_ChannelsLast(), images), images)
+
+
+def test_what_is_no_map_is_refused() -> None:
+    for shape in ((2, 7), (2, 6, 4)):
+        backbone = torch.nn.Module()
+        backbone.forward = lambda images, shape=shape: torch.zeros(shape)  # type: ignore[assignment]
+        with pytest.raises(MienError, match=r"a feature map \(B, C, H, W\) or the tokens"):
+            feature_map(backbone, torch.zeros(2, 3, 8, 8))
+
+
+def test_transformers_of_one_size_are_built_for_the_size_of_the_crops() -> None:
+    backbone = create_backbone("test_vit", image_size=48)
+    assert feature_map(backbone, torch.zeros(1, 3, 48, 48)).shape[2:] == (3, 3)
+    # The recipe's own word stands.
+    assert create_backbone("test_vit", image_size=48, arguments={"img_size": 64}) is not None

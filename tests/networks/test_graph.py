@@ -10,12 +10,11 @@ from scipy.stats import spearmanr
 from mien.networks.graph import (
     NORMALIZATIONS,
     EmotionGraph,
-    GraphHead,
-    LinearHead,
     emotion_adjacency,
     emotion_correlation,
     word_vectors,
 )
+from mien.networks.heads import GraphLayer, LinearLayer
 from mien.schema import MienError
 
 NEUTRAL, HAPPY, SAD, SURPRISE, FEAR, DISGUST, ANGER, VALENCE, AROUSAL = range(9)
@@ -136,7 +135,7 @@ def test_a_bad_adjacency_is_refused(correlation, options, message: str) -> None:
 
 def test_the_graph_is_the_equation() -> None:
     adjacency, nodes = emotion_adjacency(published()), np.random.default_rng(0).normal(size=(9, 5))
-    graph = EmotionGraph(adjacency, 16, nodes=nodes, hidden=12)
+    graph = EmotionGraph(adjacency, 16, nodes=nodes, hidden_size=12)
     first, second = (w.detach().double().numpy() for w in (graph.first, graph.second))
     assert first.shape == (5, 12) and second.shape == (12, 16)
     assert np.abs(first).max() <= 1 / np.sqrt(12) and np.abs(second).max() <= 1 / np.sqrt(16)
@@ -152,8 +151,9 @@ def test_the_graph_is_the_equation() -> None:
     ("nodes", "learned"), [("one-hot", 2), ("learned", 3), (np.ones((9, 4)), 2)]
 )
 def test_all_but_the_graph_and_given_nodes_learns(nodes, learned: int) -> None:
-    head = GraphHead(emotion_adjacency(published()), 16, nodes=nodes, node_size=7, hidden=12)
-    logits, valence_arousal = head(torch.randn(3, 16))
+    head = GraphLayer(emotion_adjacency(published()), 16, nodes=nodes, node_size=7, hidden_size=12)
+    outputs = head(torch.randn(3, 16))
+    logits, valence_arousal = outputs["expression"], outputs["valence_arousal"]
     assert logits.shape == (3, 7) and valence_arousal.shape == (3, 2)
     (logits.square().sum() + valence_arousal.square().sum()).backward()
     parameters = list(head.parameters())
@@ -163,20 +163,36 @@ def test_all_but_the_graph_and_given_nodes_learns(nodes, learned: int) -> None:
 
 
 def test_valence_gets_its_classifier_along_the_edges() -> None:
-    head = GraphHead(emotion_adjacency(published()), 16, hidden=12)
+    head = GraphLayer(emotion_adjacency(published()), 16, hidden_size=12)
     # Two layers reach the neighbors of neighbors: all but surprise, which only arousal joins.
-    alone = GraphHead(np.eye(9), 16, hidden=12)
+    alone = GraphLayer(np.eye(9), 16, hidden_size=12)
     for made, reached in ((head, 8), (alone, 1)):
         nodes = made.classifiers.nodes.requires_grad_()
         made.classifiers()[VALENCE].sum().backward()
         assert int((nodes.grad.abs().sum(1) > 0).sum()) == reached
 
 
-def test_the_control_has_the_same_interface() -> None:
-    logits, valence_arousal = LinearHead(7, 16)(torch.randn(3, 16))
-    assert logits.shape == (3, 7) and valence_arousal.shape == (3, 2)
-    assert [name for name, _ in LinearHead(7, 16).named_parameters()] == ["linear.weight"]
-    assert LinearHead(7, 16, bias=True).linear.bias is not None
+def test_a_layer_s_outputs_are_the_graph_s_rows_in_their_order() -> None:
+    layer = GraphLayer(emotion_adjacency(published()), 16, hidden_size=12)
+    features = torch.randn(3, 16)
+    outputs = layer(features)
+    assert list(outputs) == ["expression", "valence_arousal"]
+    scores = features @ layer.classifiers().T
+    for node in range(AROUSAL + 1):
+        column = (
+            outputs["expression"][:, node]
+            if node <= ANGER
+            else outputs["valence_arousal"][:, node - VALENCE]
+        )
+        torch.testing.assert_close(column, scores[:, node])
+
+
+def test_the_controls_have_the_same_interface() -> None:
+    for name, width in (("expression", 7), ("valence_arousal", 2)):
+        plain = LinearLayer(name, 16, width, bias=False)
+        assert plain(torch.randn(3, 16))[name].shape == (3, width)
+        assert [key for key, _ in plain.named_parameters()] == ["linear.weight"]
+        assert LinearLayer(name, 16, width).linear.bias is not None
 
 
 def test_bad_graphs_are_refused() -> None:
@@ -188,10 +204,22 @@ def test_bad_graphs_are_refused() -> None:
         EmotionGraph(np.eye(9), 4, nodes="glove")
 
 
+class Joined(torch.nn.Module):
+    """The two layers that stand where there is no graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expression = LinearLayer("expression", 16, 7, bias=False)
+        self.valence_arousal = LinearLayer("valence_arousal", 16, 2, bias=False)
+
+    def forward(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
+        return self.expression(features) | self.valence_arousal(features)
+
+
 @pytest.mark.parametrize("control", [False, True])
 def test_a_head_goes_to_onnx_with_the_same_numbers(control: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    head = LinearHead(7, 16) if control else GraphHead(emotion_adjacency(published()), 16)
+    head = Joined() if control else GraphLayer(emotion_adjacency(published()), 16)
     features = torch.randn(5, 16)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -207,7 +235,7 @@ def test_a_head_goes_to_onnx_with_the_same_numbers(control: bool, tmp_path: Path
         )
     session = onnxruntime.InferenceSession(tmp_path / "head.onnx")
     got = session.run(["logits", "valence_arousal"], {"features": features.numpy()})
-    for mine, theirs in zip(got, head(features), strict=True):
+    for mine, theirs in zip(got, head(features).values(), strict=True):
         np.testing.assert_allclose(mine, theirs.detach().numpy(), atol=1e-6)
 
 

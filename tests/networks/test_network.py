@@ -1,20 +1,33 @@
+from typing import Any
+
 import pytest
 import torch
 
-from mien.networks.network import Embedding, Network, build_network
+from mien.heads.expression import Calibration, ExpressionInfo
+from mien.labels import LabelSpace
+from mien.networks.attention import ElementAttention, PixelAttention
+from mien.networks.embedding import Embedding
+from mien.networks.heads import LinearLayer
+from mien.networks.network import Network, create_network
+from mien.networks.predictions import PredictionNetwork
 
 
-def network(**settings: object) -> Network:
+def network(*, pixel: bool = False, element: bool = False, **settings: Any) -> Network:
     torch.manual_seed(0)
     return Network(
-        torch.nn.Identity(), channels=6, classes=3, embedding=Embedding(6, size=None), **settings
+        torch.nn.Identity(),
+        embedding=Embedding(6, size=None),
+        heads=torch.nn.ModuleList([LinearLayer("expression", 6, 3)]),
+        pixel_attention=PixelAttention(6) if pixel else None,
+        element_attention=ElementAttention(6, 6) if element else None,
+        **settings,
     ).eval()
 
 
 @pytest.mark.parametrize("pooling", ["average", "max"])
 @pytest.mark.parametrize("attended", [True, False])
 def test_attention_weighs_the_map_before_it_is_pooled(pooling: str, attended: bool) -> None:
-    net = network(pooling=pooling, pixel_attention=True, element_attention=True, attended=attended)
+    net = network(pooling=pooling, pixel=True, element=True, attended=attended)
     assert net.pixel_attention is not None and net.element_attention is not None
     torch.nn.init.normal_(net.pixel_attention.score.weight)
     features = torch.randn(4, 6, 5, 3)
@@ -31,7 +44,7 @@ def test_attention_weighs_the_map_before_it_is_pooled(pooling: str, attended: bo
 
 
 def test_attention_starts_even_and_learns_where_to_look() -> None:
-    net = network(pixel_attention=True).train()
+    net = network(pixel=True).train()
     features = torch.rand(16, 6, 2, 2)
     labels = torch.arange(16) % 3
     features[torch.arange(16), labels, 0, 0] += 3  # one place tells the class
@@ -40,7 +53,9 @@ def test_attention_starts_even_and_learns_where_to_look() -> None:
     optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
     for _ in range(200):
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(net.forward_head(features).logits, labels)
+        loss = torch.nn.functional.cross_entropy(
+            net.forward_head(features).heads["expression"], labels
+        )
         loss.backward()
         optimizer.step()
     places = net.forward_head(features).attention_map
@@ -54,8 +69,66 @@ def test_slices_have_unit_rows_times_the_root_of_their_width() -> None:
     torch.testing.assert_close(rows.norm(dim=2), torch.full((5, 3), 2.0))
 
 
-def test_an_architecture_of_the_first_version_still_builds() -> None:
-    old = {"backbone": "test_resnet", "arguments": {}, "embedding": 16, "dropout": 0.1}
-    net = build_network({**old, "classes": 5})
-    assert "embedding.0.weight" in net.state_dict() and net.embedding.size == 16
-    assert net(torch.zeros(2, 3, 32, 32)).logits.shape == (2, 5)
+@pytest.mark.parametrize("embedding", [None, 16, {"size": 8, "hidden_size": 12, "slices": 2}])
+def test_every_parameter_gets_a_gradient(embedding: Any) -> None:
+    heads = {"expression": {"classes": 5}, "valence_arousal": {}}
+    network = create_network("resnet10t", embedding=embedding, heads=heads)
+    outputs = network(torch.randn(4, 3, 64, 64))
+    width = 512 if embedding is None else embedding if isinstance(embedding, int) else 8
+    assert {name: tuple(output.shape) for name, output in outputs.heads.items()} == {
+        "expression": (4, 5),
+        "valence_arousal": (4, 2),
+    }
+    assert outputs.embedding.shape == (4, width) == (4, network.embedding.size)
+    sum(tensor.square().sum() for tensor in (outputs.embedding, *outputs.heads.values())).backward()
+    missing = [name for name, p in network.named_parameters() if p.grad is None]
+    assert not missing
+
+
+def test_dropout_acts_on_the_heads_and_not_on_the_embedding() -> None:
+    net = network(dropout=0.5)
+    features = torch.randn(64, 6, 2, 2)
+    still = net.forward_head(features)
+    torch.manual_seed(0)
+    dropped = net.train().forward_head(features)
+    assert torch.equal(dropped.embedding, still.embedding)
+    assert not torch.equal(dropped.heads["expression"], still.heads["expression"])
+
+
+SPACE = LabelSpace(name="three", names=("neutral", "happiness", "anger"))
+
+
+def prediction_network(temperature: float = 2.0, **options: Any) -> PredictionNetwork:
+    torch.manual_seed(0)
+    net = create_network("resnet10t", heads={"expression": {"classes": 3}}, embedding=8)
+    torch.nn.init.normal_(net.heads[0].linear.weight)
+    info = ExpressionInfo(label_space=SPACE, calibration=Calibration(temperature=temperature))
+    names = ("expression", "embedding")
+    return PredictionNetwork(net, {"expression": info}, names, **options).eval()
+
+
+def test_exported_outputs_are_probabilities_and_unit_rows() -> None:
+    model, images = prediction_network(), torch.randn(4, 3, 48, 48)
+    with torch.inference_mode():
+        probabilities, embedding = model(images)
+        logits = model.network(images).heads["expression"]
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(4))
+    torch.testing.assert_close(embedding.norm(dim=1), torch.ones(4))
+    torch.testing.assert_close(probabilities, (logits / 2).softmax(1))
+    assert not torch.allclose(probabilities, logits.softmax(1), atol=1e-3)
+
+
+def test_the_mirror_averages_raw_outputs_and_unit_rows() -> None:
+    plain, both = prediction_network(), prediction_network(mirror=True)
+    images = torch.randn(4, 3, 48, 48)
+    with torch.inference_mode():
+        one, other = plain.network(images), plain.network(images.flip(3))
+        probabilities, embedding = both(images)
+        assert all(
+            torch.allclose(mine, theirs, atol=1e-5)
+            for mine, theirs in zip(both(images.flip(3)), both(images), strict=True)
+        )
+    logits = (one.heads["expression"] + other.heads["expression"]) / 2
+    torch.testing.assert_close(probabilities, (logits / 2).softmax(1))
+    rows = [torch.nn.functional.normalize(each.embedding) for each in (one, other)]
+    torch.testing.assert_close(embedding, torch.nn.functional.normalize(rows[0] + rows[1]))

@@ -1,133 +1,84 @@
-"""Networks on clips."""
+"""Networks of clips: their backbones, and what stands above them."""
+
+from typing import Any
 
 import pytest
 import torch
 
-from mien.networks.clips import VIDEO_BACKBONES, build_clip_network
+from mien.networks.network import Network, create_network
+from mien.networks.video import VIDEO_BACKBONES, create_video_backbone
 from mien.schema import MienError
 
-BASE = {
-    "arguments": {},
-    "temporal": "gru",
-    "hidden": 12,
-    "embedding": {"size": 10, "hidden": None},
-    "dropout": 0.0,
-    "head": "levels",
-    "temperature": 1.0,
-    "top": 24,
-}
+LEVELS = {"top": 24, "kind": "levels", "temperature": 1.0}
 
 
-def network(**changes):
+def network(*, backbone: str = "test_resnet", head: dict[str, Any] | None = None, **changes: Any):
     torch.manual_seed(0)
-    return build_clip_network(BASE | {"backbone": "test_resnet"} | changes).eval()
+    settings: dict[str, Any] = {
+        "temporal": {"kind": "gru", "hidden_size": 12},
+        "embedding": 10,
+        "heads": {"severity": LEVELS | (head or {})},
+    }
+    return create_network(backbone, **settings | changes).eval()
 
 
 @pytest.mark.parametrize("name", ["small-3d", "c3d", "r3d_18", "r2plus1d_18", "test_resnet"])
-def test_every_backbone_reads_clips(name):
+def test_every_backbone_reads_clips(name: str) -> None:
     changes = {"arguments": {"widths": (4, 4, 8, 8, 8)}} if name == "c3d" else {}
     with torch.inference_mode():
         seen = network(backbone=name, **changes)(torch.randn(2, 4, 3, 32, 32))
-    assert seen.embedding.shape == (2, 10) and seen.logits.shape == (2, 25)
-    assert ((seen.severity >= 0) & (seen.severity <= 24)).all()
+    assert seen.embedding.shape == (2, 10) and seen.heads["severity_levels"].shape == (2, 25)
+    severity = seen.heads["severity"]
+    assert severity.shape == (2,) and ((severity >= 0) & (severity <= 24)).all()
     assert set(VIDEO_BACKBONES) >= {name} or name == "test_resnet"
 
 
-def test_the_severity_is_the_expectation_of_the_levels():
-    net = network(temperature=2.0)
-    seen = net(torch.randn(3, 4, 3, 32, 32))
-    expected = seen.logits.softmax(1) @ torch.arange(25.0)
-    torch.testing.assert_close(seen.severity, expected)
-    sharper = network(temperature=1.0)
-    sharper.load_state_dict(net.state_dict())
-    again = sharper(torch.randn(1, 4, 3, 32, 32, generator=torch.Generator().manual_seed(1)))
-    assert again.logits.shape == (1, 25)
-
-
-def test_a_score_head_gives_points_and_starts_at_the_middle():
-    seen = network(head="score")(torch.zeros(1, 4, 3, 32, 32))
-    assert seen.logits.shape == (1, 1)
-    torch.testing.assert_close(seen.severity, seen.logits[:, 0] * 24)
-    assert 8 < seen.severity.item() < 16
-
-
-@pytest.mark.parametrize("temporal", ["gru", "convolution", "mean"])
-def test_only_the_mean_does_not_see_the_order_of_frames(temporal):
-    net = network(temporal=temporal)
-    frames = torch.randn(2, 6, net.channels)
+@pytest.mark.parametrize("name", ["small-3d", "test_resnet"])
+def test_any_head_reads_clips(name: str) -> None:
+    heads = {"expression": {"classes": 4}, "valence_arousal": {}}
     with torch.inference_mode():
-        forward = net.forward_head(frames).embedding
-        backward = net.forward_head(frames.flip(1)).embedding
-    assert torch.allclose(forward, backward, atol=1e-5) == (temporal == "mean")
+        seen = network(backbone=name, heads=heads)(torch.randn(2, 4, 3, 32, 32))
+    shapes = {key: tuple(rows.shape) for key, rows in seen.heads.items()}
+    assert shapes == {"expression": (2, 4), "valence_arousal": (2, 2)}
 
 
-def signs(channels, *rows):
-    """Frames of plus and minus 1, which the norm in front of a temporal head leaves as they are.
-
-    Each row says whether the first half of its channels is plus, the second half minus.
-    """
-    half = torch.cat([torch.ones(channels // 2), -torch.ones(channels // 2)])
-    return torch.stack([half if plus else -half for plus in rows])[None]
-
-
-def test_the_convolution_gives_the_mean_and_the_largest_value_over_time():
-    channels = network().channels
-    head = network(temporal="convolution", hidden=2 * channels).temporal
-    # Convolutions that hand each channel on as it is; what is below 0 they cut off.
-    for layer in head.modules():
-        if isinstance(layer, torch.nn.Conv1d):
-            torch.nn.init.dirac_(layer.weight)
-            torch.nn.init.zeros_(layer.bias)
+@pytest.mark.parametrize("name", ["small-3d", "r3d_18"])
+def test_a_3d_network_sees_the_order_of_frames(name: str) -> None:
+    net, clips = network(backbone=name), torch.randn(2, 8, 3, 32, 32)
     with torch.inference_mode():
-        seen = head(signs(channels, True, True, False, True)).reshape(2, 2, channels // 2)
-    # The first half of the channels is 1, 1, 0, 1 over time, the second 0, 0, 1, 0.
-    expected = torch.tensor([[3 / 4, 1 / 4], [1, 1]])
-    torch.testing.assert_close(
-        seen, expected[..., None].expand(-1, -1, channels // 2), atol=1e-4, rtol=0
-    )
+        forward, backward = net(clips).embedding, net(clips.flip(1)).embedding
+    assert not torch.allclose(forward, backward, atol=1e-4)
 
 
-def test_the_convolution_sees_one_frame_to_each_side_twice():
-    net = network(temporal="convolution")
-    frames = torch.randn(1, 9, net.channels)
-    with torch.inference_mode():
-        rows = net.temporal.layers(net.temporal.norm(frames).transpose(1, 2))
-        frames[:, 4] *= -1
-        other = net.temporal.layers(net.temporal.norm(frames).transpose(1, 2))
-    changed = (rows - other).abs().amax((0, 1)) > 1e-6
-    assert changed.tolist() == [2 <= place <= 6 for place in range(9)]
-
-
-def test_the_recurrent_head_gives_the_last_state_of_normed_frames():
-    net = network(temporal="gru")
-    frames = torch.randn(2, 5, net.channels) * 3 + 1
-    with torch.inference_mode():
-        mean = frames.mean(2, keepdim=True)
-        normed = (frames - mean) / frames.var(2, keepdim=True, correction=0).add(1e-5).sqrt()
-        last = net.temporal.gru(normed)[1][0]
-        torch.testing.assert_close(net.temporal(frames), last)
-
-
-def test_the_mean_head_is_the_mean_of_the_frames():
-    net = network(temporal="mean")
-    seen = net.temporal(torch.tensor([[[1.0, 8], [2, 0], [6, 1]]]))
-    assert seen.tolist() == [[3, 3]]
-
-
-def test_frames_one_by_one_are_what_clips_are():
+def test_frames_one_by_one_are_what_clips_are() -> None:
     net = network()
     clips = torch.randn(2, 4, 3, 32, 32)
     with torch.inference_mode():
         rows = net.forward_features(clips.flatten(0, 1)).reshape(2, 4, -1)
-        torch.testing.assert_close(net.forward_head(rows).severity, net(clips).severity)
+        kept, read = net.forward_head(rows), net(clips)
+    torch.testing.assert_close(kept.heads["severity"], read.heads["severity"])
+    torch.testing.assert_close(kept.embedding, read.embedding)
 
 
-def test_start_weights_are_not_for_3d_backbones():
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_a_frame_is_pooled_as_an_image_is(pooling: str) -> None:
+    net: Network = network(pooling=pooling)
+    images = torch.randn(3, 3, 32, 32)
+    with torch.inference_mode():
+        features = net.backbone(images)
+        rows = net.forward_features(images)
+    pooled = features.mean((2, 3)) if pooling == "average" else features.amax((2, 3))
+    torch.testing.assert_close(rows, pooled)
+
+
+def test_start_weights_are_not_for_3d_backbones() -> None:
     with pytest.raises(MienError, match=r"no backbone\.weights for small-3d"):
-        build_clip_network(BASE | {"backbone": "small-3d"}, weights="fer")
+        create_video_backbone("small-3d", weights="fer")
+    with pytest.raises(MienError, match=r"no backbone\.weights for small-3d"):
+        network(backbone="small-3d", weights="fer")
 
 
-def test_arguments_that_a_backbone_does_not_take_are_named():
+def test_arguments_that_a_backbone_does_not_take_are_named() -> None:
     with pytest.raises(MienError, match=r"of c3d to be widths.*'depth': 3"):
         network(backbone="c3d", arguments={"depth": 3})
     with pytest.raises(MienError, match=r"no backbone\.arguments for r3d_18"):
