@@ -165,6 +165,7 @@ def test_subjects_differ_and_one_looks_alike():
     assert min(apart) > 0.05
 
 
+@pytest.mark.slow
 def test_mediapipe_finds_frontal_faces_where_they_are():
     recipe = Preprocessing(size=192, margin=0.5)
     widths, differences = 0, []
