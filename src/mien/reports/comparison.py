@@ -226,7 +226,8 @@ def _shared_heads(members: Sequence[Member]) -> tuple[list[str], list[str]]:
     for name in offered:
         without = [m.name for m in members if name not in m.heads and name not in m.unlabeled]
         if name not in shared:
-            why = f"{', '.join(without)} lacks it" if without else "no row is labeled for it"
+            lack = "lack" if len(without) > 1 else "lacks"
+            why = f"{', '.join(without)} {lack} it" if without else "no row is labeled for it"
             sentences.append(f"The head {name} is not compared: {why}")
     return shared, sentences
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mien.files import write_json, write_text
 from mien.heads import HEADS
 from mien.reports.sections import SECTIONS, Section
 from mien.reports.tables import plural
@@ -27,6 +26,14 @@ def head_parts(heads: Mapping[str, Mapping[str, Any]], **parts: Part) -> list[di
     ]
 
 
+def unlabeled_warning(unit: str, split: str, head: str) -> str:
+    """That a head is left out because no row has a label for it."""
+    return (
+        f"No {unit} of split {split} has {HEADS[head].labels}, so the model's head {head} is left "
+        "out"
+    )
+
+
 def cluster_warnings(clusters: int | None, unit: str) -> list[str]:
     """That the intervals rest on too few subjects."""
     if clusters is None or clusters >= FEW_CLUSTERS:
@@ -39,11 +46,8 @@ def cluster_warnings(clusters: int | None, unit: str) -> list[str]:
 
 def write_documents(folder: str | Path, name: str, document: Mapping[str, Any], page: str) -> Path:
     """Write ``NAME.json`` and ``NAME.html`` into ``folder``; each appears whole or not at all."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    _replace(folder / f"{name}.json", text)
-    return _replace(folder / f"{name}.html", page)
+    write_json(Path(folder) / f"{name}.json", document)
+    return write_text(Path(folder) / f"{name}.html", page)
 
 
 def require_train_extra() -> None:
@@ -55,14 +59,3 @@ def require_train_extra() -> None:
             f"expected the packages that evaluation needs, got no {', '.join(missing)}: "
             'run pip install "mien[train]"'
         )
-
-
-def _replace(path: Path, text: str) -> Path:
-    """Write through a sibling, so that nobody ever finds half a file under the name."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path

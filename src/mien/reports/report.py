@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from mien.heads import HEADS
 from mien.reports.document import (
     cluster_warnings,
     head_parts,
     require_train_extra,
+    unlabeled_warning,
     write_documents,
 )
 from mien.reports.evaluation import Evaluation
@@ -41,7 +41,7 @@ def evaluate(evaluation: Evaluation, *, seed: int = 0, draws: int = 1000) -> dic
     first, last = [], []
     for name in evaluation.heads:
         if not evaluation.heads[name].labeled.any():
-            last.append(_without_labels(evaluation, name))
+            last.append(unlabeled_warning(evaluation.unit, evaluation.split, name))
             continue
         heads[name], warnings = SECTIONS[name].evaluate(evaluation, seed=seed, draws=draws)
         first += warnings
@@ -108,11 +108,4 @@ def _render(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
             "edges": edge_count(graph["adjacency"]),
             "correlation": list(zip(graph["nodes"], graph["correlation"] or [], strict=False)),
         },
-    )
-
-
-def _without_labels(evaluation: Evaluation, name: str) -> str:
-    return (
-        f"No {evaluation.unit} of split {evaluation.split} has {HEADS[name].labels}, so the "
-        f"model's head {name} is left out"
     )

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.labels import Scale
 from mien.metrics import classification as metrics
 from mien.metrics.classification import FloatArray, IntArray
+from mien.scales import Scale
 from mien.statistics.bootstrap import Interval, Statistics, bootstrap, intervals
 from mien.statistics.recordings import Recordings
 

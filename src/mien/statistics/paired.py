@@ -94,9 +94,9 @@ def run_differences(
     for name, over_rows in intervals(combined(a, b), level=level).items():
         over_seeds = None
         if paired and len(a) >= FEWEST_SEEDS:
-            values = [[run.values[name] for run in side] for side in (a, b)]
-            if np.isfinite(values).all():
-                over_seeds = seed_differences(*values, level=level)
+            first, second = ([run.values[name] for run in side] for side in (a, b))
+            if np.isfinite([first, second]).all():
+                over_seeds = seed_differences(first, second, level=level)
         differences[name] = RunDifference(over_rows, over_seeds)
     return differences
 

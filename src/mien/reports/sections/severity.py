@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.labels import RESEARCH_ONLY
 from mien.reports.evaluation import Evaluation, SeverityArrays, arrays_of
 from mien.reports.figures import severity as drawings
 from mien.reports.sections.section import Block, Entry
@@ -32,6 +31,7 @@ from mien.reports.tables import (
     metric_heading,
     plural,
 )
+from mien.scales import RESEARCH_ONLY
 from mien.statistics.baselines import (
     BASELINES,
     COMPARED,

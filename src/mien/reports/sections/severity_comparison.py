@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.labels import RESEARCH_ONLY, Scale
 from mien.reports.sections.section import Block, Entry, Pairing, Side, Verdict
 from mien.reports.sections.severity_warnings import sharing_warnings
 from mien.reports.tables import (
@@ -20,6 +19,7 @@ from mien.reports.tables import (
     signed,
     signed_interval,
 )
+from mien.scales import RESEARCH_ONLY, Scale
 from mien.schema import MienError
 from mien.statistics.baselines import (
     COMPARED,
