@@ -145,6 +145,16 @@ def test_intervals_in_bulk_hold_the_value_and_shrink_with_rows() -> None:
     assert all(widths[640][key] < 0.6 * widths[40][key] for key in widths[40])
 
 
+def test_the_agreement_of_a_whole_set_is_no_mean_of_parts() -> None:
+    # Two halves, each of perfect order but shifted: the mean of their CCC is not that of all.
+    x, y = np.array([0.0, 2, 10, 12]), np.array([1.0, 3, 9, 11])
+    halves = [float(regression.agreement(x[rows], y[rows])["ccc"]) for rows in ([0, 1], [2, 3])]
+    whole = float(regression.agreement(x, y)["ccc"])
+    # Means 6 and 6, variances 26 and 17, covariance 21: 42 / 43.
+    assert whole == pytest.approx(42 / 43)
+    assert abs(whole - np.mean(halves)) > 0.2
+
+
 def test_examples_in_docstrings() -> None:
     result = doctest.testmod(regression, extraglobs={"np": np})
     assert result.attempted == 6 and result.failed == 0
