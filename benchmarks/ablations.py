@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import torch
+from mien.training.features import cached_features
 
 from ablation_cells import PARTS, TUNE, settings_of
 from ablation_cost import measure_cost
@@ -36,7 +37,7 @@ from ablation_table import write_table
 from mien.corpora.splitting import rank
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
-from mien.metrics.classification import classification_metrics
+from mien.metrics import classification_metrics
 from mien.metrics.geometry import distance_ratio, effective_rank, spread
 from mien.metrics.neighbors import centroid_predictions, neighbor_predictions
 from mien.metrics.retrieval import retrieve
@@ -44,7 +45,6 @@ from mien.networks.network import Outputs
 from mien.preparation.prepare import prepare
 from mien.schema import Preprocessing
 from mien.training.batches import network_input
-from mien.training.features import cached_features
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import Run, load_run

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mien.training.features import cached_features
 
 from affect_cells import CELLS, PEERS, settings_of
 from affect_peers import Rows, blendshapes, ridge
@@ -33,7 +34,6 @@ from mien.data.targets import make_targets
 from mien.networks.network import Outputs
 from mien.preparation.prepare import prepare
 from mien.schema import Preprocessing
-from mien.training.features import cached_features
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import load_run

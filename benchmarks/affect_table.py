@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from affect_cells import AFFECT, AVERAGE, CELLS, EXPRESSIONS, GRAPH, IDENTITY, LINEAR, PEERS, SHARED
-from mien.metrics.classification import classification_metrics
-from mien.metrics.regression import affect_metrics
+from mien.metrics import classification_metrics, valence_arousal_metrics
 from mien.statistics.bootstrap import Bootstrap, Interval, bootstrap, intervals
 from mien.statistics.paired import combined, crossed_differences, seed_differences
 
@@ -113,11 +112,14 @@ def expression_values(seed: Seed) -> dict[str, float]:
     return classification_metrics(seed.truth[known], np.eye(classes)[seed.answers[known]])
 
 
+KEYS = {"valence": "ccc_valence", "arousal": "ccc_arousal", "mean": "mean_ccc"}
+
+
 def concordances(seed: Seed) -> dict[str, float]:
     """CCC of valence, arousal and their mean over the rated rows."""
     rated = ~np.isnan(seed.affect_truth[:, 0])
-    values = affect_metrics(seed.affect[rated], seed.affect_truth[rated])
-    return {name: float(values[name, "ccc"]) for name in ("valence", "arousal", "mean")}
+    values = valence_arousal_metrics(seed.affect[rated], seed.affect_truth[rated])
+    return {name: float(values[key]) for name, key in KEYS.items()}
 
 
 def verdicts(cells: dict[str, list[Seed]]) -> list[str]:
@@ -168,7 +170,9 @@ def over_rows(a: list[Seed], b: list[Seed]) -> Interval:
         rated = ~np.isnan(seed.affect_truth[:, 0])
         said, truth = seed.affect[rated], seed.affect_truth[rated]
         return bootstrap(
-            lambda weights: {"ccc": affect_metrics(said, truth, weights=weights)["mean", "ccc"]},
+            lambda weights: {
+                "ccc": valence_arousal_metrics(said, truth, weights=weights)["mean_ccc"]
+            },
             len(said),
         )
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from mien.statistics.baselines import agreement
+from mien.metrics import agreement
 from mien.statistics.bootstrap import Interval
-from mien.statistics.ordering import rank_correlation
 from mien.statistics.paired_recordings import paired_severity_differences
+from mien.statistics.rank_correlation import rank_correlation
 from severity_cells import (
     BINARY,
     CELLS,

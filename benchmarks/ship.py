@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from mien.evaluation.evaluate import evaluate_model
+from mien.evaluation.evaluate import evaluate as evaluate_model
 from mien.training.export import export
 from mien.training.run import load_run
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mien.data.dataset import Dataset
-from mien.evaluation.evaluate import evaluate_model
+from mien.evaluation.evaluate import evaluate as evaluate_model
 from mien.inference.predictor import Predictor
 from mien.recipes import list_recipes
 from mien.schema import Status

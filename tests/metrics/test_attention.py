@@ -1,17 +1,7 @@
-import base64
-import dataclasses
-import io
-from pathlib import Path
-
 import numpy as np
 import pytest
-from evaluations import Page, make
-from PIL import Image
 
-from mien.metrics.attention import ClassMaps, MapSums, attention_section
-from mien.reports.report import evaluate, write_report
-
-NAMES = ("calm", "glad & loud", "sad")
+from mien.metrics.attention import MapSums
 
 
 def drawn(seed: int = 0, n: int = 50) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -40,7 +30,6 @@ def test_without_maps_or_classes_there_are_no_means() -> None:
     sums = MapSums(3)
     sums.add(maps, crops, np.full_like(targets, -1))
     assert sums.means() is None
-    assert attention_section(None, NAMES) == ""
     with pytest.raises(ValueError, match="got 50, 49 and 50"):
         sums.add(maps, crops[1:], targets)
 
@@ -52,49 +41,3 @@ def test_gray_crops_are_shown_gray() -> None:
     means = sums.means()
     assert means is not None and means.crops.shape == (3, 8, 8, 3)
     assert (means.crops == means.crops[..., :1]).all()
-
-
-def pictures(html: str) -> list[np.ndarray]:
-    return [
-        np.asarray(
-            Image.open(io.BytesIO(base64.b64decode(image["src"].split(",")[1]))).convert("RGB")
-        ).astype(int)
-        for image in Page(html).images
-    ]
-
-
-def test_all_pictures_share_one_scale_of_colors() -> None:
-    maps = np.full((3, 4, 4), 0.2)
-    maps[0, 0, 0], maps[1] = 0.5, 0.8
-    means = ClassMaps(np.array([2, 1, 0]), maps, np.full((3, 8, 8, 3), 128.0))
-    html = attention_section(means, NAMES)
-    text = " ".join(Page(html).text.split())
-    assert "0.200 (dark blue) to 0.800 (yellow)" in text
-    assert "glad & loud" in text and "1 row0.800 to 0.800" in text and "sad" not in text
-    bar, calm, glad = pictures(html)
-    assert bar[0, 0].tolist() == [68, 1, 84] and bar[0, -1, 0] > 240
-    # 0.5 is halfway to 0.8: green in the corner, not yellow; all of the other class is yellow.
-    assert calm[5, 5, 1] > calm[5, 5, 0] + 25 and calm[-5, -5, 1] < calm[-5, -5, 2]
-    assert (glad[..., 0] > glad[..., 2] + 60).all()
-
-
-def test_equal_weights_show_nothing() -> None:
-    means = ClassMaps(np.ones(3, int), np.full((3, 4, 4), 0.5), np.zeros((3, 8, 8, 3)))
-    html = attention_section(means, NAMES)
-    assert "same mean weight, 0.500" in Page(html).text and "<img" not in html
-
-
-def test_the_section_is_on_the_page_where_there_are_maps(tmp_path: Path) -> None:
-    evaluation = make(embeddings=None)
-    page = write_report(evaluation, evaluate(evaluation, draws=20), tmp_path / "without")
-    assert "Where the network looks" not in page.read_text()
-    rng = np.random.default_rng(0)
-    sums = MapSums(8)
-    sums.add(rng.uniform(size=(80, 3, 3)), evaluation.crops, evaluation.targets)
-    with_maps = dataclasses.replace(evaluation, attention=sums.means())
-    html = write_report(with_maps, evaluate(with_maps, draws=20), tmp_path / "with").read_text()
-    page_of = Page(html)
-    assert "Where the network looks" in page_of.text
-    assert sum("Mean attention" in image["alt"] for image in page_of.images) == 8
-    with pytest.raises(ValueError, match="expected attention of 8 classes, got 3"):
-        make(attention=ClassMaps(np.ones(3, int), np.zeros((3, 2, 2)), np.zeros((3, 8, 8, 3))))

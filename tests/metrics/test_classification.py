@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from mien.metrics import classification as metrics
+from mien.metrics.catalog import classification_metrics
 
 
 def random_rows(seed: int, n: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -51,7 +52,7 @@ def test_agreement_with_scikit_learn(seed: int, n: int, classes: int) -> None:
     labels = range(classes)
     expected = reference.confusion_matrix(targets, predictions, labels=labels)
     np.testing.assert_array_equal(matrix, expected)
-    values = metrics.classification_metrics(targets, probabilities)
+    values = classification_metrics(targets, probabilities)
     assert values["accuracy"] == pytest.approx(reference.accuracy_score(targets, predictions))
     recalls = reference.recall_score(targets, predictions, labels=present, average="macro")
     assert values["mean_class_accuracy"] == pytest.approx(recalls)
@@ -67,7 +68,7 @@ def test_agreement_with_scikit_learn(seed: int, n: int, classes: int) -> None:
 def test_mean_class_accuracy_is_balanced_accuracy() -> None:
     targets, probabilities = random_rows(1, 300, 5)
     predictions = probabilities.argmax(1)
-    value = metrics.classification_metrics(targets, probabilities)["mean_class_accuracy"]
+    value = classification_metrics(targets, probabilities)["mean_class_accuracy"]
     assert value == pytest.approx(reference.balanced_accuracy_score(targets, predictions))
 
 
@@ -125,4 +126,4 @@ def test_errors_say_what_was_wrong() -> None:
     with pytest.raises(ValueError, match=r"\(2,\) and \(3,\)"):
         metrics.confusion_matrix(np.array([0, 1]), np.array([0, 1, 1]), 2)
     with pytest.raises(ValueError, match="at least one row"):
-        metrics.classification_metrics(np.empty(0, int), np.empty((0, 2)))
+        classification_metrics(np.empty(0, int), np.empty((0, 2)))

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
-from mien.metrics import regression as affect
+from mien.metrics import regression
 from mien.statistics.bootstrap import bootstrap_intervals
 
 NAMES = ("ccc", "pcc", "rmse", "mae", "sagr")
@@ -38,27 +38,27 @@ def naive(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
 def test_every_metric_is_its_naive_twin_and_the_libraries() -> None:
     x, y = pairs()
     assert (y == 0).any()
-    found = affect.affect_metrics(x, y)
-    for index, name in enumerate(affect.DIMENSIONS):
+    found = regression.valence_arousal_metrics(x, y)
+    for index, name in enumerate(regression.DIMENSIONS):
         for metric, value in naive(x[:, index], y[:, index]).items():
-            assert found[name, metric] == pytest.approx(value, abs=1e-12), metric
+            assert found[f"{metric}_{name}"] == pytest.approx(value, abs=1e-12), metric
         pearson = stats.pearsonr(x[:, index], y[:, index]).statistic
-        assert found[name, "pcc"] == pytest.approx(pearson, abs=1e-12)
+        assert found[f"pcc_{name}"] == pytest.approx(pearson, abs=1e-12)
         rmse = root_mean_squared_error(y[:, index], x[:, index])
-        assert found[name, "rmse"] == pytest.approx(rmse, abs=1e-12)
+        assert found[f"rmse_{name}"] == pytest.approx(rmse, abs=1e-12)
         mae = mean_absolute_error(y[:, index], x[:, index])
-        assert found[name, "mae"] == pytest.approx(mae, abs=1e-12)
-    mean = (found["valence", "ccc"] + found["arousal", "ccc"]) / 2
-    assert found["mean", "ccc"] == mean
+        assert found[f"mae_{name}"] == pytest.approx(mae, abs=1e-12)
+    mean = (found["ccc_valence"] + found["ccc_arousal"]) / 2
+    assert found["mean_ccc"] == mean
 
 
 def test_weights_are_repeated_rows() -> None:
     x, y = pairs(20)
     counts = np.random.default_rng(1).integers(0, 3, (7, 20)).astype(float)
-    together = affect.affect_metrics(x, y, weights=counts)
+    together = regression.valence_arousal_metrics(x, y, weights=counts)
     for draw, row in enumerate(counts):
         taken = np.repeat(np.arange(20), row.astype(int))
-        for key, value in affect.affect_metrics(x[taken], y[taken]).items():
+        for key, value in regression.valence_arousal_metrics(x[taken], y[taken]).items():
             assert together[key].shape == (7,)
             assert together[key][draw] == pytest.approx(value, abs=1e-12), key
 
@@ -67,8 +67,8 @@ def test_the_whole_set_is_not_the_mean_of_batches() -> None:
     x, y = pairs(60)
     order = np.argsort(y[:, 0])
     x, y = x[order], y[order]
-    whole = affect.affect_metrics(x, y)["valence", "ccc"]
-    batches = [affect.affect_metrics(a, b)["valence", "ccc"] for a, b in
+    whole = regression.valence_arousal_metrics(x, y)["ccc_valence"]
+    batches = [regression.valence_arousal_metrics(a, b)["ccc_valence"] for a, b in
                zip(np.split(x, 6), np.split(y, 6), strict=True)]  # fmt: skip
     assert whole > np.mean(batches) + 0.2
 
@@ -76,11 +76,14 @@ def test_the_whole_set_is_not_the_mean_of_batches() -> None:
 def test_agreement_is_perfect_or_reversed() -> None:
     _, y = pairs()
     y -= y.mean(0)
-    same, mirrored = affect.affect_metrics(y, y), affect.affect_metrics(-y, y)
-    for name in affect.DIMENSIONS:
-        assert (same[name, "ccc"], same[name, "pcc"]) == pytest.approx((1, 1))
-        assert (mirrored[name, "ccc"], mirrored[name, "pcc"]) == pytest.approx((-1, -1))
-        assert (same[name, "sagr"], mirrored[name, "sagr"]) == (1, 0)
+    same, mirrored = (
+        regression.valence_arousal_metrics(y, y),
+        regression.valence_arousal_metrics(-y, y),
+    )
+    for name in regression.DIMENSIONS:
+        assert (same[f"ccc_{name}"], same[f"pcc_{name}"]) == pytest.approx((1, 1))
+        assert (mirrored[f"ccc_{name}"], mirrored[f"pcc_{name}"]) == pytest.approx((-1, -1))
+        assert (same[f"sagr_{name}"], mirrored[f"sagr_{name}"]) == (1, 0)
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, -1 / 3])
@@ -89,39 +92,39 @@ def test_constants(constant: float) -> None:
     flat = np.full(50, constant)
     ones = np.ones((3, 50))
     for weights in (None, ones):
-        predicted = affect.moments(flat, y[:, 0], weights=weights)
-        target = affect.moments(y[:, 0], flat, weights=weights)
-        both = affect.moments(flat, flat, weights=weights)
-        apart = affect.moments(flat, flat + 0.5, weights=weights)
+        predicted = regression.moments(flat, y[:, 0], weights=weights)
+        target = regression.moments(y[:, 0], flat, weights=weights)
+        both = regression.moments(flat, flat, weights=weights)
+        apart = regression.moments(flat, flat + 0.5, weights=weights)
         for constant_in in (predicted, target, apart):
-            assert np.all(affect.concordance(constant_in) == 0)
-        assert np.isnan(affect.concordance(both)).all()
+            assert np.all(regression.concordance(constant_in) == 0)
+        assert np.isnan(regression.concordance(both)).all()
         for any_constant in (predicted, target, both, apart):
-            assert np.isnan(affect.correlation(any_constant)).all()
+            assert np.isnan(regression.correlation(any_constant)).all()
 
 
 def test_float32_and_one_row() -> None:
     x, y = pairs()
-    single = affect.affect_metrics(x.astype(np.float32), y.astype(np.float32))
-    for key, value in affect.affect_metrics(x, y).items():
-        assert single[key] == pytest.approx(value, abs=2e-6 if key[1] != "sagr" else 0)
-    one = affect.affect_metrics(np.array([[0.5, 0.1]]), np.array([[0.5, 0.0]]))
-    assert np.isnan(one["valence", "ccc"]) and one["arousal", "ccc"] == 0
-    assert one["valence", "sagr"] == 1 and np.isnan(one["arousal", "sagr"])
+    single = regression.valence_arousal_metrics(x.astype(np.float32), y.astype(np.float32))
+    for key, value in regression.valence_arousal_metrics(x, y).items():
+        assert single[key] == pytest.approx(value, abs=2e-6 if not key.startswith("sagr") else 0)
+    one = regression.valence_arousal_metrics(np.array([[0.5, 0.1]]), np.array([[0.5, 0.0]]))
+    assert np.isnan(one["ccc_valence"]) and one["ccc_arousal"] == 0
+    assert one["sagr_valence"] == 1 and np.isnan(one["sagr_arousal"])
 
 
 def test_zero_signs() -> None:
     x, y = np.array([0.1, -0.1, 0.0, 0.5]), np.array([0.0, 0.0, 0.5, 0.5])
-    assert affect.sign_agreement(x, y) == 0.5
-    assert np.isnan(affect.sign_agreement(x[:2], y[:2]))
+    assert regression.sign_agreement(x, y) == 0.5
+    assert np.isnan(regression.sign_agreement(x[:2], y[:2]))
     weights = np.array([[1.0, 1, 0, 1], [1, 1, 0, 0]])
-    np.testing.assert_array_equal(affect.sign_agreement(x, y, weights=weights), [1, np.nan])
+    np.testing.assert_array_equal(regression.sign_agreement(x, y, weights=weights), [1, np.nan])
 
 
 def test_shapes_that_do_not_fit() -> None:
     for x, y in ((np.zeros(3), np.zeros(4)), (np.zeros((3, 2)),) * 2, (np.zeros(0),) * 2):
         with pytest.raises(ValueError, match=r"predictions and targets \(N,\)"):
-            affect.moments(x, y)
+            regression.moments(x, y)
 
 
 def test_intervals_in_bulk_hold_the_value_and_shrink_with_rows() -> None:
@@ -129,15 +132,29 @@ def test_intervals_in_bulk_hold_the_value_and_shrink_with_rows() -> None:
     for n in (40, 640):
         x, y = pairs(n)
         found = bootstrap_intervals(
-            lambda weights, x=x, y=y: affect.affect_metrics(x, y, weights=weights), n, draws=300
+            lambda weights, x=x, y=y: regression.valence_arousal_metrics(x, y, weights=weights),
+            n,
+            draws=300,
         )
-        assert set(found) == {(d, m) for d in affect.DIMENSIONS for m in NAMES} | {("mean", "ccc")}
+        assert set(found) == {f"{m}_{d}" for d in regression.DIMENSIONS for m in NAMES} | {
+            "mean_ccc"
+        }
         for entry in found.values():
             assert entry.low <= entry.value <= entry.high
         widths[n] = {key: entry.high - entry.low for key, entry in found.items()}
     assert all(widths[640][key] < 0.6 * widths[40][key] for key in widths[40])
 
 
+def test_the_agreement_of_a_whole_set_is_no_mean_of_parts() -> None:
+    # Two halves, each of perfect order but shifted: the mean of their CCC is not that of all.
+    x, y = np.array([0.0, 2, 10, 12]), np.array([1.0, 3, 9, 11])
+    halves = [float(regression.agreement(x[rows], y[rows])["ccc"]) for rows in ([0, 1], [2, 3])]
+    whole = float(regression.agreement(x, y)["ccc"])
+    # Means 6 and 6, variances 26 and 17, covariance 21: 42 / 43.
+    assert whole == pytest.approx(42 / 43)
+    assert abs(whole - np.mean(halves)) > 0.2
+
+
 def test_examples_in_docstrings() -> None:
-    result = doctest.testmod(affect, extraglobs={"np": np})
-    assert result.attempted == 4 and result.failed == 0
+    result = doctest.testmod(regression, extraglobs={"np": np})
+    assert result.attempted == 6 and result.failed == 0

@@ -95,7 +95,7 @@ def test_nothing_to_resample() -> None:
     row = bootstrap_intervals(mean_of(np.array([0.5])), 1)["mean"]
     assert row == Interval(0.5, reason="there is one row, so nothing to resample")
     cluster = bootstrap_intervals(mean_of(np.arange(4.0)), 4, clusters=np.zeros(4))["mean"]
-    assert cluster == Interval(1.5, reason="there is one cluster, so nothing to resample")
+    assert cluster == Interval(1.5, reason="there is one subject, so nothing to resample")
 
 
 def test_draws_that_are_all_alike_say_so() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mien.data.dataset import Dataset
-from mien.metrics.classification import classification_metrics
+from mien.metrics import classification_metrics
 from mien.schema import MienError
 from mien.training.run import load_run, predict_inputs
 

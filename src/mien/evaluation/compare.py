@@ -1,29 +1,22 @@
-"""``mien compare``: several runs or models on the same faces, and whether one is better."""
+"""``mien compare``: several runs or models on the same rows, and whether one is better."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien import __version__
 from mien.data.dataset import Dataset
-from mien.evaluation.evaluate import (
-    check_rule,
-    evaluation_of,
-    name_of,
-    open_model,
-    severity_evaluation,
-)
-from mien.evaluation.severity import task_of
+from mien.evaluation.evaluate import check_rule
+from mien.evaluation.models import open_model
+from mien.models import ModelInfo, read_info
 from mien.schema import MienError
 
 if TYPE_CHECKING:
-    from mien.reports.comparison import Assessed
-    from mien.statistics.arrays import Evaluation
+    from mien.reports.evaluation import Evaluation
 
 
 class Source(NamedTuple):
@@ -33,13 +26,14 @@ class Source(NamedTuple):
     seed only; a model file has neither.
     """
 
-    place: str
+    path: str
     name: str
+    info: ModelInfo
     seed: int | None
     recipe: str | None
 
 
-def compare_models(
+def compare(
     models: Sequence[str | Path],
     data: str | Path,
     out: str | Path,
@@ -49,48 +43,48 @@ def compare_models(
 ) -> tuple[dict[str, Any], Path]:
     """Compare runs and models on a split of a dataset; (content of compare.json, the page).
 
-    All are held against the first. Runs of one recipe on one dataset that differ in their seed
-    count as one entry. Only one model is in memory at a time, and of its embeddings only what the
-    page shows is kept. Raises :class:`MienError` for fewer than two models, one named twice, and
-    where :func:`mien.evaluation.evaluate.evaluate_model` would.
+    All are held against the first, in the heads that all of them have. Runs of one recipe on one
+    dataset that differ in their seed count as one entry. Only one model is in memory at a time,
+    and of its embeddings only what the page shows is kept. Raises :class:`MienError` for fewer
+    than two models, one named twice, models without a head in common, and where
+    :func:`mien.evaluation.evaluate.evaluate` would.
     """
     # Here, so that the command line starts without what metrics and plots need.
-    from mien.reports.comparison import Entry, assess, compare, write_comparison
+    from mien.evaluation.predictions import name_of
+    from mien.reports.comparison import Context, Entry, Member, measure, write_comparison
+    from mien.reports.comparison import compare as compare_entries
 
     check_rule(rule)
-    places = [str(model) for model in models]
-    _check_distinct(places)
-    tasks = {place: task_of(place) for place in places}
-    if len(set(tasks.values())) > 1:
-        listed = ", ".join(f"{place} of {task}" for place, task in tasks.items())
-        raise MienError(f"expected models of one task, got {listed}: compare them apart")
+    paths = [str(model) for model in models]
+    _check_distinct(paths)
+    sources = [_source(path) for path in paths]
+    heads, warnings = _shared_heads(sources)
     dataset = Dataset.open(data)
-    if "severity" in tasks.values():
-        return _compare_severity(places, dataset, data, out, split=split)
     dataset.split_indices(split)
-    groups, warnings = _entries([_source(place) for place in places])
+    groups, notes = _entries(sources)
+    warnings = [*notes, *warnings]
     entries: list[Entry] = []
-    shared: list[Evaluation] = []
     terms: list[str] = []
     warned: list[tuple[str, Sequence[str]]] = []
-    for label, sources in groups:
-        members: list[Assessed] = []
-        for source in sources:
-            evaluation, own_terms = _evaluated(source, dataset, split=split, rule=rule)
-            members.append(
-                assess(evaluation, source.place, run_seed=source.seed, plane=not members)
-            )
-            warned.append((source.place, evaluation.warnings))
-            terms.append(f"{label}: {own_terms}")
-            shared = [replace(evaluation, embeddings=None, crops=None)]
-        entries.append(Entry(label, members))
-    warnings += _said_once(warned)
+    left_out: dict[str, int] = {}
+    for label, members in groups:
+        measured: list[Member] = []
+        for source in members:
+            evaluation = _evaluated(source, dataset, heads, split=split, rule=rule)
+            plane = not measured
+            measured.append(measure(evaluation, source.path, run_seed=source.seed, plane=plane))
+            warned.append((source.path, evaluation.warnings))
+            terms.append(f"{label}: {source.info.license_terms}")
+            left_out = dict(evaluation.left_out)
+        entries.append(Entry(label, measured))
+    warnings += _once(warned)
     if split == "valid":
         warnings.append(
             "Runs keep the epoch that is best on valid, so their numbers on it are too good; "
             "the split test decides"
         )
-    command = ["mien", "compare", *places, "--data", str(data), "--split", split, "--rule", rule]
+    command = ["mien", "compare", *paths, "--data", str(data), "--split", split]
+    command += ["--rule", rule] if "expression" in heads else []
     provenance = {
         "dataset": name_of(dataset),
         "license_terms": "\n".join([*dict.fromkeys(terms), f"Dataset: {dataset.license_terms}"]),
@@ -99,117 +93,92 @@ def compare_models(
         "command": shlex.join(command),
         "version": f"mien {__version__}",
     }
-    rows = replace(shared[0], provenance=provenance, warnings=warnings)
-    document = compare(entries, rows)
+    context = Context(provenance=provenance, left_out=left_out, warnings=warnings)
+    document = compare_entries(entries, context)
     return document, write_comparison(entries, document, out)
 
 
-def _said_once(warned: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+def _shared_heads(sources: Sequence[Source]) -> tuple[list[str], list[str]]:
+    """The heads that all models have, and a sentence for each of the others."""
+    infos = {source.path: source.info for source in sources}
+    offered = list(dict.fromkeys(name for info in infos.values() for name in info.heads))
+    shared = [name for name in offered if all(name in info.heads for info in infos.values())]
+    listed = "; ".join(f"{path} has {', '.join(info.heads)}" for path, info in infos.items())
+    if not shared:
+        raise MienError(f"expected models with a head in common, got {listed}: compare them apart")
+    if len({info.clips is None for info in infos.values()}) > 1:
+        inputs = ("single faces", "clips")
+        listed = "; ".join(
+            f"{path} reads {inputs[info.clips is not None]}" for path, info in infos.items()
+        )
+        raise MienError(
+            f"expected models that all read faces or all read clips, got {listed}: compare them "
+            "apart"
+        )
+    sentences = []
+    for name in offered:
+        without = [path for path, info in infos.items() if name not in info.heads]
+        if without:
+            lack = "lack" if len(without) > 1 else "lacks"
+            sentences.append(f"The head {name} is not compared: {', '.join(without)} {lack} it")
+    return shared, sentences
+
+
+def _once(warned: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
     """Warnings of every model once, those of some with the model before them."""
-    shared = [warning for warning in warned[0][1] if all(warning in found for _, found in warned)]
-    own = [
-        f"{place}: {warning}"
-        for place, found in warned
-        for warning in found
-        if warning not in shared
-    ]
-    return [*shared, *own]
-
-
-def _compare_severity(
-    places: Sequence[str], dataset: Dataset, data: str | Path, out: str | Path, *, split: str
-) -> tuple[dict[str, Any], Path]:
-    from mien.reports.severity_comparison import (
-        Rated,
-        Side,
-        compare_severity,
-        write_severity_comparison,
-    )
-
-    groups, warnings = _entries([_source(place) for place in places])
-    sides, terms = [], []
-    for label, sources in groups:
-        members = []
-        for source in sources:
-            evaluation = severity_evaluation(source.place, dataset, split=split)
-            # What is kept of a model has no embedding.
-            own = replace(evaluation.recordings, embeddings=None)
-            evaluation = replace(evaluation, recordings=own, validation=None)
-            members.append(Rated(source.place, source.seed, evaluation))
-            warnings += [f"{source.place}: {warning}" for warning in evaluation.warnings]
-            terms.append(f"{label}: trained on {evaluation.provenance['trained_on']}")
-        sides.append(Side(label, members))
-    command = ["mien", "compare", *places, "--data", str(data), "--split", split]
-    document = compare_severity(
-        sides,
-        provenance={
-            "dataset": name_of(dataset),
-            "license_terms": "\n".join(
-                [*dict.fromkeys(terms), f"Dataset: {dataset.license_terms}"]
-            ),
-            "folder": str(data),
-            "crops": dataset.preprocessing.hash,
-            "command": shlex.join(command),
-            "version": f"mien {__version__}",
-        },
-        warnings=warnings,
-    )
-    return document, write_severity_comparison(document, out)
+    shared = [text for text in warned[0][1] if all(text in texts for _, texts in warned)]
+    of_some = [f"{path}: {text}" for path, texts in warned for text in texts if text not in shared]
+    return [*shared, *of_some]
 
 
 def _evaluated(
-    source: Source, dataset: Dataset, *, split: str, rule: str
-) -> tuple[Evaluation, str]:
-    """What the model says, and its terms; the model itself is let go."""
+    source: Source, dataset: Dataset, heads: Sequence[str], *, split: str, rule: str
+) -> Evaluation:
+    """The predictions of a model; the model itself is let go."""
+    from mien.evaluation.predictions import evaluation_of
+
     try:
-        model = open_model(source.place)
-        evaluation = evaluation_of(model, dataset, source.place, split=split, rule=rule)
-        return evaluation, model.license_terms
+        model = open_model(source.path)
+        return evaluation_of(model, dataset, source.path, split=split, rule=rule, heads=heads)
     except MienError as error:
         # Of several models the user has to know which one does not fit.
-        which = "" if source.place in str(error) else f"{source.place}: "
+        which = "" if source.path in str(error) else f"{source.path}: "
         raise MienError(f"{which}{error}") from None
 
 
-def _check_distinct(places: Sequence[str]) -> None:
-    if len(places) < 2:
+def _check_distinct(paths: Sequence[str]) -> None:
+    if len(paths) < 2:
         raise MienError(
-            f"expected at least two runs or models to compare, got {', '.join(places) or 'none'}: "
+            f"expected at least two runs or models to compare, got {', '.join(paths) or 'none'}: "
             "name another one, or measure one with mien evaluate"
         )
-    seen: set[Path] = set()
-    for place in places:
+    resolved: set[Path] = set()
+    for path in paths:
         # The name of a shipped model is no path, and stays itself.
-        resolved = Path(place).resolve()
-        if resolved in seen:
-            raise MienError(f"expected different runs or models, got {place} twice: name it once")
-        seen.add(resolved)
+        if Path(path).resolve() in resolved:
+            raise MienError(f"expected different runs or models, got {path} twice: name it once")
+        resolved.add(Path(path).resolve())
 
 
-def _source(place: str) -> Source:
-    path = Path(place)
-    name = path.resolve().name.removesuffix(".onnx")
-    if not path.is_dir():
-        return Source(place, name, None, None)
-    try:
-        info = json.loads((path / "model.json").read_text("utf-8"))
-        recipe = dict(info["recipe"])
-        seed = int(recipe.pop("seed"))
-    except (OSError, ValueError, KeyError, TypeError):
-        # What is wrong with the folder is said when it is opened.
-        return Source(place, name, None, None)
-    return Source(place, name, seed, json.dumps([recipe, info.get("dataset")], sort_keys=True))
+def _source(path: str) -> Source:
+    info = read_info(path)
+    name = Path(path).resolve().name.removesuffix(".onnx")
+    recipe = dict(info.recipe)
+    if not Path(path).is_dir() or "seed" not in recipe:
+        return Source(path, name, info, None, None)
+    seed = int(recipe.pop("seed"))
+    return Source(path, name, info, seed, json.dumps([recipe, info.trained_on], sort_keys=True))
 
 
 def _entries(sources: Sequence[Source]) -> tuple[list[tuple[str, list[Source]]], list[str]]:
     """The sides of the comparison in the order in which they were first named."""
     groups: list[list[Source]] = []
     for source in sources:
-        own = next((group for group in groups if _belongs(source, group)), None)
-        if own is None:
+        group = next((group for group in groups if _belongs(source, group)), None)
+        if group is None:
             groups.append([source])
         else:
-            own.append(source)
+            group.append(source)
     warnings = []
     if len(groups) == 1:
         groups = [[source] for source in sources]
@@ -218,7 +187,7 @@ def _entries(sources: Sequence[Source]) -> tuple[list[tuple[str, list[Source]]],
         )
     labels = [_label(group) for group in groups]
     if len(set(labels)) < len(labels):
-        labels = [group[0].place for group in groups]
+        labels = [group[0].path for group in groups]
     return list(zip(labels, groups, strict=True)), warnings
 
 

@@ -12,8 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
 from mien.heads.wording import percent
 from mien.labels import LabelSpace
-from mien.metrics import classification
-from mien.metrics.metric import Metric
+from mien.metrics import catalog
 from mien.schema import Prediction
 
 if TYPE_CHECKING:
@@ -46,26 +45,6 @@ class ExpressionInfo(HeadInfo):
     abstain_below: float | None = Field(default=None, ge=0, le=1)
 
 
-def _of_confusion(name: str, title: str, description: str) -> Metric:
-    function = getattr(classification, name)
-
-    def measure(targets: NDArray[Any], probabilities: NDArray[Any]) -> float:
-        classes = probabilities.shape[1]
-        matrix = classification.confusion_matrix(targets, probabilities.argmax(1), classes)
-        return float(function(matrix))
-
-    return Metric(name, title, description, "%", True, measure)
-
-
-def _calibration_error(targets: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    bins = classification.reliability(targets, probabilities)
-    return classification.expected_calibration_error(bins)
-
-
-def _log_loss(targets: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    return float(classification.negative_log_likelihoods(targets, probabilities).mean())
-
-
 class ExpressionHead(Head[ExpressionSettings, ExpressionInfo]):
     """Targets ``expression`` ``(N,)``, -1 unknown, and ``expression_distribution`` ``(N, C)``."""
 
@@ -73,24 +52,7 @@ class ExpressionHead(Head[ExpressionSettings, ExpressionInfo]):
     title = "Expression"
     labels = "an expression"
     columns = ("label",)
-    metrics = (
-        _of_confusion("accuracy", "Accuracy", "share of rows that are read right"),
-        _of_confusion(
-            "mean_class_accuracy",
-            "Mean-class accuracy",
-            "mean recall of the classes that have rows",
-        ),
-        _of_confusion("macro_f1", "Macro-F1", "mean F1 of the classes that have rows"),
-        Metric(
-            "ece",
-            "Calibration error",
-            "gap between confidence and accuracy; 0 is best",
-            "%",
-            False,
-            _calibration_error,
-        ),
-        Metric("nll", "Log loss", "nats per row; 0 is best", "nats", False, _log_loss),
-    )
+    metrics = catalog.EXPRESSION
     Settings = ExpressionSettings
     Info = ExpressionInfo
 

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
-from mien.metrics import regression
-from mien.metrics.metric import Metric
+from mien.metrics import catalog
 from mien.scales import RESEARCH_ONLY, Scale
 from mien.schema import MienError, Prediction
 
@@ -53,23 +52,6 @@ class SeverityInfo(HeadInfo):
     use: str = RESEARCH_ONLY
 
 
-def _mean_absolute_error(targets: NDArray[Any], predictions: NDArray[Any]) -> float:
-    return float(regression.mean_absolute_error(predictions, targets))
-
-
-def _root_mean_squared_error(targets: NDArray[Any], predictions: NDArray[Any]) -> float:
-    return float(regression.root_mean_squared_error(predictions, targets))
-
-
-def _correlation(targets: NDArray[Any], predictions: NDArray[Any]) -> float:
-    # A constant has no correlation; in the log it counts as none.
-    return float(np.nan_to_num(regression.correlation(regression.moments(predictions, targets))))
-
-
-def _concordance(targets: NDArray[Any], predictions: NDArray[Any]) -> float:
-    return float(np.nan_to_num(regression.concordance(regression.moments(predictions, targets))))
-
-
 class SeverityHead(Head[SeveritySettings, SeverityInfo]):
     """Target ``severity`` ``(N,)`` in points, NaN where unknown."""
 
@@ -77,26 +59,7 @@ class SeverityHead(Head[SeveritySettings, SeverityInfo]):
     title = "Severity"
     labels = "a score"
     columns = ("severity",)
-    metrics = (
-        Metric(
-            "mae",
-            "Mean absolute error",
-            "points of the scale; 0 is best",
-            "points",
-            False,
-            _mean_absolute_error,
-        ),
-        Metric(
-            "rmse",
-            "Root mean squared error",
-            "points of the scale; 0 is best",
-            "points",
-            False,
-            _root_mean_squared_error,
-        ),
-        Metric("pcc", "Correlation", "Pearson's; 1 is best", "", True, _correlation),
-        Metric("ccc", "Concordance", "Lin's; 1 is best", "", True, _concordance),
-    )
+    metrics = catalog.SEVERITY
     parity_unit = 10.0  # points of a scale, where others lie within 0 and 1
     Settings = SeveritySettings
     Info = SeverityInfo

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
 from mien.heads.wording import signed
-from mien.metrics.metric import Metric
-from mien.metrics.regression import DIMENSIONS, concordance, moments
+from mien.metrics import catalog
+from mien.metrics.regression import DIMENSIONS
 from mien.schema import Prediction
 
 if TYPE_CHECKING:
@@ -28,18 +26,6 @@ class ValenceArousalInfo(HeadInfo):
     """Nothing more to say: the range is fixed."""
 
 
-def _concordance_of(*columns: int) -> Callable[[NDArray[Any], NDArray[Any]], float]:
-    def measure(targets: NDArray[Any], predictions: NDArray[Any]) -> float:
-        values = [
-            float(concordance(moments(predictions[:, column], targets[:, column])))
-            for column in columns
-        ]
-        # Where both are one constant it has no value and counts as 0, as in the loss.
-        return float(np.nan_to_num(sum(values) / len(values)))
-
-    return measure
-
-
 class ValenceArousalHead(Head[ValenceArousalSettings, ValenceArousalInfo]):
     """Target ``valence_arousal`` ``(N, 2)``, NaN in both where unknown."""
 
@@ -47,27 +33,7 @@ class ValenceArousalHead(Head[ValenceArousalSettings, ValenceArousalInfo]):
     title = "Valence and arousal"
     labels = "valence and arousal"
     columns = DIMENSIONS
-    metrics = (
-        Metric(
-            "mean_ccc",
-            "Mean concordance",
-            "mean of the concordances of valence and arousal; 1 is best",
-            "",
-            True,
-            _concordance_of(0, 1),
-        ),
-        *(
-            Metric(
-                f"ccc_{name}",
-                f"Concordance of {name}",
-                f"Lin's concordance correlation coefficient of {name}; 1 is best",
-                "",
-                True,
-                _concordance_of(column),
-            )
-            for column, name in enumerate(DIMENSIONS)
-        ),
-    )
+    metrics = catalog.VALENCE_AROUSAL[:3]
     Settings = ValenceArousalSettings
     Info = ValenceArousalInfo
 

@@ -17,23 +17,23 @@ def aggregate_clips(
 ) -> FloatArray:
     """One value of each of ``count`` recordings from those of their clips, ``(count,)``.
 
-    ``owners`` ``(n,)`` say whose each of the ``(n,)`` values is; each recording has at least one.
+    ``owners`` ``(n,)`` is the recording of each of the ``(n,)`` values; each has at least one.
     ``trimmed`` is the mean without a quarter of the clips at each end, rounded down.
 
     >>> aggregate_clips(np.array([1.0, 2, 3, 10]), np.zeros(4, int), 1, "trimmed")
     array([2.5])
     """
-    found = np.empty(count)
+    aggregates = np.empty(count)
     for number in range(count):
-        own = np.sort(np.asarray(values, np.float64)[owners == number])
-        if not own.size:
+        clips = np.sort(np.asarray(values, np.float64)[owners == number])
+        if not clips.size:
             raise ValueError(f"expected a clip of each recording, got none of number {number}")
         if how == "median":
-            found[number] = np.median(own)
+            aggregates[number] = np.median(clips)
         else:
-            cut = len(own) // 4 if how == "trimmed" else 0
-            found[number] = own[cut : len(own) - cut].mean()
-    return found
+            cut = len(clips) // 4 if how == "trimmed" else 0
+            aggregates[number] = clips[cut : len(clips) - cut].mean()
+    return aggregates
 
 
 def pool_clips(

@@ -3,7 +3,7 @@
 Everything that counts is a function of a confusion matrix with any number of leading axes, so one
 definition serves the value of a metric and its thousand bootstrap draws. A quantity that is not
 defined (the recall of a class without rows) is NaN in an array; the documents of
-:mod:`mien.reports.report` turn it into null with a reason.
+:mod:`mien.reports` turn it into null with a reason.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def confusion_matrix(
     *,
     weights: FloatArray | None = None,
 ) -> FloatArray:
-    """Rows by true and predicted class, ``(C, C)``; the row of the matrix is the truth.
+    """Rows by true and predicted class, ``(C, C)``; true classes in rows.
 
     ``targets`` and ``predictions`` are ``(N,)`` in [0, classes), else ``ValueError``. With
     ``weights`` ``(B, N)``, one weighted matrix for each of its rows, ``(B, C, C)``.
@@ -82,7 +82,7 @@ def row_shares(confusion: FloatArray) -> FloatArray:
 
 
 def recall(confusion: FloatArray) -> FloatArray:
-    """Share of each true class that was found, ``(..., C)``; NaN for a class without rows."""
+    """Share of each true class that is predicted as it, ``(..., C)``; NaN for one without rows."""
     return _ratio(_hits(confusion), confusion.sum(-1))
 
 
@@ -126,9 +126,9 @@ def macro_f1(confusion: FloatArray) -> FloatArray:
 
 
 def negative_log_likelihoods(targets: IntArray, probabilities: FloatArray) -> FloatArray:
-    """``-log p(truth)`` of each row in nats, ``(N,)``; the metric is their mean."""
-    of_truth = np.asarray(probabilities, np.float64)[np.arange(targets.size), targets]
-    losses: FloatArray = -np.log(np.maximum(of_truth, SMALLEST_PROBABILITY))
+    """``-log p(target)`` of each row in nats, ``(N,)``; the metric is their mean."""
+    of_targets = np.asarray(probabilities, np.float64)[np.arange(targets.size), targets]
+    losses: FloatArray = -np.log(np.maximum(of_targets, SMALLEST_PROBABILITY))
     return losses
 
 
@@ -139,15 +139,15 @@ def vote_divergences(votes: NDArray[Any], probabilities: FloatArray) -> FloatArr
     """
     shares = _vote_shares(votes)
     logs = np.log(np.maximum(np.asarray(probabilities, np.float64), SMALLEST_PROBABILITY))
-    own = np.log(np.where(shares > 0, shares, 1.0))
-    divergences: FloatArray = (shares * (own - logs)).sum(1)
+    vote_logs = np.log(np.where(shares > 0, shares, 1.0))
+    divergences: FloatArray = (shares * (vote_logs - logs)).sum(1)
     return divergences
 
 
 def vote_agreements(votes: NDArray[Any], predictions: IntArray) -> FloatArray:
-    """Share of each row's votes that the predicted class got, ``(N,)``.
+    """Share of each row's votes that went to the predicted class, ``(N,)``.
 
-    The mean is the chance that a random annotator of the face gives the model's answer.
+    The mean is the chance that a random annotator of the face agrees with the model.
     """
     return _vote_shares(votes)[np.arange(predictions.size), predictions]
 
@@ -175,14 +175,14 @@ def reliability(
     confidence = np.asarray(probabilities, np.float64).max(1)
     correct = np.asarray(probabilities).argmax(1) == targets
     # float32's 0.6 is 0.60000002, which still belongs to the bin that ends at 0.6.
-    place = np.ceil(np.round(confidence * bins, 5)).astype(np.int64) - 1
-    place = np.clip(place, 0, bins - 1)
-    count = np.bincount(place, minlength=bins).astype(np.float64)
+    bin_of = np.ceil(np.round(confidence * bins, 5)).astype(np.int64) - 1
+    bin_of = np.clip(bin_of, 0, bins - 1)
+    count = np.bincount(bin_of, minlength=bins).astype(np.float64)
     return Reliability(
         edges=np.linspace(0, 1, bins + 1),
         count=count,
-        confidence=_ratio(np.bincount(place, confidence, bins), count),
-        accuracy=_ratio(np.bincount(place, correct.astype(np.float64), bins), count),
+        confidence=_ratio(np.bincount(bin_of, confidence, bins), count),
+        accuracy=_ratio(np.bincount(bin_of, correct.astype(np.float64), bins), count),
     )
 
 
@@ -191,24 +191,6 @@ def expected_calibration_error(bins: Reliability) -> float:
     used = bins.count > 0
     gaps = np.abs(bins.accuracy[used] - bins.confidence[used])
     return float(np.average(gaps, weights=bins.count[used]))
-
-
-def classification_metrics(targets: IntArray, probabilities: FloatArray) -> dict[str, float]:
-    """Accuracy, mean-class accuracy, macro-F1, ECE and NLL of ``(N,)`` and ``(N, C)``, N > 0.
-
-    >>> classification_metrics(np.array([0, 1]), np.eye(2))["macro_f1"]
-    1.0
-    """
-    if targets.size == 0:
-        raise ValueError("expected at least one row, got none")
-    matrix = confusion_matrix(targets, probabilities.argmax(1), probabilities.shape[1])
-    return {
-        "accuracy": float(accuracy(matrix)),
-        "mean_class_accuracy": float(mean_class_accuracy(matrix)),
-        "macro_f1": float(macro_f1(matrix)),
-        "ece": expected_calibration_error(reliability(targets, probabilities)),
-        "nll": float(negative_log_likelihoods(targets, probabilities).mean()),
-    }
 
 
 def _hits(confusion: FloatArray) -> FloatArray:

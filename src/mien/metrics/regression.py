@@ -1,9 +1,8 @@
-"""How well predicted valence and arousal agree with their targets, as pure functions on arrays.
+"""How well predicted values agree with their targets, as pure functions of arrays.
 
 As in :mod:`mien.metrics.classification`, ``weights`` ``(B, N)`` give one value for each of their
 rows, so one definition serves a metric and its bootstrap draws; without weights a value has shape
-``()``.
-What is not defined is NaN.
+``()``. What is not defined is NaN.
 """
 
 from __future__ import annotations
@@ -57,8 +56,8 @@ def moments(
     variance, target_variance = product(off, off), product(target_off, target_off)
     variance[variance <= rounding * (w @ x**2 / total)] = 0
     target_variance[target_variance <= rounding * (w @ y**2 / total)] = 0
-    found = Moments(mean, target_mean, variance, target_variance, product(off, target_off))
-    return found if weights is not None else Moments(*(value[0] for value in found))
+    joint = Moments(mean, target_mean, variance, target_variance, product(off, target_off))
+    return joint if weights is not None else Moments(*(value[0] for value in joint))
 
 
 def concordance(moments: Moments) -> FloatArray:
@@ -86,8 +85,8 @@ def correlation(moments: Moments) -> FloatArray:
     np.float64(1.0)
     """
     scale = np.sqrt(moments.variance) * np.sqrt(moments.target_variance)
-    found: FloatArray = np.clip(_ratio(moments.covariance, scale), -1, 1)
-    return found
+    coefficient: FloatArray = np.clip(_ratio(moments.covariance, scale), -1, 1)
+    return coefficient
 
 
 def root_mean_squared_error(
@@ -98,8 +97,8 @@ def root_mean_squared_error(
     >>> root_mean_squared_error(np.array([0.0, 2.0]), np.array([0.0, 4.0])).round(4)  # sqrt(4 / 2)
     np.float64(1.4142)
     """
-    found: FloatArray = np.sqrt(_means(np.square(predictions - targets), weights))
-    return found
+    root: FloatArray = np.sqrt(_means(np.square(predictions - targets), weights))
+    return root
 
 
 def mean_absolute_error(
@@ -125,30 +124,47 @@ def sign_agreement(
     return _means(agreed.astype(np.float64), None if weights is None else weights[:, signed])
 
 
-def affect_metrics(
+def agreement(
     predictions: NDArray[np.floating[Any]],
     targets: NDArray[np.floating[Any]],
     *,
     weights: FloatArray | None = None,
-) -> dict[tuple[str, str], FloatArray]:
-    """Every metric of ``(N, 2)`` valence and arousal, by dimension and name.
+) -> dict[str, FloatArray]:
+    """``mae``, ``rmse``, ``pcc`` and ``ccc`` of ``(N,)`` values, N > 0; moments divided by N.
 
-    ``("valence", "ccc")`` and so on with pcc, rmse, mae, sagr; ``("mean", "ccc")`` is the mean of
-    the two, NaN where either is.
+    With ``weights`` ``(B, N)`` each is ``(B,)``. NaN is what is not defined.
+
+    >>> metrics = agreement(np.array([0.0, 2.0]), np.array([0.0, 4.0]))
+    >>> {name: round(float(value), 3) for name, value in metrics.items()}  # rmse is sqrt(4 / 2)
+    {'mae': 1.0, 'rmse': 1.414, 'pcc': 1.0, 'ccc': 0.667}
+    """
+    joint = moments(predictions, targets, weights=weights)
+    x, y = np.asarray(predictions, np.float64), np.asarray(targets, np.float64)
+    return {
+        "mae": mean_absolute_error(x, y, weights=weights),
+        "rmse": root_mean_squared_error(x, y, weights=weights),
+        "pcc": correlation(joint),
+        "ccc": concordance(joint),
+    }
+
+
+def valence_arousal_metrics(
+    predictions: NDArray[np.floating[Any]],
+    targets: NDArray[np.floating[Any]],
+    *,
+    weights: FloatArray | None = None,
+) -> dict[str, FloatArray]:
+    """Every metric of ``(N, 2)`` valence and arousal, named as in :mod:`mien.metrics.catalog`.
+
+    ``mean_ccc`` is the mean of ``ccc_valence`` and ``ccc_arousal``, NaN where either is.
     """
     x, y = np.asarray(predictions, np.float64), np.asarray(targets, np.float64)
-    found: dict[tuple[str, str], FloatArray] = {}
-    for index, name in enumerate(DIMENSIONS):
-        own, truth = x[:, index], y[:, index]
-        of_both = moments(own, truth, weights=weights)
-        found |= {
-            (name, "ccc"): concordance(of_both),
-            (name, "pcc"): correlation(of_both),
-            (name, "rmse"): root_mean_squared_error(own, truth, weights=weights),
-            (name, "mae"): mean_absolute_error(own, truth, weights=weights),
-            (name, "sagr"): sign_agreement(own, truth, weights=weights),
-        }
-    return found | {("mean", "ccc"): (found["valence", "ccc"] + found["arousal", "ccc"]) / 2}
+    metrics: dict[str, FloatArray] = {}
+    for column, dimension in enumerate(DIMENSIONS):
+        values = agreement(x[:, column], y[:, column], weights=weights)
+        values["sagr"] = sign_agreement(x[:, column], y[:, column], weights=weights)
+        metrics |= {f"{name}_{dimension}": value for name, value in values.items()}
+    return {"mean_ccc": (metrics["ccc_valence"] + metrics["ccc_arousal"]) / 2} | metrics
 
 
 def _means(values: FloatArray, weights: FloatArray | None) -> FloatArray:

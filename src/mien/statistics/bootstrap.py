@@ -15,6 +15,9 @@ Key = TypeVar("Key", bound=Hashable)
 Statistics = Callable[[FloatArray], Mapping[Key, FloatArray]]
 """From ``(B, n)`` row weights to ``(B,)`` values by name, NaN where a value is undefined."""
 
+LEVEL = 0.95
+"""Coverage of the intervals of reports and comparisons."""
+
 MOST_UNDEFINED = 0.05
 """A statistic that is undefined in more than this share of the draws gets no interval."""
 
@@ -44,9 +47,9 @@ def bootstrap_intervals(
     n: int,
     *,
     clusters: NDArray[Any] | None = None,
-    cluster_name: str = "cluster",
+    cluster_name: str = "subject",
     draws: int = 1000,
-    level: float = 0.95,
+    level: float = LEVEL,
     seed: int = 0,
 ) -> dict[Key, Interval]:
     """Percentile bootstrap of several statistics at once.
@@ -62,7 +65,7 @@ def bootstrap_intervals(
     n
         Number of rows, at least 1.
     clusters, cluster_name
-        ``(n,)`` cluster of each row, or None, and what the reasons call one ("subject").
+        ``(n,)`` cluster of each row, or None, and what the reasons call one.
     draws, level, seed
         Number of draws, coverage in (0, 1), and the seed; the global generators are not touched.
 
@@ -112,7 +115,7 @@ def bootstrap(
     n: int,
     *,
     clusters: NDArray[Any] | None = None,
-    cluster_name: str = "cluster",
+    cluster_name: str = "subject",
     draws: int = 1000,
     seed: int = 0,
 ) -> Bootstrap[Key]:
@@ -142,7 +145,7 @@ def bootstrap(
     return Bootstrap(values, {name: np.concatenate(parts) for name, parts in drawn.items()}, design)
 
 
-def intervals(drawn: Bootstrap[Key], *, level: float = 0.95) -> dict[Key, Interval]:
+def intervals(drawn: Bootstrap[Key], *, level: float = LEVEL) -> dict[Key, Interval]:
     """The percentile interval of each statistic that was drawn."""
     if drawn.design.units == 1:
         reason = f"there is one {drawn.design.unit}, so nothing to resample"

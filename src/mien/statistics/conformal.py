@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.statistics.arrays import subject_numbers
+from mien.statistics.subjects import subject_numbers
 
 COVERAGE = 0.9
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.metrics.classification import FloatArray
-from mien.statistics.bootstrap import Bootstrap, Interval, intervals
+from mien.statistics.bootstrap import LEVEL, MOST_UNDEFINED, Bootstrap, Interval, intervals
 
-Key = TypeVar("Key")
+Key = TypeVar("Key", bound=Hashable)
 
 FEWEST_SEEDS = 2
 NOTHING_SHOWN = "no difference shown"
@@ -20,7 +20,7 @@ ONE_SEED = "one seed: its luck is not in the interval"
 
 
 def paired_differences(
-    a: Bootstrap[Key], b: Bootstrap[Key], *, level: float = 0.95
+    a: Bootstrap[Key], b: Bootstrap[Key], *, level: float = LEVEL
 ) -> dict[Key, Interval]:
     """``a - b`` of every statistic that both have, with percentile intervals.
 
@@ -66,7 +66,77 @@ def combined(
     )
 
 
-def seed_differences(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Interval:
+class RunDifference(NamedTuple):
+    """A difference in a metric between runs: over rows, and over seeds where several pair up."""
+
+    over_rows: Interval
+    over_seeds: Interval | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The interval over rows, and under ``over_seeds`` the other one or None."""
+        seeds = None if self.over_seeds is None else self.over_seeds.as_dict()
+        return self.over_rows.as_dict() | {"over_seeds": seeds}
+
+
+def run_differences(
+    a: Sequence[Bootstrap[Key]],
+    b: Sequence[Bootstrap[Key]],
+    *,
+    paired: bool,
+    level: float = LEVEL,
+) -> dict[Key, RunDifference]:
+    """The mean of ``a``'s runs less that of ``b``'s, for every statistic that all have.
+
+    Where runs are ``paired`` in order and there are at least two pairs, the differences pair by
+    pair also give an interval over seeds.
+    """
+    differences = {}
+    for name, over_rows in intervals(combined(a, b), level=level).items():
+        over_seeds = None
+        if paired and len(a) >= FEWEST_SEEDS:
+            first, second = ([run.values[name] for run in side] for side in (a, b))
+            if np.isfinite([first, second]).all():
+                over_seeds = seed_differences(first, second, level=level)
+        differences[name] = RunDifference(over_rows, over_seeds)
+    return differences
+
+
+def crossed_run_differences(
+    a: Sequence[Bootstrap[Key]], b: Sequence[Bootstrap[Key]], *, level: float = LEVEL
+) -> dict[Key, Interval]:
+    """The mean of ``a - b`` over runs paired in order, for other seeds *and* other rows.
+
+    For one pair a percentile interval over rows, with the reason that its luck is left out. For
+    several as :func:`crossed_differences`: the squared error is the variance of the seeds'
+    differences over S plus the bootstrap variance over rows of their mean.
+    """
+    joint = combined(a, b)
+    over_rows = intervals(joint, level=level)
+    if len(a) == 1:
+        return {
+            name: Interval(entry.value, entry.low, entry.high, entry.reason or ONE_SEED)
+            for name, entry in over_rows.items()
+        }
+    crossed = {}
+    for name, entry in over_rows.items():
+        drawn = joint.drawn[name][np.isfinite(joint.drawn[name])]
+        if entry.value is None or drawn.size < (1 - MOST_UNDEFINED) * joint.drawn[name].size:
+            crossed[name] = entry
+            continue
+        by_seed = np.array(
+            [one.values[name] - two.values[name] for one, two in zip(a, b, strict=True)]
+        )
+        parts = [(float(by_seed.var(ddof=1)) / len(by_seed), len(by_seed) - 1)]
+        reason = ""
+        if drawn.size > 1:
+            parts.append((float(drawn.var(ddof=1)), joint.design.units - 1))
+        else:
+            reason = f"there is one {joint.design.unit}: others are not in the interval"
+        crossed[name] = crossed_interval(entry.value, parts, level=level, reason=reason)
+    return crossed
+
+
+def seed_differences(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> Interval:
     """Mean of ``a - b`` over runs that were paired by their seed, with a t interval.
 
     ``a`` and ``b`` hold one finite value a seed, in the same order of seeds, else ``ValueError``.
@@ -86,7 +156,7 @@ def seed_differences(a: Sequence[float], b: Sequence[float], level: float = 0.95
     differences = first - second
     if not np.isfinite(differences).all() or not 0 < level < 1:
         raise ValueError(f"expected finite values and a level in (0, 1), got {a}, {b}, {level}")
-    # Rounded like the digits that were given: 0.02, not 0.020000000000000018.
+    # Rounded to the digits of the input: 0.02, not 0.020000000000000018.
     mean = round(float(differences.mean()), 12)
     if differences.size < FEWEST_SEEDS:
         return Interval(mean, reason=ONE_SEED)
@@ -97,7 +167,7 @@ def seed_differences(a: Sequence[float], b: Sequence[float], level: float = 0.95
     return Interval(mean, mean - half, mean + half)
 
 
-def crossed_differences(a: FloatArray, b: FloatArray, level: float = 0.95) -> Interval:
+def crossed_differences(a: FloatArray, b: FloatArray, level: float = LEVEL) -> Interval:
     """Mean of ``a - b`` with an interval for other seeds *and* other faces.
 
     ``a`` and ``b`` are ``(S, N)``: what each of S paired seeds gives each of N rows (1 for a right
@@ -127,7 +197,7 @@ def crossed_differences(a: FloatArray, b: FloatArray, level: float = 0.95) -> In
 
 
 def crossed_interval(
-    mean: float, parts: Sequence[tuple[float, int]], *, level: float = 0.95, reason: str = ""
+    mean: float, parts: Sequence[tuple[float, int]], *, level: float = LEVEL, reason: str = ""
 ) -> Interval:
     """The t interval around a mean whose squared error is the sum of some parts.
 
@@ -212,7 +282,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def verdict(evidence: Sequence[Interval], p: float | None, *, level: float = 0.95) -> str:
+def verdict_of_interval(difference: Interval, *, greater_is_better: bool) -> str:
+    """``"better"``, ``"worse"`` or ``"no difference shown"``, by whether the interval holds 0."""
+    if difference.low is None or difference.high is None:
+        return NOTHING_SHOWN
+    low, high = difference.low, difference.high
+    if not greater_is_better:
+        low, high = -high, -low
+    return "better" if low > 0 else "worse" if high < 0 else NOTHING_SHOWN
+
+
+def verdict(evidence: Sequence[Interval], p: float | None, *, level: float = LEVEL) -> str:
     """``"better"``, ``"worse"`` or ``"no difference shown"`` for differences whose plus is better.
 
     A difference is shown when every interval lies on one side of 0, all on the same, and the

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.metrics.classification import FloatArray
-from mien.statistics.arrays import subject_numbers
-from mien.statistics.baselines import COMPARED, agreement
-from mien.statistics.bootstrap import MOST_UNDEFINED, Bootstrap, Interval, bootstrap, intervals
-from mien.statistics.paired import ONE_SEED, combined, crossed_interval
-from mien.statistics.scores import LEVEL
+from mien.metrics.regression import agreement
+from mien.statistics.baselines import COMPARED
+from mien.statistics.bootstrap import LEVEL, Bootstrap, Interval, bootstrap
+from mien.statistics.paired import crossed_run_differences
+from mien.statistics.subjects import subject_numbers
 
 
 def paired_severity_differences(
@@ -39,64 +39,35 @@ def paired_severity_differences(
 
     Returns
     -------
-    For one seed percentile intervals over subjects, with the reason that its luck is left out.
-    For several, intervals for other seeds *and* other subjects as
-    :func:`mien.statistics.paired.crossed_differences` makes them: the squared error is the
-    variance of the seeds' differences over S plus the bootstrap variance over subjects of their
-    mean. ``ValueError`` for shapes that differ and values that are not finite.
+    Intervals as :func:`mien.statistics.paired.crossed_run_differences` makes them. ``ValueError``
+    for shapes that differ and values that are not finite.
 
-    >>> truth, names = np.array([0.0, 10, 20]), np.array(["a", "b", "c"])
-    >>> found = paired_severity_differences(truth, truth + 1, truth - [2.0, 3, 4], names)
-    >>> found["mae"].value  # 1 - (2 + 3 + 4) / 3
+    >>> scores, names = np.array([0.0, 10, 20]), np.array(["a", "b", "c"])
+    >>> differences = paired_severity_differences(scores, scores + 1, scores - [2.0, 3, 4], names)
+    >>> differences["mae"].value  # 1 - (2 + 3 + 4) / 3
     -2.0
     """
-    ours, theirs = (np.atleast_2d(np.asarray(said, np.float64)) for said in (a, b))
-    truth = np.asarray(scores, np.float64)
-    if ours.shape != theirs.shape or ours.shape[1:] != truth.shape or truth.shape != subjects.shape:
+    first, second = (np.atleast_2d(np.asarray(values, np.float64)) for values in (a, b))
+    targets = np.asarray(scores, np.float64)
+    shapes = (first.shape[1:], targets.shape, subjects.shape)
+    if first.shape != second.shape or len(set(shapes)) > 1:
         raise ValueError(
             f"expected scores and subjects (n,) and two arrays (n,) or (seeds, n), got "
-            f"{truth.shape}, {subjects.shape}, {np.shape(a)} and {np.shape(b)}"
+            f"{targets.shape}, {subjects.shape}, {np.shape(a)} and {np.shape(b)}"
         )
-    if truth.size == 0 or not all(np.isfinite(values).all() for values in (truth, ours, theirs)):
+    if targets.size == 0 or not all(np.isfinite(v).all() for v in (targets, first, second)):
         raise ValueError("expected finite scores and predictions of at least one recording")
     clusters = subject_numbers(subjects)
 
-    def drawn(said: FloatArray) -> Bootstrap[str]:
+    def drawn(predictions: FloatArray) -> Bootstrap[str]:
         def statistics(weights: FloatArray) -> dict[str, FloatArray]:
-            found = agreement(said, truth, weights=weights)
-            return {name: found[name] for name in COMPARED}
+            values = agreement(predictions, targets, weights=weights)
+            return {name: values[name] for name in COMPARED}
 
-        return bootstrap(
-            statistics,
-            truth.size,
-            clusters=clusters,
-            cluster_name="subject",
-            draws=draws,
-            seed=seed,
-        )
+        return bootstrap(statistics, targets.size, clusters=clusters, draws=draws, seed=seed)
 
-    mine, yours = [drawn(said) for said in ours], [drawn(said) for said in theirs]
-    both = combined(mine, yours)
-    over_subjects = intervals(both, level=level)
-    if len(ours) == 1:
-        return {
-            name: Interval(found.value, found.low, found.high, found.reason or ONE_SEED)
-            for name, found in over_subjects.items()
-        }
-    crossed = {}
-    for name, found in over_subjects.items():
-        values = both.drawn[name][np.isfinite(both.drawn[name])]
-        if found.value is None or values.size < (1 - MOST_UNDEFINED) * both.drawn[name].size:
-            crossed[name] = found
-            continue
-        by_seed = np.array(
-            [own.values[name] - base.values[name] for own, base in zip(mine, yours, strict=True)]
-        )
-        parts = [(float(by_seed.var(ddof=1)) / len(by_seed), len(by_seed) - 1)]
-        reason = ""
-        if values.size > 1:
-            parts.append((float(values.var(ddof=1)), both.design.units - 1))
-        else:
-            reason = f"there is one {both.design.unit}: others are not in the interval"
-        crossed[name] = crossed_interval(found.value, parts, level=level, reason=reason)
-    return crossed
+    return crossed_run_differences(
+        [drawn(predictions) for predictions in first],
+        [drawn(predictions) for predictions in second],
+        level=level,
+    )

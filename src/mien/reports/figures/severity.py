@@ -1,4 +1,4 @@
-"""The figures of a report of severity, in the look of :mod:`mien.reports.plots`."""
+"""Predicted and true scores of recordings."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 
 from mien.metrics.classification import FloatArray
-from mien.reports.plots import ACCENT, CLASS, INK, MUTED, PAPER, svg
+from mien.reports.figures.svg import ACCENT, CLASS, INK, MUTED, PAPER, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SEEN, _UNSEEN, _UNKNOWN = CLASS[4], ACCENT, MUTED
-_PERSONS = {
+_GROUPS = {
     "unseen": ("unseen subject", _UNSEEN, "o"),
     "seen": ("subject also in training", _SEEN, "^"),
     "unknown": ("subject not known", _UNKNOWN, "s"),
@@ -23,8 +24,8 @@ _PERSONS = {
 
 def scatter(
     recordings: Sequence[Mapping[str, Any]], scale: Mapping[str, Any], half_width: float | None
-) -> str:
-    """Truth to the right, prediction up, over the grid of bands and the conformal interval."""
+) -> Markup:
+    """True scores to the right, predictions up, over the bands and the conformal interval."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.2, 6.2))
@@ -49,7 +50,7 @@ def scatter(
     return svg(figure, "severity", "Predicted against true score of each recording")
 
 
-def residuals(recordings: Sequence[Mapping[str, Any]], scale: Mapping[str, Any]) -> str:
+def residuals(recordings: Sequence[Mapping[str, Any]], scale: Mapping[str, Any]) -> Markup:
     """Predicted less true score over the true score, and what the training mean would give."""
     from matplotlib.figure import Figure
 
@@ -71,41 +72,48 @@ def residuals(recordings: Sequence[Mapping[str, Any]], scale: Mapping[str, Any])
     return svg(figure, "residuals", "Predicted less true score, over the true score")
 
 
-def subject_lines(recordings: Sequence[Mapping[str, Any]], limit: int = 40) -> tuple[str, int]:
-    """A line for each subject with several recordings: truths (open) to predictions (filled).
+def subject_lines(recordings: Sequence[Mapping[str, Any]], limit: int = 40) -> tuple[Markup, int]:
+    """A line for each subject with several recordings: true scores (open) to predictions (filled).
 
     Returns the figure and how many such subjects there are; "" for none. At most ``limit``
     subjects are drawn, evenly spaced in the order of their mean score.
     """
     from matplotlib.figure import Figure
 
-    people: dict[str, list[Mapping[str, Any]]] = {}
+    by_subject: dict[str, list[Mapping[str, Any]]] = {}
     for entry in recordings:
         if entry["subject"]:
-            people.setdefault(entry["subject"], []).append(entry)
-    several = [own for own in people.values() if len(own) > 1]
-    several.sort(key=lambda own: float(np.mean([entry["score"] for entry in own])))
+            by_subject.setdefault(entry["subject"], []).append(entry)
+    several = [group for group in by_subject.values() if len(group) > 1]
+    several.sort(key=lambda group: float(np.mean([entry["score"] for entry in group])))
     count = len(several)
     if not several:
-        return "", 0
+        return Markup(), 0
     if count > limit:
-        several = [several[place] for place in np.linspace(0, count - 1, limit).round().astype(int)]
+        several = [several[index] for index in np.linspace(0, count - 1, limit).round().astype(int)]
     figure = Figure(figsize=(7.2, 3.6))
     axes = figure.subplots()
-    for place, own in enumerate(several):
-        said: FloatArray = np.array([entry["prediction"] for entry in own])
-        truth: FloatArray = np.array([entry["score"] for entry in own])
-        _, color, _ = _PERSONS[own[0]["person"]]
-        both = np.concatenate([said, truth])
-        axes.vlines(place, both.min(), both.max(), color=color, linewidth=1, alpha=0.35)
+    for position, group in enumerate(several):
+        predictions: FloatArray = np.array([entry["prediction"] for entry in group])
+        scores: FloatArray = np.array([entry["score"] for entry in group])
+        _, color, _ = _GROUPS[group[0]["subject_group"]]
+        both = np.concatenate([predictions, scores])
+        axes.vlines(position, both.min(), both.max(), color=color, linewidth=1, alpha=0.35)
         axes.scatter(
-            np.full(len(truth), place - 0.14), truth, s=22, color=PAPER, edgecolor=INK, zorder=3
+            np.full(len(scores), position - 0.14),
+            scores,
+            s=22,
+            color=PAPER,
+            edgecolor=INK,
+            zorder=3,
         )
-        axes.scatter(np.full(len(said), place + 0.14), said, s=20, color=color, zorder=3)
+        axes.scatter(
+            np.full(len(predictions), position + 0.14), predictions, s=20, color=color, zorder=3
+        )
     axes.set(
         xlim=(-1, len(several)), xticks=[], ylabel="Score", xlabel="Subjects, by their mean score"
     )
-    return svg(figure, "people", "True and predicted scores of each subject's recordings"), count
+    return svg(figure, "subjects", "True and predicted scores of each subject's recordings"), count
 
 
 def _band_grid(axes: Axes, scale: Mapping[str, Any], *, both: bool) -> None:
@@ -127,11 +135,13 @@ def _band_grid(axes: Axes, scale: Mapping[str, Any], *, both: bool) -> None:
         )
 
 
-def _marks(axes: Axes, recordings: Sequence[Mapping[str, Any]], place: Any) -> None:
-    present = {entry["person"] for entry in recordings}
-    for person, (_, color, marker) in _PERSONS.items():
-        if person in present:
-            points = np.array([place(entry) for entry in recordings if entry["person"] == person])
+def _marks(axes: Axes, recordings: Sequence[Mapping[str, Any]], position: Any) -> None:
+    present = {entry["subject_group"] for entry in recordings}
+    for group, (_, color, marker) in _GROUPS.items():
+        if group in present:
+            points = np.array(
+                [position(entry) for entry in recordings if entry["subject_group"] == group]
+            )
             axes.scatter(
                 points[:, 0],
                 points[:, 1],
@@ -145,19 +155,23 @@ def _marks(axes: Axes, recordings: Sequence[Mapping[str, Any]], place: Any) -> N
             )
 
 
-def legend(recordings: Sequence[Mapping[str, Any]]) -> str:
-    """The marks that occur and what they mean."""
+def legend(recordings: Sequence[Mapping[str, Any]]) -> list[tuple[Markup, str]]:
+    """The marks of the groups of subjects that occur and what they mean."""
     shapes = {
         "o": '<circle r="0.5"',
         "^": '<polygon points="0,-0.55 0.55,0.45 -0.55,0.45"',
         "s": '<rect x="-0.45" y="-0.45" width="0.9" height="0.9"',
     }
     colors = {_UNSEEN: "var(--accent)", _SEEN: "var(--class-4)", _UNKNOWN: "var(--muted)"}
-    present = {entry["person"] for entry in recordings}
-    entries = "".join(
-        '<li><svg class="mark" viewBox="-0.72 -0.72 1.44 1.44" aria-hidden="true">'
-        f'{shapes[marker]} fill="{colors[color]}"/></svg>{title}</li>'
-        for person, (title, color, marker) in _PERSONS.items()
-        if person in present
-    )
-    return f'<ul class="legend">{entries}</ul>'
+    present = {entry["subject_group"] for entry in recordings}
+    return [
+        (
+            Markup(
+                '<svg class="mark" viewBox="-0.72 -0.72 1.44 1.44" aria-hidden="true">'
+                f'{shapes[marker]} fill="{colors[color]}"/></svg>'
+            ),
+            title,
+        )
+        for group, (title, color, marker) in _GROUPS.items()
+        if group in present
+    ]

@@ -1,4 +1,4 @@
-"""Does similarity of embeddings follow similarity of scores? A rank correlation over pairs."""
+"""Does similarity of embeddings follow nearness of scores? A rank correlation over pairs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from mien.metrics.classification import FloatArray
 from mien.statistics.bootstrap import Interval, bootstrap, intervals
-from mien.statistics.scores import LEVEL
 
 MOST_PAIRS = 30_000
-"""More pairs than these are not all looked at: this many are drawn at random."""
+"""Of more pairs than these, this many are drawn at random."""
 
 _TIED = 6  # decimals: cosines that agree in a millionth are tied, as in retrieval
 
@@ -30,7 +29,7 @@ def rank_correlation(x: FloatArray, y: FloatArray, weights: FloatArray | None = 
     return _correlated([np.unique(values, return_inverse=True)[1] for values in (x, y)], w)
 
 
-def order_of_similarity(
+def similarity_rank_correlation(
     embeddings: NDArray[np.floating[Any]] | None,
     scores: NDArray[np.floating[Any]],
     clusters: NDArray[np.int64] | None,
@@ -40,24 +39,23 @@ def order_of_similarity(
 ) -> dict[str, Any]:
     """Spearman's correlation of the cosine of two recordings with minus the gap of their scores.
 
-    ``other_subjects`` is over pairs of two subjects, ``all_pairs`` over all; where recordings of
-    one person lie together, the second says so and the first does not. Subjects are drawn: a
+    ``other_subjects`` is over pairs of two subjects, ``all_pairs`` over all; an embedding of who
+    is on a recording raises the second and not the first. Subjects are drawn: a
     pair of two subjects counts as often as the product of their numbers of times, a pair within
     one as often as its subject; the copies of a subject that is drawn twice make no pairs with
-    each other, as they are no two people. Each entry has ``pairs`` and, where not all are looked
-    at, ``drawn``.
+    each other. Each entry has ``pairs`` and, where not all of them are used, ``drawn``.
     """
     n = len(scores)
     if embeddings is None:
         return _nothing("the model gave no embedding")
     if n < 3:
         return _nothing("it takes three recordings")
-    owners = np.arange(n) if clusters is None else clusters
+    units = np.arange(n) if clusters is None else clusters
     vectors = np.asarray(embeddings, np.float64)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     rows = vectors / np.where(norms > 0, norms, 1)
     first, second = np.triu_indices(n, 1)
-    apart = owners[first] != owners[second]
+    apart = units[first] != units[second]
     counts = {"other_subjects": int(apart.sum()), "all_pairs": int(first.size)}
     if first.size > MOST_PAIRS:
         some = np.random.default_rng(seed).choice(first.size, MOST_PAIRS, replace=False)
@@ -65,31 +63,30 @@ def order_of_similarity(
         first, second, apart = first[some], second[some], apart[some]
     similarity = np.einsum("pd,pd->p", rows[first], rows[second]).round(_TIED)
     nearness = -np.abs(np.asarray(scores, np.float64)[first] - scores[second])
-    places = [np.unique(values, return_inverse=True)[1] for values in (similarity, nearness)]
-    own_places = [np.unique(place[apart], return_inverse=True)[1] for place in places]
+    orders = [np.unique(values, return_inverse=True)[1] for values in (similarity, nearness)]
+    orders_apart = [np.unique(order[apart], return_inverse=True)[1] for order in orders]
 
     def statistics(weights: FloatArray) -> dict[str, FloatArray]:
-        found = {name: np.empty(len(weights)) for name in counts}
+        values = {name: np.empty(len(weights)) for name in counts}
         for draw, taken in enumerate(weights):
             w = np.where(apart, taken[first] * taken[second], taken[first])
-            found["all_pairs"][draw] = _correlated(places, w)
-            found["other_subjects"][draw] = _correlated(own_places, w[apart])
-        return found
+            values["all_pairs"][draw] = _correlated(orders, w)
+            values["other_subjects"][draw] = _correlated(orders_apart, w[apart])
+        return values
 
-    drawn = bootstrap(
-        statistics, n, clusters=clusters, cluster_name="subject", draws=draws, seed=seed
-    )
+    drawn = bootstrap(statistics, n, clusters=clusters, draws=draws, seed=seed)
     reasons = {
         "other_subjects": _why(similarity[apart], nearness[apart]),
         "all_pairs": _why(similarity, nearness),
     }
-    looked_at = {"other_subjects": int(apart.sum()), "all_pairs": int(first.size)}
+    used = {"other_subjects": int(apart.sum()), "all_pairs": int(first.size)}
     entries: dict[str, Any] = {}
-    for name, found in intervals(drawn, level=LEVEL).items():
-        defined = found if found.value is not None else Interval(None, reason=reasons[name])
-        entries[name] = defined.as_dict() | {"pairs": counts[name]}
-        if looked_at[name] < counts[name]:
-            entries[name]["drawn"] = looked_at[name]
+    for name, correlation in intervals(drawn).items():
+        if correlation.value is None:
+            correlation = Interval(None, reason=reasons[name])
+        entries[name] = correlation.as_dict() | {"pairs": counts[name]}
+        if used[name] < counts[name]:
+            entries[name]["drawn"] = used[name]
     return entries
 
 
@@ -105,12 +102,12 @@ def _why(similarity: FloatArray, nearness: FloatArray) -> str:
     return f"every {alike} is the same"
 
 
-def _correlated(places: Sequence[NDArray[np.int64]], weights: FloatArray) -> float:
-    """Spearman's correlation of two sides given by the order of their values."""
+def _correlated(orders: Sequence[NDArray[np.int64]], weights: FloatArray) -> float:
+    """Spearman's correlation of two variables given by the rank order of their values."""
     total = weights.sum()
     if total == 0:
         return float("nan")
-    x, y = (_ranks(place, weights, total) for place in places)
+    x, y = (_ranks(order, weights, total) for order in orders)
     spread = (weights @ x**2) * (weights @ y**2)
     # Ranks are halves of whole numbers: a constant's spread is rounding only.
     if spread <= (1e-9 * total) ** 2:
@@ -118,8 +115,8 @@ def _correlated(places: Sequence[NDArray[np.int64]], weights: FloatArray) -> flo
     return float(np.clip(weights @ (x * y) / np.sqrt(spread), -1, 1))
 
 
-def _ranks(places: NDArray[np.int64], weights: FloatArray, total: float) -> FloatArray:
+def _ranks(order: NDArray[np.int64], weights: FloatArray, total: float) -> FloatArray:
     """Mean ranks less their mean, each value counted by its weight."""
-    group = np.bincount(places, weights)
-    ranks: FloatArray = (np.cumsum(group) - group / 2)[places]
+    group = np.bincount(order, weights)
+    ranks: FloatArray = (np.cumsum(group) - group / 2)[order]
     return ranks - weights @ ranks / total

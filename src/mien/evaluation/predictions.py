@@ -1,0 +1,202 @@
+"""A model's predictions for a split of a dataset, as an :class:`Evaluation`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien import __version__, synthetic
+from mien.data.dataset import Dataset
+from mien.data.targets import Targets, make_targets
+from mien.evaluation.crops import CropsOf, Rows, crop_reader, with_progress
+from mien.evaluation.heads import READERS, Source
+from mien.evaluation.models import Model, predict_recordings
+from mien.heads import HEADS
+from mien.metrics.attention import MapSums
+from mien.reports.document import unlabeled_warning
+from mien.reports.evaluation import Evaluation, HeadArrays, Reference
+from mien.schema import FloatArray, MienError, UInt8Array, concatenate_outputs
+
+_CHUNK = 512
+
+
+class Predictions(NamedTuple):
+    """What a model gives for the N units of a split: its faces or its recordings.
+
+    ``rows`` ``(N,)`` are the dataset's rows that hold their labels, of a recording its first.
+    """
+
+    ids: NDArray[Any]
+    subjects: NDArray[Any]
+    rows: Rows
+    heads: dict[str, NDArray[Any]]
+    embeddings: NDArray[Any]
+    warnings: list[str]
+
+
+Look = Callable[[FloatArray, UInt8Array, int], None]
+"""Takes a chunk's attention maps, its crops, and the number of its first row."""
+
+
+def predict_split(
+    model: Model, dataset: Dataset, source: str | Path, split: str, *, look: Look | None = None
+) -> Predictions:
+    """The predictions of ``model`` for a split; ``source`` is what the user called the model.
+
+    Memory does not grow with the crops. Attention maps are not kept; ``look`` gets them.
+    """
+    info = model.info
+    if info.clips is not None:
+        view = dataset.with_preprocessing(info.preprocessing)
+        found = predict_recordings(model, info.clips, view, split)
+        return Predictions(
+            found.names, found.subjects, found.starts, found.heads, found.embeddings, []
+        )
+    rows = dataset.split_indices(split)
+    return _predict_faces(model, dataset, source, rows, look)
+
+
+def _predict_faces(
+    model: Model, dataset: Dataset, source: str | Path, rows: Rows, look: Look | None
+) -> Predictions:
+    crops_of, warnings = crop_reader(model.info.preprocessing, dataset, rows, source)
+    subjects = np.array([name or "" for name in dataset.column("subject")], str)[rows]
+    parts = []
+    for start in with_progress(range(0, len(rows), _CHUNK)):
+        crops = crops_of(rows[start : start + _CHUNK])
+        output = model.predict(crops)
+        if output.attention is not None and look is not None:
+            look(output.attention, crops, start)
+        parts.append(output._replace(attention=None))
+    outputs = concatenate_outputs(parts)
+    ids = dataset.column("id")[rows]
+    return Predictions(ids, subjects, rows, outputs.heads, outputs.embeddings, warnings)
+
+
+def evaluation_of(
+    model: Model,
+    dataset: Dataset,
+    source: str | Path,
+    *,
+    split: str,
+    rule: str,
+    heads: Sequence[str] | None = None,
+    other_rules: Sequence[str] = (),
+    reference: str | None = None,
+) -> Evaluation:
+    """The predictions of ``model`` for a split, and all that is known about its rows.
+
+    Parameters
+    ----------
+    source
+        What the user called the model.
+    heads
+        Those to evaluate; None for all that the model has.
+    rule, other_rules
+        How votes become the label, and how else.
+    reference
+        Another split, whose labeled faces are embedded too.
+
+    Heads without a label in the split are left out, with a warning; :class:`MienError` where none
+    remains, or where the dataset's classes, scale or crops do not fit the model's.
+    """
+    names = [name for name in model.info.heads if heads is None or name in heads]
+    targets = make_targets(dataset, rule)
+    unit = "face" if model.info.clips is None else "recording"
+    in_split = dataset.split_indices(split)
+    labeled = [name for name in names if targets.labeled(name)[in_split].any()]
+    if not labeled:
+        wanted = " or ".join(HEADS[name].labels for name in names)
+        raise MienError(
+            f"expected {unit}s with {wanted} in split {split!r} of {dataset.folder}, got none of "
+            f"{len(in_split)} rows: name another split or rule, or another dataset"
+        )
+    maps = MapSums(len(dataset.label_space))
+
+    def look(attention: FloatArray, crops: UInt8Array, start: int) -> None:
+        rows = in_split[start : start + len(crops)]
+        maps.add(attention, crops, targets["expression"][rows])
+
+    predictions = predict_split(model, dataset, source, split, look=look)
+
+    def predict_other(other: str) -> Predictions:
+        return predictions if other == split else predict_split(model, dataset, source, other)
+
+    given = Source(
+        model=model,
+        dataset=dataset,
+        split=split,
+        rule=rule,
+        rows=predictions.rows,
+        outputs=predictions.heads,
+        targets=targets,
+        other_rules=other_rules,
+        reference=None
+        if reference is None or "expression" not in labeled
+        else _reference(model, dataset, source, targets, reference),
+        attention=maps.means(),
+        predict=predict_other,
+    )
+    arrays: dict[str, HeadArrays] = {}
+    warnings: list[str] = []
+    left_out: dict[str, int] = {}
+    for name in labeled:
+        read = READERS[name](given)
+        arrays[name] = read.arrays
+        warnings += read.warnings
+        left_out |= read.left_out
+    if dataset.info.get("corpus") == synthetic.CORPUS:
+        warnings.append(synthetic.WARNING)
+    warnings += [unlabeled_warning(unit, split, name) for name in names if name not in labeled]
+    return Evaluation(
+        ids=predictions.ids,
+        split=split,
+        unit="face" if model.info.clips is None else "recording",
+        heads=arrays,
+        subjects=None if (predictions.subjects == "").all() else predictions.subjects,
+        embeddings=predictions.embeddings,
+        crops=None if model.info.clips is not None else CropsOf(dataset, predictions.rows),
+        graph=model.graph,
+        provenance=_provenance(model, dataset, labeled),
+        left_out=left_out,
+        warnings=[*warnings, *predictions.warnings],
+    )
+
+
+def name_of(dataset: Dataset) -> str:
+    """The corpus, or for a folder of one's own the name of the dataset."""
+    corpus = str(dataset.info.get("corpus", "folder"))
+    return dataset.folder.resolve().name if corpus == "folder" else corpus
+
+
+def _reference(
+    model: Model, dataset: Dataset, source: str | Path, targets: Targets, split: str
+) -> Reference:
+    rows = dataset.split_indices(split)
+    rows = rows[targets.labeled("expression")[rows]]
+    if not len(rows):
+        raise MienError(
+            f"expected labels of expressions in split {split!r} to find neighbors in, got none: "
+            "leave out --reference"
+        )
+    found = _predict_faces(model, dataset, source, rows, None)
+    return Reference(found.embeddings, targets["expression"][rows], split)
+
+
+def _provenance(model: Model, dataset: Dataset, heads: Sequence[str]) -> dict[str, str]:
+    terms = model.license_terms
+    trained_on = ": ".join(filter(None, (model.trained_on.get("corpus"), terms)))
+    return {
+        "model": model.name,
+        "dataset": name_of(dataset),
+        # Of severity a reader has to know first which people the model may have seen.
+        **({"trained_on": trained_on} if "severity" in heads else {}),
+        "license_terms": f"Model: {terms} Dataset: {dataset.license_terms}",
+        "folder": str(dataset.folder),
+        "crops": dataset.preprocessing.hash,
+        "version": f"mien {__version__}",
+    }

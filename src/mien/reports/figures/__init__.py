@@ -1,0 +1,1 @@
+"""Figures: arrays and entries of a document in, SVG and pictures out."""

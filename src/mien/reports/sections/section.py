@@ -1,0 +1,107 @@
+"""What every head's section of a report and of a comparison provides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from mien.metrics.metric import Metric
+from mien.reports.evaluation import Evaluation
+
+Entry = Mapping[str, Any]
+
+
+class Block(NamedTuple):
+    """A part of what a terminal shows: metrics under a title, then sentences."""
+
+    title: str
+    metrics: Mapping[str, Entry] = {}
+    sentences: Sequence[str] = ()
+
+
+class Pairing(NamedTuple):
+    """Which runs of a side of a comparison are held against which of the first side.
+
+    ``pairs`` are the numbers of runs of ``entry`` and of ``to``, both letters, in the order of
+    their ``seeds``; where nothing pairs them it is empty.
+    """
+
+    entry: str
+    to: str
+    pairs: Sequence[tuple[int, int]]
+    seeds: Sequence[int | None]
+    notes: Sequence[str]
+
+    def runs(self, other: Sequence[Any], first: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """What both sides have of their paired runs, in order; all of it without pairs."""
+        if not self.pairs:
+            return list(other), list(first)
+        return [other[one] for one, _ in self.pairs], [first[two] for _, two in self.pairs]
+
+
+class Side(NamedTuple):
+    """One side of a comparison for one head: what was measured of each of its runs."""
+
+    letter: str
+    label: str
+    runs: Sequence[Any]
+
+
+class Verdict(NamedTuple):
+    """What a comparison says of two sides: a difference in a metric, and what supports it."""
+
+    verdict: str
+    amount: str
+    unit: str
+    metric: str
+    evidence: Sequence[str]
+    notes: Sequence[str]
+
+
+class Section(Protocol):
+    """A head's part of reports and comparisons; a module with these names."""
+
+    @property
+    def METRICS(self) -> Mapping[str, Metric]:
+        """The metrics of ``entry["metrics"]`` by name, in order."""
+
+    @property
+    def HEADLINE(self) -> Sequence[str]:
+        """Those that a reader looks for first."""
+
+    def evaluate(
+        self, evaluation: Evaluation, *, seed: int, draws: int
+    ) -> tuple[dict[str, Any], list[str]]:
+        """The head's entry of ``report.json``, and warnings; at least one row is labeled."""
+
+    def tables(self, entry: Entry) -> dict[str, Any]:
+        """The tables of the page by name."""
+
+    def figures(self, evaluation: Evaluation, entry: Entry, *, seed: int) -> dict[str, Any]:
+        """The figures of the page by name, None for one that cannot be drawn."""
+
+    def headline(self, entry: Entry) -> list[Block]:
+        """What a terminal shows of an entry."""
+
+    def measure(self, evaluation: Evaluation, *, plane: bool, seed: int, draws: int) -> Any:
+        """What a comparison keeps of one run; without ``plane`` no map of its embedding."""
+
+    def compare(
+        self, sides: Sequence[Side], pairings: Sequence[Pairing], *, seed: int, draws: int
+    ) -> tuple[dict[str, Any], list[str]]:
+        """The head's entry of ``compare.json``, each side against the first, and warnings.
+
+        ``ValueError`` where the runs were measured on other rows.
+        """
+
+    def comparison_tables(self, entry: Entry, document: Entry) -> dict[str, Any]:
+        """The tables of the comparison's page by name."""
+
+    def comparison_figures(self, entry: Entry, sides: Sequence[Side]) -> dict[str, Any]:
+        """The figures of the comparison's page by name."""
+
+    def verdicts(self, entry: Entry, document: Entry) -> list[Verdict]:
+        """A verdict for each comparison in order; none for a head about which none is given."""
+
+    def comparison_headline(self, entry: Entry, document: Entry) -> list[Block]:
+        """What a terminal shows of a comparison."""
