@@ -50,7 +50,7 @@ def test_avec2014(avec2014: Path) -> None:
     assert (one.split, one.severity) == ("test", 20)
     assert one.source == "Testing/Northwind/203_2_Northwind_video.mp4" and one.path.is_file()
     assert {item.split for item in items_by_id.values()} == {"train", "valid", "test"}
-    assert any("official splits; 1 subjects are in more" in n for n in reading.notes)
+    assert any("official splits; 1 subject is in more" in n for n in reading.notes)
     assert [entry.id for entry in reading.items()] == [entry.id for entry in reading.items()]
 
 

@@ -52,7 +52,7 @@ def test_avec2014_has_sessions_tasks_and_official_splits(tmp_path: Path) -> None
     assert (item.split, item.subject, item.session) == ("test", "203", "203_2")
     assert (item.severity, item.task) == (20, "northwind")
     assert entries_by_id["207_1_Freeform_video"].split == "valid"
-    assert "official splits; 1 subjects are in more than one" in reading.notes
+    assert "official splits; 1 subject is in more than one" in reading.notes
 
 
 def test_one_task_alone(tmp_path: Path) -> None:

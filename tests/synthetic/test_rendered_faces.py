@@ -168,7 +168,7 @@ def test_subjects_differ_and_one_looks_alike():
 @pytest.mark.slow
 def test_mediapipe_finds_frontal_faces_where_they_are():
     recipe = Preprocessing(size=192, margin=0.5)
-    widths, differences = 0, []
+    count, differences = 0, []
     with MediaPipeDetector() as detect:
         for index in range(24):
             generator = np.random.default_rng((5, index))
@@ -178,10 +178,10 @@ def test_mediapipe_finds_frontal_faces_where_they_are():
                 subject_of(5, index), face_units(expression.actions), scene, recipe, generator
             )
             if faces := detect(rendering.crop):
-                widths += 1
+                count += 1
                 points = anchor_points(faces[0].landmarks) / 192
                 differences.append(abs(points - anchor_points(rendering.landmarks)).max())
-    assert widths >= 23
+    assert count >= 23
     assert np.median(differences) < 0.02
 
 

@@ -113,7 +113,7 @@ def reading_of(
     else:
         recordings, shared = list(entries), _shared(entries)
         notes.append(
-            f"{split_origin} splits; {shared} subjects are in more than one"
+            f"{split_origin} splits; {shared} subject{'s are' if shared > 1 else ' is'} in more than one"
             if shared
             else f"{split_origin} splits; no subject is in more than one"
         )
