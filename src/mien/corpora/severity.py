@@ -112,11 +112,8 @@ def reading_of(
         notes.append(f"splits made by subject, seed {options.seed}; no subject is in more than one")
     else:
         recordings, shared = list(entries), _shared(entries)
-        notes.append(
-            f"{split_origin} splits; {shared} subject{'s are' if shared > 1 else ' is'} in more than one"
-            if shared
-            else f"{split_origin} splits; no subject is in more than one"
-        )
+        subjects = f"{shared or 'no'} subject{'s are' if shared > 1 else ' is'}"
+        notes.append(f"{split_origin} splits; {subjects} in more than one")
     number = "all frames" if options.fps is None else f"at most {options.fps:g} frames per second"
     notes.append(f"{number}, of the person seen for the longest time")
     parts = [str(source)]
