@@ -39,12 +39,12 @@ def percent(metric: dict[str, Any]) -> str:
     return f"{value} ({100 * metric['low']:.1f} to {100 * metric['high']:.1f})"
 
 
-def card(report: dict[str, Any], document: dict[str, Any], run: dict[str, Any], size: int) -> str:
-    """The model card in Markdown."""
-    other, recipe = report["other_rules"]["ferplus"], run["recipe"]
-    recalls = {name: row["recall"]["value"] for name, row in report["per_class"].items()}
+def card(entry: dict[str, Any], document: dict[str, Any], run: dict[str, Any], size: int) -> str:
+    """The model card in Markdown; ``entry`` is that of expression in the report."""
+    other, recipe = entry["other_rules"]["ferplus"], run["recipe"]
+    recalls = {name: row["recall"]["value"] for name, row in entry["per_class"].items()}
     return Template(CARD.read_text("utf-8")).substitute(
-        classes=", ".join(report["label_space"]["names"]),
+        classes=", ".join(entry["label_space"]["names"]),
         created=document["created"],
         created_with=document["created_with"],
         backbone=recipe["backbone"]["name"],
@@ -59,18 +59,18 @@ def card(report: dict[str, Any], document: dict[str, Any], run: dict[str, Any], 
         temperature=f"{run['calibration']['temperature']:.3f}",
         data_terms=run["license_terms"]["data"],
         weights_terms=run["license_terms"]["start_weights"],
-        n=f"{report['n']:,}",
+        n=f"{entry['n']:,}",
         n_other=f"{other['n']:,}",
         metrics="\n".join(
-            f"| {title} | {percent(report['metrics'][name])} | {percent(other['metrics'][name])} |"
+            f"| {title} | {percent(entry['metrics'][name])} | {percent(other['metrics'][name])} |"
             for name, title in METRICS.items()
         ),
         per_class="\n".join(
             f"| {name} | {row['n']} | {percent(row['precision'])} | {percent(row['recall'])} "
             f"| {percent(row['f1'])} |"
-            for name, row in report["per_class"].items()
+            for name, row in entry["per_class"].items()
         ),
-        ece=percent(report["metrics"]["ece"]),
+        ece=percent(entry["metrics"]["ece"]),
         weak=", ".join(name for name, recall in recalls.items() if (recall or 0) < 0.6) or "none",
     )
 
@@ -86,7 +86,7 @@ def main() -> None:
         draft = Path(folder) / "fer.onnx"
         document = export(run, draft, name="fer", int8=True, mirror=True)
         report, _ = evaluate_model(draft, dataset, Path(folder) / "report", split="valid")
-        text = card(report, document, run.info, draft.stat().st_size)
+        text = card(report["heads"]["expression"], document, run.info, draft.stat().st_size)
     (ASSETS / "fer.md").write_text(text, encoding="utf-8")
     export(run, ASSETS / "fer.onnx", name="fer", int8=True, mirror=True, card=text)
     print(text)

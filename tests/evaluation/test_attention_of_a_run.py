@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mien.data.dataset import Dataset
-from mien.evaluation.evaluate import evaluate_model
+from mien.evaluation.evaluate import evaluate
 from mien.faces.images import load_image
 from mien.inference.drawing.annotate import annotate
 from mien.inference.predictor import Predictor
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 def run(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     changes = ["backbone.name=test_resnet", "backbone.arguments={output_stride: 8}"]
     changes += ["embedding.size=16", "attention={pixel: true}", "sampler.batch_size=12"]
-    changes += ["schedule.epochs=2", "optimizer.rate=0.005"]
+    changes += ["schedule.epochs=2", "optimizer.lr=0.005"]
     out = tmp_path_factory.mktemp("attention") / "run"
     return fit(load_recipe("softmax", changes), Dataset.open(toy_dataset), out, threads=1)
 
@@ -66,6 +66,6 @@ def test_its_map_is_drawn_over_the_face(run: Path, toy_folder: Path, tmp_path: P
 def test_its_report_shows_the_maps_of_the_classes(
     run: Path, toy_dataset: Path, tmp_path: Path
 ) -> None:
-    report, page = evaluate_model(run, toy_dataset, tmp_path)
-    shown = sum(entry["n"] > 0 for entry in report["per_class"].values())
+    report, page = evaluate(run, toy_dataset, tmp_path)
+    shown = sum(entry["n"] > 0 for entry in report["heads"]["expression"]["per_class"].values())
     assert page.read_text("utf-8").count('alt="Mean attention') == shown > 1

@@ -5,153 +5,128 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from evaluations import Page
+from fake_models import FERPLUS, RGB, SIZE, VOTES, Oracle, make_dataset, one_hot
 from PIL import Image
 
 import mien.evaluation.evaluate
-from mien.data.dataset import FACES_SCHEMA, VALENCE_AROUSAL_FIELDS, Dataset
-from mien.evaluation.evaluate import Model, evaluate_model, evaluation_of, open_model
+import mien.evaluation.predictions
+from mien.data.dataset import VALENCE_AROUSAL_FIELDS, Dataset
+from mien.evaluation.evaluate import evaluate
+from mien.evaluation.models import open_model
+from mien.evaluation.predictions import evaluation_of
 from mien.faces.partial_image import compose_partial_image
-from mien.labels import LABEL_SPACES, LabelSpace, label_space_of
-from mien.preparation.write import write_dataset
-from mien.schema import MienError, Preprocessing, Readings, UInt8Array
+from mien.labels import label_space_of
+from mien.schema import MienError, Preprocessing
+from mien.synthetic import WARNING
 
-SIZE = 16
-RGB = Preprocessing(size=SIZE)
 GRAY = Preprocessing(size=SIZE, color="gray")
-FERPLUS = LABEL_SPACES["ferplus"]
-VOTES = (*FERPLUS.names, "unknown", "NF")
-
-
-def make_dataset(
-    folder: Path,
-    rows: list[dict[str, Any]],
-    *,
-    space: LabelSpace = FERPLUS,
-    preprocessing: Preprocessing = RGB,
-    votes: bool = False,
-    fields: tuple[pa.Field, ...] = (),
-    corpus: str = "toy",
-) -> Path:
-    """Row ``n`` has a crop whose first pixel is red ``n``; the rest is noise."""
-    common = {"source": "toy", "corpus": corpus, "split": "test", "alignment": "fixed"}
-    table = pa.Table.from_pylist(
-        [{"id": f"face-{n}", **common, **row} for n, row in enumerate(rows)],
-        schema=pa.schema([*FACES_SCHEMA, *fields]),
-    )
-    channels = 1 if preprocessing.color == "gray" else 3
-    crops = np.random.default_rng(0).integers(
-        0, 256, (len(rows), SIZE, SIZE, channels), dtype=np.uint8
-    )
-    crops[:, 0, 0, 0] = range(len(rows))
-    write_dataset(
-        folder,
-        [(table, crops)],
-        rows=len(rows),
-        label_space=space,
-        preprocessing=preprocessing,
-        corpus=corpus,
-        license_terms="made by a test",
-        vote_names=VOTES if votes else (),
-    )
-    return folder
-
-
-class Oracle:
-    """A model that says of the crop with first pixel ``n`` what row ``n`` of its table says."""
-
-    def __init__(self, table: list[list[float]]) -> None:
-        self.table = np.array(table, np.float32)
-        self.seen: list[UInt8Array] = []
-        self.affect: Callable[[np.ndarray], np.ndarray] | None = None
-        self.attention: Callable[[np.ndarray], np.ndarray] | None = None
-
-    def __call__(self, crops: UInt8Array) -> Readings:
-        self.seen.append(crops)
-        rows = crops[:, 0, 0, 0].astype(int)
-        angles = rows / 10
-        embeddings = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
-        return Readings(
-            self.table[rows],
-            embeddings,
-            self.affect and self.affect(rows),
-            self.attention and self.attention(rows),
-        )
 
 
 @pytest.fixture
 def models(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Oracle]:
     """Puts an oracle in the place of every model."""
 
-    def use(
-        table: list[list[float]],
-        names: tuple[str, ...] = FERPLUS.names,
-        preprocessing: Preprocessing = RGB,
-    ) -> Oracle:
+    def use(table: list[list[float]], *given: Any, **options: Any) -> Oracle:
         oracle = Oracle(table)
-        model = Model("oracle", "free", LabelSpace(name="m", names=names), preprocessing, oracle)
-        monkeypatch.setattr(mien.evaluation.evaluate, "open_model", lambda _: model)
+        monkeypatch.setattr(
+            mien.evaluation.evaluate, "open_model", lambda _: oracle.model(*given, **options)
+        )
         return oracle
 
     return use
 
 
-def one_hot(*classes: int) -> list[list[float]]:
-    return np.where(np.eye(8)[list(classes)] > 0, 0.93, 0.01).tolist()
+def expression_of(report: dict[str, Any]) -> dict[str, Any]:
+    entry: dict[str, Any] = report["heads"]["expression"]
+    return entry
 
 
-def test_valence_and_arousal_are_measured_where_both_sides_have_them(
+def affect(rows: np.ndarray) -> np.ndarray:
+    return np.stack([0.1 * rows, 0 * rows + 0.5], 1)
+
+
+AFFECT_ROWS: list[dict[str, Any]] = [
+    {"label": "anger", "valence": 0.0, "arousal": 0.5},
+    {"label": "fear", "valence": 0.4, "arousal": 0.5},
+    {"label": "fear"},
+    {"valence": 0.2, "arousal": -0.1},
+]
+
+
+def test_each_head_is_measured_where_it_has_labels(
     models: Callable[..., Oracle], tmp_path: Path
 ) -> None:
-    rows: list[dict[str, Any]] = [
-        {"label": "anger", "valence": 0.0, "arousal": 0.5},
-        {"label": "fear", "valence": 0.4, "arousal": 0.5},
-        {"label": "fear"},
-        {"valence": 0.2, "arousal": -0.1},
-    ]
-    data = make_dataset(tmp_path / "d", rows, fields=VALENCE_AROUSAL_FIELDS)
+    data = make_dataset(tmp_path / "d", AFFECT_ROWS, fields=VALENCE_AROUSAL_FIELDS)
     oracle = models(one_hot(4, 6, 6, 0))
-    assert evaluate_model("m", data, tmp_path / "without")[0]["valence_arousal"] is None
-    oracle.affect = lambda rows: np.stack([0.1 * rows, 0 * rows + 0.5], 1).astype(np.float32)
-    report, page = evaluate_model("m", data, tmp_path / "with")
-    found = report["valence_arousal"]
-    assert (report["n"], found["n"], found["left_out"]) == (3, 3, 1)
+    assert list(evaluate("m", data, tmp_path / "without")[0]["heads"]) == ["expression"]
+    oracle.heads["valence_arousal"] = affect
+    report, page = evaluate("m", data, tmp_path / "with")
+    found = report["heads"]["valence_arousal"]
+    assert (report["n"], expression_of(report)["n"], found["n"]) == (4, 3, 3)
+    assert found["left_out"] == {"no valence and arousal": 1}
     # Predictions (0, .1, .3) against (0, .4, .2), and a constant.
-    assert found["valence"]["mae"]["value"] == pytest.approx(0.4 / 3, abs=1e-7)
-    assert found["arousal"]["ccc"]["value"] == 0
-    assert "Valence and arousal" in page.read_text("utf-8")
+    assert found["metrics"]["mae_valence"]["value"] == pytest.approx(0.4 / 3, abs=1e-7)
+    assert found["metrics"]["ccc_arousal"]["value"] == 0
+    assert Page(page.read_text("utf-8")).articles == ["expression", "valence_arousal"]
 
-    alone = make_dataset(tmp_path / "a", rows[-1:] * 3, fields=VALENCE_AROUSAL_FIELDS)
-    report, _ = evaluate_model("m", alone, tmp_path / "alone")
-    assert (report["n"], report["valence_arousal"]["n"]) == (0, 3)
-    assert report["left_out"] == {"no label": 3}
+
+def test_a_head_without_labels_is_left_out_with_a_warning(
+    models: Callable[..., Oracle], tmp_path: Path
+) -> None:
+    fields = {"fields": VALENCE_AROUSAL_FIELDS}
+    oracle = models(one_hot(4, 6, 6, 0))
+    oracle.heads["valence_arousal"] = affect
+    without = make_dataset(tmp_path / "a", AFFECT_ROWS[-1:] * 3, **fields)
+    report, _ = evaluate("m", without, tmp_path / "out")
+    assert list(report["heads"]) == ["valence_arousal"] and report["n"] == 3
+    assert any("head expression" in warning for warning in report["warnings"])
+    plain = make_dataset(tmp_path / "b", [{"label": "anger"}])
+    report, _ = evaluate("m", plain, tmp_path / "out")
+    assert list(report["heads"]) == ["expression"]
+    assert any("head valence_arousal" in warning for warning in report["warnings"])
+    nothing = make_dataset(tmp_path / "c", [{}, {}], **fields)
+    with pytest.raises(MienError, match="an expression or valence and arousal in split 'test'"):
+        evaluate("m", nothing, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    del oracle.heads["expression"]
+    with pytest.raises(MienError, match="no --rule and no --reference"):
+        evaluate("m", without, tmp_path / "out", reference="train")
+    # Other classes matter only to a model that names them.
+    pets = make_dataset(
+        tmp_path / "d", AFFECT_ROWS[-1:], space=label_space_of(["cat", "dog"]), **fields
+    )
+    assert list(evaluate("m", pets, tmp_path / "out")[0]["heads"]) == ["valence_arousal"]
 
 
 def test_attention_maps_are_averaged_by_class_over_the_chunks(
     models: Callable[..., Oracle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mien.evaluation.evaluate, "_CHUNK", 2)
+    monkeypatch.setattr(mien.evaluation.predictions, "_CHUNK", 2)
     labels = ("anger", "fear", None, "anger", "fear")
     data = make_dataset(tmp_path / "d", [{"label": label} for label in labels])
     oracle = models(one_hot(4, 6, 0, 4, 6))
-    _, page = evaluate_model("m", data, tmp_path / "without")
-    assert "Where the network looks" not in page.read_text("utf-8")
+    _, page = evaluate("m", data, tmp_path / "without")
+    assert page.read_text("utf-8").count('alt="Mean attention') == 0
     oracle.attention = lambda rows: (0.1 * rows + 0.2)[:, None, None] * np.ones((1, 3, 3))
-    kept = []
-    join = mien.evaluation.evaluate.join_readings
+    parts = []
+    join = mien.evaluation.predictions.concatenate_outputs
     monkeypatch.setattr(
-        mien.evaluation.evaluate, "join_readings", lambda parts: kept.extend(parts) or join(parts)
+        mien.evaluation.predictions,
+        "concatenate_outputs",
+        lambda given: parts.extend(given) or join(given),
     )
-    dataset, model = Dataset.open(data), mien.evaluation.evaluate.open_model("m")
-    means = evaluation_of(model, dataset, "m", split="test", rule="majority").attention
-    assert len(kept) == 3 and all(part.attention is None for part in kept)
+    dataset = Dataset.open(data)
+    evaluation = evaluation_of(oracle.model(), dataset, "m", split="test", rule="majority")
+    means = evaluation.heads["expression"].attention
+    assert len(parts) == 3 and all(part.attention is None for part in parts)
     assert means is not None and means.counts.tolist() == [0, 0, 0, 0, 2, 0, 2, 0]
     np.testing.assert_allclose(means.maps[4], 0.2 + 0.1 * (0 + 3) / 2)
     np.testing.assert_allclose(means.maps[6], 0.2 + 0.1 * (1 + 4) / 2)
     np.testing.assert_allclose(means.crops[4], dataset.crops[np.array([0, 3])].mean(0))
-    _, page = evaluate_model("m", data, tmp_path / "with")
-    assert "Where the network looks" in page.read_text("utf-8")
+    _, page = evaluate("m", data, tmp_path / "with")
+    assert page.read_text("utf-8").count('alt="Mean attention') == 2
 
 
 def test_a_smaller_label_space_gets_renormalized_probabilities(
@@ -164,13 +139,13 @@ def test_a_smaller_label_space_gets_renormalized_probabilities(
         [[0.3, 0.4, 0.2, 0.1], [0.05, 0.85, 0.05, 0.05]],
         names=("anger", "disgust", "happiness", "neutral"),
     )
-    report, _ = evaluate_model("m", data, tmp_path / "out")
+    report, _ = evaluate("m", data, tmp_path / "out")
     # Row 0: (neutral .1, happiness .2, anger .3) / .6; row 1: a third each, and the first wins.
-    assert report["label_space"]["names"] == ["neutral", "happiness", "anger"]
+    assert expression_of(report)["label_space"]["names"] == ["neutral", "happiness", "anger"]
     assert report["n"] == 2
-    assert report["metrics"]["accuracy"]["value"] == 1.0
+    assert expression_of(report)["metrics"]["accuracy"]["value"] == 1.0
     expected = -(math.log(0.5) + math.log(1 / 3)) / 2
-    assert report["metrics"]["nll"]["value"] == pytest.approx(expected, abs=1e-6)
+    assert expression_of(report)["metrics"]["nll"]["value"] == pytest.approx(expected, abs=1e-6)
     assert any("disgust" in warning for warning in report["warnings"])
 
 
@@ -180,10 +155,12 @@ def test_a_row_whose_mass_is_all_on_dropped_classes_counts_as_undecided(
     space = label_space_of(["anger", "neutral"])
     data = make_dataset(tmp_path / "d", [{"label": "anger"}, {"label": "neutral"}], space=space)
     models([[0.0, 1.0, 0.0], [0.0, 0.5, 0.5]], names=("anger", "disgust", "neutral"))
-    report, _ = evaluate_model("m", data, tmp_path / "out")
+    report, _ = evaluate("m", data, tmp_path / "out")
     # Row 0 is a half each, and the first class in order (neutral) wins: a mistake.
-    assert report["metrics"]["accuracy"]["value"] == 0.5
-    assert report["metrics"]["nll"]["value"] == pytest.approx(math.log(2) / 2, abs=1e-6)
+    assert expression_of(report)["metrics"]["accuracy"]["value"] == 0.5
+    assert expression_of(report)["metrics"]["nll"]["value"] == pytest.approx(
+        math.log(2) / 2, abs=1e-6
+    )
 
 
 def test_the_same_classes_in_another_order_are_only_reordered(
@@ -193,8 +170,8 @@ def test_the_same_classes_in_another_order_are_only_reordered(
     table = np.array(one_hot(FERPLUS.index("fear"), FERPLUS.index("anger")))
     backwards = tuple(reversed(FERPLUS.names))
     models(table[:, ::-1].tolist(), names=backwards)
-    report, _ = evaluate_model("m", data, tmp_path / "out")
-    assert report["metrics"]["accuracy"]["value"] == 1.0
+    report, _ = evaluate("m", data, tmp_path / "out")
+    assert expression_of(report)["metrics"]["accuracy"]["value"] == 1.0
     assert not any("scaled" in warning for warning in report["warnings"])
 
 
@@ -205,7 +182,7 @@ def test_classes_that_the_model_does_not_know_are_refused(
     data = make_dataset(tmp_path / "d", [{"label": "cat"}], space=space)
     models(one_hot(0))
     with pytest.raises(MienError, match=r"cat, dog"):
-        evaluate_model("m", data, tmp_path / "out")
+        evaluate("m", data, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -225,20 +202,25 @@ def test_both_rules_are_in_the_report(models: Callable[..., Oracle], tmp_path: P
     )
     names = FERPLUS.index
     models(one_hot(names("anger"), names("happiness"), names("fear"), names("neutral")))
-    report, _ = evaluate_model("m", data, tmp_path / "out")
-    assert (report["rule"], report["n"]) == ("majority", 3)
-    assert report["metrics"]["accuracy"]["value"] == pytest.approx(2 / 3)
-    assert sum(report["left_out"].values()) == 1
-    other = report["other_rules"]["ferplus"]
+    report, _ = evaluate("m", data, tmp_path / "out")
+    assert (expression_of(report)["rule"], report["n"]) == ("majority", 3)
+    assert expression_of(report)["metrics"]["accuracy"]["value"] == pytest.approx(2 / 3)
+    assert sum(expression_of(report)["left_out"].values()) == 1
+    other = expression_of(report)["other_rules"]["ferplus"]
     assert (other["n"], other["left_out"]) == (2, 2)
     assert other["metrics"]["accuracy"]["value"] == 1.0
     # Shares of the votes that the answers got: 3/10, 9/9, 6/10 (of expressions' votes).
-    assert report["metrics"]["vote_agreement"]["value"] == pytest.approx((0.3 + 1 + 0.6) / 3)
+    assert expression_of(report)["metrics"]["vote_agreement"]["value"] == pytest.approx(
+        (0.3 + 1 + 0.6) / 3
+    )
 
-    swapped, _ = evaluate_model("m", data, tmp_path / "out", rule="ferplus")
-    assert (swapped["rule"], swapped["n"]) == ("ferplus", 2)
-    assert swapped["metrics"] == other["metrics"]
-    assert swapped["other_rules"]["majority"]["metrics"] == report["metrics"]
+    swapped, _ = evaluate("m", data, tmp_path / "out", rule="ferplus")
+    assert (expression_of(swapped)["rule"], expression_of(swapped)["n"]) == ("ferplus", 2)
+    assert expression_of(swapped)["metrics"] == other["metrics"]
+    assert (
+        expression_of(swapped)["other_rules"]["majority"]["metrics"]
+        == expression_of(report)["metrics"]
+    )
 
 
 def test_rows_without_a_label_are_left_out_with_a_reason(
@@ -247,20 +229,20 @@ def test_rows_without_a_label_are_left_out_with_a_reason(
     rows = [{"label": "anger"}, {"label": None}, {"label": "fear"}, {"label": None}]
     data = make_dataset(tmp_path / "d", rows)
     models(one_hot(FERPLUS.index("anger"), 0, 0, 0))
-    report, _ = evaluate_model("m", data, tmp_path / "out")
+    report, _ = evaluate("m", data, tmp_path / "out")
     assert report["n"] == 2
-    assert report["left_out"] == {"no label": 2}
-    assert report["other_rules"] == {}
-    assert report["metrics"]["accuracy"]["value"] == 0.5
+    assert expression_of(report)["left_out"] == {"no label": 2}
+    assert expression_of(report)["other_rules"] == {}
+    assert expression_of(report)["metrics"]["accuracy"]["value"] == 0.5
 
 
 def test_color_crops_become_gray_for_a_model_that_reads_gray(
     models: Callable[..., Oracle], tmp_path: Path
 ) -> None:
     data = make_dataset(tmp_path / "d", [{"label": "anger"}] * 3)
-    stored = mien.evaluation.evaluate.Dataset.open(data).crops[np.arange(3)]
+    stored = Dataset.open(data).crops[np.arange(3)]
     oracle = models(one_hot(*[0] * 256), preprocessing=GRAY)
-    report, _ = evaluate_model("m", data, tmp_path / "out")
+    report, _ = evaluate("m", data, tmp_path / "out")
     [seen] = oracle.seen
     assert (seen == seen[..., :1]).all()
     for crop, color in zip(seen, stored, strict=True):
@@ -287,7 +269,7 @@ def test_other_crops_are_refused(
     data = make_dataset(tmp_path / "d", [{"label": "anger"}], preprocessing=made)
     models(one_hot(0), preprocessing=wanted)
     with pytest.raises(MienError, match=named) as error:
-        evaluate_model("my model.onnx", data, tmp_path / "out")
+        evaluate("my model.onnx", data, tmp_path / "out")
     assert "--like 'my model.onnx'" in str(error.value)
 
 
@@ -296,24 +278,24 @@ def test_channel_order_and_normalization_are_the_models_own(
 ) -> None:
     data = make_dataset(tmp_path / "d", [{"label": "anger"}])
     models(one_hot(4), preprocessing=Preprocessing(size=SIZE, color="bgr", mean=(0, 0, 0)))
-    report, _ = evaluate_model("m", data, tmp_path / "out")
-    assert report["metrics"]["accuracy"]["value"] == 1.0
+    report, _ = evaluate("m", data, tmp_path / "out")
+    assert expression_of(report)["metrics"]["accuracy"]["value"] == 1.0
 
 
 def test_rows_keep_their_order_across_chunks_and_splits(
     models: Callable[..., Oracle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mien.evaluation.evaluate, "_CHUNK", 3)
+    monkeypatch.setattr(mien.evaluation.predictions, "_CHUNK", 3)
     classes = [n % 8 for n in range(10)]
     rows = [
         {"label": FERPLUS.names[k], "split": "test" if n % 4 else "train"}
         for n, k in enumerate(classes)
     ]
     oracle = models(one_hot(*classes[:9], 0))
-    report, page = evaluate_model("m", make_dataset(tmp_path / "d", rows), tmp_path / "out")
+    report, page = evaluate("m", make_dataset(tmp_path / "d", rows), tmp_path / "out")
     assert [len(crops) for crops in oracle.seen] == [3, 3, 1]
     assert report["n"] == 7
-    [mistake] = report["mistakes"]
+    [mistake] = expression_of(report)["mistakes"]
     assert mistake["id"] == "face-9"
     assert page.read_text().count("data:image/") >= 1
 
@@ -327,26 +309,27 @@ def test_a_reference_split_is_embedded_and_labeled_alike(
         {"label": FERPLUS.names[k] if n != 10 else None, "split": split}
         for n, (k, split) in enumerate(zip(classes, splits, strict=True))
     ]
-    # The softmax is always wrong; the oracle's embedding turns with the number of the row, so
-    # that a test row lies right between two train rows, and with steps of one both tie.
+    # The softmax is always wrong; the embedding turns with the number of the row, and a test row
+    # lies nearer to the train row before it.
     oracle = models(one_hot(*[7] * 12))
+    oracle.angles = lambda rows: rows / 10 - 0.03 * (rows % 2)
     data = make_dataset(tmp_path / "d", rows)
-    report, page = evaluate_model("m", data, tmp_path / "out", reference="train")
+    report, page = evaluate("m", data, tmp_path / "out", reference="train")
     assert [len(crops) for crops in oracle.seen] == [6, 5], "rows without a label were embedded"
-    found = report["reference"]
+    found = expression_of(report)["reference"]
     assert (found["split"], found["n"]) == ("train", 5)
-    nearest = found["readings"]["neighbors_1"]
-    # Of two train rows at one distance the first class wins; the last has lost its right side.
+    nearest = found["classifiers"]["neighbors_1"]
+    # All rows before a test row are of its class, but the last one has no label.
     assert nearest["metrics"]["accuracy"]["value"] == pytest.approx(5 / 6)
     assert nearest["differences"]["accuracy"]["value"] == pytest.approx(5 / 6)
     assert "--reference train" in report["provenance"]["command"]
-    assert "Neighbors beside the softmax" in page.read_text()
-    without, page = evaluate_model("m", data, tmp_path / "out")
-    assert without["reference"] is None and "Neighbors beside" not in page.read_text()
+    assert Page(page.read_text("utf-8")).row("Nearest neighbor")[1].startswith("83.3 ")
+    without, page = evaluate("m", data, tmp_path / "out")
+    assert expression_of(without)["reference"] is None
     with pytest.raises(MienError, match="another split than the one evaluated"):
-        evaluate_model("m", data, tmp_path / "out", reference="test")
+        evaluate("m", data, tmp_path / "out", reference="test")
     with pytest.raises(MienError, match=r"\(test, train\), got 'valid'"):
-        evaluate_model("m", data, tmp_path / "out", reference="valid")
+        evaluate("m", data, tmp_path / "out", reference="valid")
 
 
 def test_unknown_rules_and_splits_are_sentences(
@@ -355,19 +338,21 @@ def test_unknown_rules_and_splits_are_sentences(
     data = make_dataset(tmp_path / "d", [{"label": "anger"}])
     models(one_hot(0))
     with pytest.raises(MienError, match="majority, ferplus"):
-        evaluate_model("m", data, tmp_path / "out", rule="distribution")
+        evaluate("m", data, tmp_path / "out", rule="distribution")
     with pytest.raises(MienError, match=r"\(test\), got 'valid'"):
-        evaluate_model("m", data, tmp_path / "out", split="valid")
+        evaluate("m", data, tmp_path / "out", split="valid")
 
 
 def test_a_run_and_its_model_measure_the_same(
     toy_run: Path, toy_model: Path, toy_dataset: Path, tmp_path: Path
 ) -> None:
-    run, _ = evaluate_model(toy_run, toy_dataset, tmp_path / "run")
-    model, _ = evaluate_model(toy_model, toy_dataset, tmp_path / "model")
-    assert run["confusion"] == model["confusion"]
-    for name, metric in run["metrics"].items():
-        assert model["metrics"][name]["value"] == pytest.approx(metric["value"], abs=1e-4), name
+    run, _ = evaluate(toy_run, toy_dataset, tmp_path / "run")
+    model, _ = evaluate(toy_model, toy_dataset, tmp_path / "model")
+    assert expression_of(run)["confusion"] == expression_of(model)["confusion"]
+    for name, metric in expression_of(run)["metrics"].items():
+        assert expression_of(model)["metrics"][name]["value"] == pytest.approx(
+            metric["value"], abs=1e-4
+        ), name
     written = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))
     assert written == run
     assert f"--data {toy_dataset}" in run["provenance"]["command"]
@@ -377,13 +362,22 @@ def test_a_run_and_its_model_measure_the_same(
 
 def test_opening_says_what_evaluation_needs(toy_run: Path, toy_model: Path) -> None:
     run, model = open_model(toy_run), open_model(toy_model)
-    assert run.label_space == model.label_space
-    assert run.preprocessing == model.preprocessing
-    assert (run.name, model.name) == (str(toy_run), "toy")
-    assert run.license_terms and run.license_terms in model.license_terms
+    assert run.info.heads.keys() == model.info.heads.keys() == {"expression"}
+    assert run.info.preprocessing == model.info.preprocessing
+    assert run.trained_on == model.trained_on and run.trained_on["checksum"]
+    assert run.license_terms
     crops = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    for mine, theirs in zip(run.predict(crops)[:2], model.predict(crops)[:2], strict=True):
-        np.testing.assert_allclose(mine, theirs, atol=1e-4)
+    first, second = run.predict(crops), model.predict(crops)
+    np.testing.assert_allclose(first.embeddings, second.embeddings, atol=1e-4)
+    np.testing.assert_allclose(first.heads["expression"], second.heads["expression"], atol=1e-4)
+
+
+def test_the_default_folder_is_that_of_the_run(
+    toy_run: Path, toy_model: Path, toy_dataset: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert evaluate(toy_run, toy_dataset)[1] == toy_run / "report" / "report.html"
+    assert evaluate(toy_model, toy_dataset)[1] == Path("report") / "report.html"
 
 
 @pytest.mark.parametrize("mode", ["stack", "mask"])
@@ -398,9 +392,9 @@ def test_a_model_of_partial_images_sees_them_and_fixed_regions_are_told(
     data = make_dataset(tmp_path / "d", rows)
     recipe = Preprocessing(size=SIZE, color=color, partial_image=mode)
     oracle = models(one_hot(*[0] * 256), preprocessing=recipe)
-    report, _ = evaluate_model("m", data, tmp_path / "out")
+    report, _ = evaluate("m", data, tmp_path / "out")
     [seen] = oracle.seen
-    whole = mien.evaluation.evaluate.Dataset.open(data).crops[:2]
+    whole = Dataset.open(data).crops[:2]
     if color == "gray":
         luma = [np.asarray(Image.fromarray(crop).convert("L")) for crop in whole]
         whole = np.repeat(np.stack(luma)[..., None], 3, axis=-1)
@@ -417,21 +411,18 @@ def test_a_model_of_whole_crops_needs_no_landmarks(
 ) -> None:
     data = make_dataset(tmp_path / "d", [{"label": "anger"}])
     models(one_hot(4))
-    report, _ = evaluate_model("m", data, tmp_path / "out")
+    report, _ = evaluate("m", data, tmp_path / "out")
     assert not any("landmarks" in text for text in report["warnings"])
 
 
-def test_a_report_on_rendered_faces_says_so_first(
-    models: Callable[..., Oracle], tmp_path: Path
-) -> None:
-    said = "These are rendered faces: nothing here is a result on people."
+def test_a_report_on_rendered_faces_says_so(models: Callable[..., Oracle], tmp_path: Path) -> None:
     rows = [{"label": "anger"}, {"label": "fear"}]
     classes = [FERPLUS.index("anger"), FERPLUS.index("fear")]
     for corpus in ("rendered", "toy"):
         space = label_space_of(["anger", "fear"])
         data = make_dataset(tmp_path / corpus, rows, space=space, corpus=corpus)
         models(one_hot(*classes))
-        report, page = evaluate_model("m", data, tmp_path / f"{corpus}-out")
-        first, text = report["warnings"][0], page.read_text("utf-8")
-        assert (first == said) == (said in text) == (corpus == "rendered")
-        assert "no class" in report["warnings"][corpus == "rendered"]
+        report, page = evaluate("m", data, tmp_path / f"{corpus}-out")
+        text = Page(page.read_text("utf-8")).text
+        assert (WARNING in report["warnings"]) == (WARNING in text) == (corpus == "rendered")
+        assert any("no class" in warning for warning in report["warnings"])
