@@ -19,9 +19,6 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *SOURCE.rglo
 GLOSSARY = ROOT / "docs" / "glossary.md"
 TERMS_PART, _, OUTLAWED_PART = GLOSSARY.read_text("utf-8").partition("## Words that are not used")
 
-# Rooms that still have names of the second table; to be emptied.
-NOT_CLEAN = ("cli/printing.py", "evaluation/", "metrics/", "reports/", "statistics/")
-
 
 def rows(text: str, columns: int) -> list[list[str]]:
     """The cells of every table with so many columns, without header and rule."""
@@ -107,8 +104,6 @@ def test_no_outlawed_name_is_in_the_code() -> None:
     faults = []
     for path in sorted(SOURCE.rglob("*.py")):
         place = path.relative_to(SOURCE).as_posix()
-        if place.startswith(NOT_CLEAN):
-            continue
         for name, line in defined_names(ast.parse(path.read_text("utf-8"))):
             if instead := outlawed(name, place):
                 faults.append(f"{place}:{line}: {name}: use {instead}")
