@@ -44,5 +44,5 @@ def test_every_step_of_the_tutorial_runs(command: Command, tmp_path: Path) -> No
     compared = json.loads((tmp_path / "comparison" / "compare.json").read_text("utf-8"))
     assert "no difference shown" in json.dumps(compared) or "better" in json.dumps(compared)
     report = json.loads((tmp_path / "runs/multi-0/report/report.json").read_text("utf-8"))
-    assert set(report["reference"]["readings"]) >= {"centroids"}
+    assert set(report["heads"]["expression"]["reference"]["classifiers"]) >= {"centroids"}
     assert (tmp_path / "faces.csv").read_text("utf-8").count("\n") > 30

@@ -33,8 +33,8 @@ def print_dataset(
     print_counts(info)
     _print_table(("left out, because", "rows"), left_out)
     if landmarks and (fixed := info["alignment"].get("fixed", 0)):
-        found = info["landmarks"].get("fixed", 0)
-        print(f"landmarks found in {found} of {fixed} tight crops")
+        detected = info["landmarks"].get("fixed", 0)
+        print(f"landmarks found in {detected} of {fixed} tight crops")
 
 
 def print_report(report: Mapping[str, Any], page: Path) -> None:

@@ -64,7 +64,7 @@ def compare(
     groups, notes = _entries(sources)
     warnings = [*notes, *warnings]
     entries: list[Entry] = []
-    terms: list[str] = []
+    license_terms: list[str] = []
     warned: list[tuple[str, Sequence[str]]] = []
     left_out: dict[str, int] = {}
     for label, members in groups:
@@ -74,7 +74,7 @@ def compare(
             plane = not measured
             measured.append(measure(evaluation, source.path, run_seed=source.seed, plane=plane))
             warned.append((source.path, evaluation.warnings))
-            terms.append(f"{label}: {source.info.license_terms}")
+            license_terms.append(f"{label}: {source.info.license_terms}")
             left_out = dict(evaluation.left_out)
         entries.append(Entry(label, measured))
     warnings += _once(warned)
@@ -87,7 +87,9 @@ def compare(
     command += ["--rule", rule] if "expression" in heads else []
     provenance = {
         "dataset": name_of(dataset),
-        "license_terms": "\n".join([*dict.fromkeys(terms), f"Dataset: {dataset.license_terms}"]),
+        "license_terms": "\n".join(
+            [*dict.fromkeys(license_terms), f"Dataset: {dataset.license_terms}"]
+        ),
         "folder": str(data),
         "crops": dataset.preprocessing.hash,
         "command": shlex.join(command),

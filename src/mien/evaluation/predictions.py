@@ -52,9 +52,14 @@ def predict_split(
     info = model.info
     if info.clips is not None:
         view = dataset.with_preprocessing(info.preprocessing)
-        found = predict_recordings(model, info.clips, view, split)
+        recordings = predict_recordings(model, info.clips, view, split)
         return Predictions(
-            found.names, found.subjects, found.starts, found.heads, found.embeddings, []
+            recordings.names,
+            recordings.subjects,
+            recordings.starts,
+            recordings.heads,
+            recordings.embeddings,
+            [],
         )
     rows = dataset.split_indices(split)
     return _predict_faces(model, dataset, source, rows, look)
@@ -183,19 +188,19 @@ def _reference(
             f"expected labels of expressions in split {split!r} to find neighbors in, got none: "
             "leave out --reference"
         )
-    found = _predict_faces(model, dataset, source, rows, None)
-    return Reference(found.embeddings, targets["expression"][rows], split)
+    faces = _predict_faces(model, dataset, source, rows, None)
+    return Reference(faces.embeddings, targets["expression"][rows], split)
 
 
 def _provenance(model: Model, dataset: Dataset, heads: Sequence[str]) -> dict[str, str]:
-    terms = model.license_terms
-    trained_on = ": ".join(filter(None, (model.trained_on.get("corpus"), terms)))
+    license_terms = model.license_terms
+    trained_on = ": ".join(filter(None, (model.trained_on.get("corpus"), license_terms)))
     return {
         "model": model.name,
         "dataset": name_of(dataset),
         # Of severity a reader has to know first which people the model may have seen.
         **({"trained_on": trained_on} if "severity" in heads else {}),
-        "license_terms": f"Model: {terms} Dataset: {dataset.license_terms}",
+        "license_terms": f"Model: {license_terms} Dataset: {dataset.license_terms}",
         "folder": str(dataset.folder),
         "crops": dataset.preprocessing.hash,
         "version": f"mien {__version__}",

@@ -42,7 +42,7 @@ def effective_rank(embeddings: NDArray[np.floating[Any]]) -> float:
 
     The exponential of the entropy of ``p = eigenvalues / their sum`` of the covariance of the unit
     rows. Roy and Vetterli (2007) take the singular values, the square roots of these, of the matrix
-    itself; eigenvalues of centerd rows weigh a direction by its variance, and neither the mean nor
+    itself; eigenvalues of centered rows weigh a direction by its variance, and neither the mean nor
     the rounding of 500 empty directions counts as rank. Two directions with variances 3 and 1 are
     ``exp(0.562) = 1.75``. NaN without rows; ``ValueError`` for rows that are not finite.
     """
@@ -92,13 +92,14 @@ def distance_ratios(
         raise ValueError(f"expected targets ({len(rows)},), got {targets.shape}")
     rows -= rows.mean(0) if len(rows) else 0.0
     squares = np.einsum("nd,nd->n", rows, rows)
-    own = [np.flatnonzero(targets == index) for index in np.unique(targets)]
-    means = [rows[members].mean(0) for members in own]
+    classes = [np.flatnonzero(targets == index) for index in np.unique(targets)]
+    means = [rows[members].mean(0) for members in classes]
     # About the mean of its class, a row of a tight class keeps its digits in float32.
-    centerd = [
-        (rows[members] - mean).astype(np.float32) for members, mean in zip(own, means, strict=True)
+    centered = [
+        (rows[members] - mean).astype(np.float32)
+        for members, mean in zip(classes, means, strict=True)
     ]
-    lengths = [np.einsum("nd,nd->n", part, part, dtype=np.float64) for part in centerd]
+    lengths = [np.einsum("nd,nd->n", part, part, dtype=np.float64) for part in centered]
 
     size = rows.shape[1]
     del rows  # The function that is returned holds what it needs, in half the bytes.
@@ -107,7 +108,7 @@ def distance_ratios(
         count, paired = weights.sum(1), np.square(weights).sum(1)
         total = np.zeros((len(weights), size))
         within, pairs_within = np.zeros(len(weights)), np.zeros(len(weights))
-        for members, mean, part, length in zip(own, means, centerd, lengths, strict=True):
+        for members, mean, part, length in zip(classes, means, centered, lengths, strict=True):
             drawn = weights[:, members]
             n = drawn.sum(1)
             sums = (drawn.astype(np.float32) @ part).astype(np.float64)

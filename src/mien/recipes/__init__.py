@@ -25,6 +25,7 @@ def read_recipe(name: str) -> str:
     names = list_recipes()
     if name not in names:
         raise MienError(
-            f"expected a recipe file or one of {', '.join(names)}, got {name!r}{did_you_mean(name, names)}"
+            f"expected a recipe file or one of {', '.join(names)}, got {name!r}"
+            f"{did_you_mean(name, names)}"
         )
     return (files("mien.recipes") / f"{name}.yaml").read_text("utf-8")

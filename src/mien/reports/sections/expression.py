@@ -273,9 +273,9 @@ def _classifier_table(reference: Entry) -> Table:
     columns = [Heading(METRICS[name].title) for name in names]
     change = Heading("Accuracy less softmax\u2019s")
     table = Table([*columns, change], corner="Classifier")
-    for key, found in reference["classifiers"].items():
-        cells = [table.value(found["metrics"][name], "%") for name in names]
-        difference = found.get("differences", {}).get("accuracy")
+    for key, classifier in reference["classifiers"].items():
+        cells = [table.value(classifier["metrics"][name], "%") for name in names]
+        difference = classifier.get("differences", {}).get("accuracy")
         cells.append(difference_cell(difference, "%"))
         table.rows.append(Row(Heading(_CLASSIFIERS[key]), cells))
     return table
@@ -284,10 +284,10 @@ def _classifier_table(reference: Entry) -> Table:
 def _class_table(per_class: Mapping[str, Entry]) -> Table:
     columns = [Heading(title) for title in ("Rows", "Precision", "Recall", "F1")]
     table = Table(columns, corner="Class", bars="F1", css="classes")
-    for index, (name, found) in enumerate(per_class.items()):
-        cells = [Cell(f"{found['n']:,}"), *(table.value(found[key], "%") for key in _OF_CLASSES)]
+    for index, (name, scores) in enumerate(per_class.items()):
+        cells = [Cell(f"{scores['n']:,}"), *(table.value(scores[key], "%") for key in _OF_CLASSES)]
         heading = Heading(name, mark=classes.class_mark(index))
-        table.rows.append(Row(heading, cells, bar(found["f1"])))
+        table.rows.append(Row(heading, cells, bar(scores["f1"])))
     return table
 
 
@@ -324,10 +324,10 @@ def _map(evaluation: Evaluation, arrays: ExpressionArrays, seed: int) -> dict[st
 def headline(entry: Entry) -> list[Block]:
     """The metrics under each rule, and of each classifier of the embedding."""
     blocks = [Block(f"{plural(entry['n'], 'row')}, rule {entry['rule']}", entry["metrics"])]
-    for rule, found in entry["other_rules"].items():
-        blocks.append(Block(f"{plural(found['n'], 'row')}, rule {rule}", found["metrics"]))
-    for key, found in (entry["reference"] or {"classifiers": {}})["classifiers"].items():
-        blocks.append(Block(_CLASSIFIERS[key], found["metrics"]))
+    for rule, result in entry["other_rules"].items():
+        blocks.append(Block(f"{plural(result['n'], 'row')}, rule {rule}", result["metrics"]))
+    for key, result in (entry["reference"] or {"classifiers": {}})["classifiers"].items():
+        blocks.append(Block(_CLASSIFIERS[key], result["metrics"]))
     return blocks
 
 

@@ -250,14 +250,16 @@ def comparison_tables(entry: Entry, document: Entry) -> dict[str, Any]:
 
 
 def _difference_table(comparisons: Sequence[Entry], seeds: Sequence[int]) -> Table:
-    columns = [Heading(f"{found['entry']} \u2212 {found['to']}") for found in comparisons]
+    columns = [
+        Heading(f"{comparison['entry']} \u2212 {comparison['to']}") for comparison in comparisons
+    ]
     table = Table(columns)
     for name in _COMPARED:
         metric = _METRICS[name]
         meaning = "points" if metric.unit == "%" else metric.description
         cells = [
-            difference_cell(found["metrics"].get(name), metric.unit, seeds=count)
-            for found, count in zip(comparisons, seeds, strict=True)
+            difference_cell(comparison["metrics"].get(name), metric.unit, seeds=count)
+            for comparison, count in zip(comparisons, seeds, strict=True)
         ]
         table.rows.append(Row(Heading(metric.title, meaning), cells))
     return table
@@ -337,14 +339,15 @@ def comparison_figures(entry: Entry, sides: Sequence[Side]) -> dict[str, Any]:
     groups = []
     for name in _COMPARED:
         rows = [
-            (found["entry"], difference, difference["over_seeds"])
-            for found in entry["comparisons"]
-            if (difference := found["metrics"].get(name)) and difference["value"] is not None
+            (comparison["entry"], difference, difference["over_seeds"])
+            for comparison in entry["comparisons"]
+            if (difference := comparison["metrics"].get(name)) and difference["value"] is not None
         ]
         if rows and _METRICS[name].unit == "%":
             groups.append((_METRICS[name].title, rows))
     maps = [
-        _map(side, found["members"][0]) for side, found in zip(sides, entry["entries"], strict=True)
+        _map(side, side_entry["members"][0])
+        for side, side_entry in zip(sides, entry["entries"], strict=True)
     ]
     planes = [side.runs[0].plane for side in sides if side.runs[0].plane is not None]
     targets = sides[0].runs[0].targets[planes[0].rows] if planes else np.empty(0, np.int64)
@@ -378,17 +381,17 @@ def _map(side: Side, member: Entry) -> dict[str, Any]:
 
 def verdicts(entry: Entry, document: Entry) -> list[Verdict]:
     """A verdict on the accuracy for each comparison, with its intervals and its test."""
-    tested = sum(found["test"]["p"] is not None for found in entry["comparisons"])
+    tested = sum(comparison["test"]["p"] is not None for comparison in entry["comparisons"])
     return [
         Verdict(
-            verdict=found["verdict"],
-            amount=signed(found["metrics"][DECIDES]["value"], "%"),
+            verdict=comparison["verdict"],
+            amount=signed(comparison["metrics"][DECIDES]["value"], "%"),
             unit="points",
             metric=_METRICS[DECIDES].title,
-            evidence=_evidence(found, len(pairing["seeds"]), tested),
-            notes=[*pairing["notes"], *found["notes"]],
+            evidence=_evidence(comparison, len(pairing["seeds"]), tested),
+            notes=[*pairing["notes"], *comparison["notes"]],
         )
-        for found, pairing in zip(entry["comparisons"], document["comparisons"], strict=True)
+        for comparison, pairing in zip(entry["comparisons"], document["comparisons"], strict=True)
     ]
 
 
@@ -417,13 +420,13 @@ def comparison_headline(entry: Entry, document: Entry) -> list[Block]:
         Block(f"{side['letter']} {labels[side['letter']]}: {rows}", side["metrics"])
         for side in entry["entries"]
     ]
-    for found in entry["comparisons"]:
-        p = found["test"]["p_holm"]
-        tested = "no test" if p is None else f"{found['test']['name']}, corrected p {p:.3g}"
+    for comparison in entry["comparisons"]:
+        p = comparison["test"]["p_holm"]
+        tested = "no test" if p is None else f"{comparison['test']['name']}, corrected p {p:.3g}"
         sentence = (
-            f"{labels[found['entry']]} against {labels[found['to']]}: {found['verdict']} "
-            f"({_METRICS[DECIDES].title.lower()}, {tested})"
+            f"{labels[comparison['entry']]} against {labels[comparison['to']]}: "
+            f"{comparison['verdict']} ({_METRICS[DECIDES].title.lower()}, {tested})"
         )
-        title = f"{found['entry']} less {found['to']}, paired"
-        blocks.append(Block(title, found["metrics"], [sentence]))
+        title = f"{comparison['entry']} less {comparison['to']}, paired"
+        blocks.append(Block(title, comparison["metrics"], [sentence]))
     return blocks

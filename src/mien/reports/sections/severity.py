@@ -148,8 +148,10 @@ def measure(
     """The recordings of a run without their embeddings; metrics wait for what others have."""
     arrays = arrays_of(evaluation, "severity", SeverityArrays)
     everyone = recordings_of(evaluation, np.ones(len(evaluation.ids), np.bool_))
-    kept = {name: getattr(everyone, name) for name in ("ids", "subjects", "scores", "predictions")}
-    return Measured(evaluation.split, arrays.info.scale, Recordings(**kept), arrays.training)
+    columns = {
+        name: getattr(everyone, name) for name in ("ids", "subjects", "scores", "predictions")
+    }
+    return Measured(evaluation.split, arrays.info.scale, Recordings(**columns), arrays.training)
 
 
 def baseline_verdicts(measured: Entry, groups: Mapping[str, Entry]) -> list[str]:
@@ -288,9 +290,9 @@ def _listed(
 def tables(entry: Entry) -> dict[str, Any]:
     """Baselines, groups of subjects, tasks, bands, usable frames, coverage, rank correlation."""
     groups = {
-        _GROUP_TITLES[key]: found
-        for key, found in entry["subject_groups"].items()
-        if found["n"] or key != "unknown"
+        _GROUP_TITLES[key]: group
+        for key, group in entry["subject_groups"].items()
+        if group["n"] or key != "unknown"
     }
     tasks = dict(entry["by_task"])
     if tasks and entry["sessions"] is not None:
@@ -299,8 +301,8 @@ def tables(entry: Entry) -> dict[str, Any]:
         (f"{band['name']} ({band['from']}\u2013{band['to']})", band) for band in entry["by_band"]
     ]
     usable = [
-        (f"{100 * found['from']:g} to {100 * found['below']:g}\u2009%", found)
-        for found in entry["by_usable"]
+        (f"{100 * group['from']:g} to {100 * group['below']:g}\u2009%", group)
+        for group in entry["by_usable"]
     ]
     return {
         "baselines": _baseline_table(entry),
@@ -322,13 +324,13 @@ def _baseline_table(entry: Entry) -> Table:
     units = {name: METRICS[name].unit for name in COMPARED}
     cells = [table.value(entry["metrics"][name], unit) for name, unit in units.items()]
     table.rows.append(Row(Heading("The model"), cells))
-    for name, found in entry["baselines"].items():
+    for name, baseline in entry["baselines"].items():
         title, meaning = _BASELINE_TITLES[name]
         if name == "subject":
-            meaning += f" ({entry['n'] - found['known']} of {entry['n']} here)"
-        cells = [table.value(found["metrics"][key], unit) for key, unit in units.items()]
+            meaning += f" ({entry['n'] - baseline['known']} of {entry['n']} here)"
+        cells = [table.value(baseline["metrics"][key], unit) for key, unit in units.items()]
         table.rows.append(Row(Heading(title, meaning), cells))
-        cells = [difference_cell(found["differences"][key], unit) for key, unit in units.items()]
+        cells = [difference_cell(baseline["differences"][key], unit) for key, unit in units.items()]
         table.rows.append(Row(Heading("\u2003the model less that"), cells))
     return table
 
@@ -336,15 +338,15 @@ def _baseline_table(entry: Entry) -> Table:
 def _group_table(groups: Mapping[str, Entry]) -> Table:
     """Metrics in rows, one column for each group of recordings."""
     table = Table([Heading(title) for title in groups])
-    found = list(groups.values())
-    counts = [count_cell(group["n"], _subjects(group["subjects"])) for group in found]
+    shown = list(groups.values())
+    counts = [count_cell(group["n"], _subjects(group["subjects"])) for group in shown]
     table.rows.append(Row(Heading("Recordings"), counts))
     for name, metric in METRICS.items():
-        cells = [table.value(group["metrics"][name], metric.unit) for group in found]
+        cells = [table.value(group["metrics"][name], metric.unit) for group in shown]
         table.rows.append(Row(metric_heading(metric), cells))
     unit = METRICS["mae"].unit
     for name in ("mean", "subject"):
-        of_name = [group["baselines"].get(name) for group in found]
+        of_name = [group["baselines"].get(name) for group in shown]
         cells = [table.value(group and group["metrics"]["mae"], unit) for group in of_name]
         title = f"MAE of: {_BASELINE_TITLES[name][0].lower()}"
         table.rows.append(Row(Heading(title), cells))
@@ -357,9 +359,9 @@ def _error_table(groups: Iterable[tuple[str, Entry]]) -> Table:
     columns = [Heading(title) for title in ("Recordings", "MAE", "Predicted less true")]
     table = Table(columns)
     unit = METRICS["mae"].unit
-    for title, found in groups:
-        count = count_cell(found["n"], _subjects(found["subjects"]))
-        cells = [count, table.value(found["mae"], unit), table.value(found["bias"], unit)]
+    for title, group in groups:
+        count = count_cell(group["n"], _subjects(group["subjects"]))
+        cells = [count, table.value(group["mae"], unit), table.value(group["bias"], unit)]
         table.rows.append(Row(Heading(title), cells))
     return table
 
@@ -407,19 +409,19 @@ def headline(entry: Entry) -> list[Block]:
     scale = entry["scale"]
     title = f"{_counted(entry)}, {scale['name']} 0 to {scale['top']}"
     blocks = [Block("", {}, [entry["use"]]), Block(title, entry["metrics"])]
-    for name, found in entry["baselines"].items():
-        differences = found["differences"].items()
-        metrics = {key: found["metrics"][key] for key in ("mae", "rmse")}
+    for name, baseline in entry["baselines"].items():
+        differences = baseline["differences"].items()
+        metrics = {key: baseline["metrics"][key] for key in ("mae", "rmse")}
         metrics |= {f"model less this: {key}": difference for key, difference in differences}
         blocks.append(Block(f"baseline: {name}", metrics))
-    for name, found in entry["subject_groups"].items():
-        if found["n"] or name != "unknown":
+    for name, group in entry["subject_groups"].items():
+        if group["n"] or name != "unknown":
             blocks.append(
-                Block(f"{_GROUP_TITLES[name].lower()}, {_counted(found)}", found["metrics"])
+                Block(f"{_GROUP_TITLES[name].lower()}, {_counted(group)}", group["metrics"])
             )
     tasks = entry["by_task"] | ({"averaged": entry["sessions"]} if entry["sessions"] else {})
-    for name, found in tasks.items():
-        blocks.append(Block(f"task {name}, {_counted(found)}", found["metrics"]))
+    for name, group in tasks.items():
+        blocks.append(Block(f"task {name}, {_counted(group)}", group["metrics"]))
     conformal = entry["conformal"]
     if conformal["half_width"] is None:
         blocks.append(Block("", {}, [f"no interval: {conformal['reason']}"]))
@@ -430,7 +432,7 @@ def headline(entry: Entry) -> list[Block]:
         }
         width = f"interval of {100 * conformal['coverage']:g} %: +- {conformal['half_width']:.2f}"
         blocks.append(Block(f"calibrated on {conformal['split']}", covered, [width]))
-    order = {name.replace("_", " "): found for name, found in entry["rank_correlation"].items()}
+    order = {name.replace("_", " "): value for name, value in entry["rank_correlation"].items()}
     title = "rank correlation of similarity and nearness in score"
     return [
         *blocks,

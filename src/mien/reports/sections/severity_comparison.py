@@ -146,22 +146,24 @@ def comparison_tables(entry: Entry, document: Entry) -> dict[str, Any]:
     """Differences over all recordings and those of unseen subjects, and the values of runs."""
     labels = {side["letter"]: side["label"] for side in document["entries"]}
     differences = Table([Heading(METRICS[name].title) for name in COMPARED])
-    for found in entry["comparisons"]:
-        title = f"{labels[found['entry']]} less {labels[found['to']]}"
+    for comparison in entry["comparisons"]:
+        title = f"{labels[comparison['entry']]} less {labels[comparison['to']]}"
         for key, who, count in (
             ("metrics", "all", entry["n"]),
             ("unseen", "subjects not in training", entry["unseen"]),
         ):
-            if found[key]:
-                cells = [difference_cell(found[key][name], METRICS[name].unit) for name in COMPARED]
+            if comparison[key]:
+                cells = [
+                    difference_cell(comparison[key][name], METRICS[name].unit) for name in COMPARED
+                ]
                 heading = Heading(title, f"{who}, {plural(count, 'recording')}")
                 differences.rows.append(Row(heading, cells))
     values = Table([Heading(metric.title) for metric in METRICS.values()])
     for of_head, side in zip(entry["entries"], document["entries"], strict=True):
-        for found, member in zip(of_head["members"], side["members"], strict=True):
+        for measured, member in zip(of_head["members"], side["members"], strict=True):
             seed = "" if member["seed"] is None else f"seed {member['seed']}"
             cells = [
-                values.value(found["metrics"][name], metric.unit)
+                values.value(measured["metrics"][name], metric.unit)
                 for name, metric in METRICS.items()
             ]
             values.rows.append(Row(Heading(side["label"], seed, letter=side["letter"]), cells))
@@ -176,7 +178,7 @@ def comparison_figures(entry: Entry, sides: Sequence[Side]) -> dict[str, Any]:
 def verdicts(entry: Entry, document: Entry) -> list[Verdict]:
     """A verdict on the mean absolute error for each comparison."""
     metric = METRICS[DECIDES]
-    found = []
+    shown = []
     for comparison, pairing in zip(entry["comparisons"], document["comparisons"], strict=True):
         difference = comparison["metrics"].get(DECIDES)
         if difference is None:
@@ -187,10 +189,10 @@ def verdicts(entry: Entry, document: Entry) -> list[Verdict]:
             span = signed_interval(difference, metric.unit) or "no interval"
             evidence = [f"over subjects{crossed} {span}"]
         notes = [*pairing["notes"], *comparison["notes"]]
-        found.append(
+        shown.append(
             Verdict(comparison["verdict"], amount, "points", metric.title, evidence, notes)
         )
-    return found
+    return shown
 
 
 def comparison_headline(entry: Entry, document: Entry) -> list[Block]:
@@ -199,16 +201,16 @@ def comparison_headline(entry: Entry, document: Entry) -> list[Block]:
     blocks = [Block("", {}, [entry["use"]])]
     count = plural(entry["n"], "recording")
     for of_head, side in zip(entry["entries"], document["entries"], strict=True):
-        for found, member in zip(of_head["members"], side["members"], strict=True):
+        for measured, member in zip(of_head["members"], side["members"], strict=True):
             seed = "" if member["seed"] is None else f", seed {member['seed']}"
             title = f"{side['letter']} {side['label']}{seed}: {count}"
-            blocks.append(Block(title, found["metrics"]))
-    for found in entry["comparisons"]:
-        title = f"{found['entry']} less {found['to']}"
+            blocks.append(Block(title, measured["metrics"]))
+    for comparison in entry["comparisons"]:
+        title = f"{comparison['entry']} less {comparison['to']}"
         sentence = (
-            f"{labels[found['entry']]} against {labels[found['to']]}: {found['verdict']} "
-            f"({METRICS[DECIDES].title})"
+            f"{labels[comparison['entry']]} against {labels[comparison['to']]}: "
+            f"{comparison['verdict']} ({METRICS[DECIDES].title})"
         )
-        blocks.append(Block(f"{title}, paired", found["metrics"]))
-        blocks.append(Block(f"{title}, subjects not in training", found["unseen"], [sentence]))
+        blocks.append(Block(f"{title}, paired", comparison["metrics"]))
+        blocks.append(Block(f"{title}, subjects not in training", comparison["unseen"], [sentence]))
     return blocks

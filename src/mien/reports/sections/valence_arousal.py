@@ -167,14 +167,17 @@ def comparison_tables(entry: Entry, document: Entry) -> dict[str, Any]:
     labels = {side["letter"]: side["label"] for side in document["entries"]}
     columns = [
         Heading(labels[side["letter"]], letter=side["letter"]) for side in entry["entries"]
-    ] + [Heading(f"{found['entry']} \u2212 {found['to']}") for found in entry["comparisons"]]
+    ] + [
+        Heading(f"{comparison['entry']} \u2212 {comparison['to']}")
+        for comparison in entry["comparisons"]
+    ]
     table = Table(columns)
     for name in HEADLINE:
         unit = METRICS[name].unit
         cells = [table.value(side["metrics"][name], unit) for side in entry["entries"]]
-        for found, pairing in zip(entry["comparisons"], document["comparisons"], strict=True):
+        for comparison, pairing in zip(entry["comparisons"], document["comparisons"], strict=True):
             seeds = len(pairing["seeds"])
-            cells.append(difference_cell(found["metrics"][name], unit, seeds=seeds))
+            cells.append(difference_cell(comparison["metrics"][name], unit, seeds=seeds))
         table.rows.append(Row(metric_heading(METRICS[name]), cells))
     return {"metrics": table}
 
@@ -200,6 +203,6 @@ def comparison_headline(entry: Entry, document: Entry) -> list[Block]:
         )
         for side in entry["entries"]
     ] + [
-        Block(f"{found['entry']} less {found['to']}, paired", found["metrics"])
-        for found in entry["comparisons"]
+        Block(f"{comparison['entry']} less {comparison['to']}, paired", comparison["metrics"])
+        for comparison in entry["comparisons"]
     ]
