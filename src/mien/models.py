@@ -157,7 +157,8 @@ def parse_info(
 ) -> ModelInfo:
     """The description in ``text``, the metadata of the model ``path``.
 
-    ``advice`` ends the messages. Raises :class:`~mien.schema.MienError` where it is damaged, incomplete or of another format.
+    ``advice`` ends the messages. Raises :class:`~mien.schema.MienError` where it is damaged,
+    incomplete or of another format.
     """
     name = repr(os.fspath(path))
     try:
