@@ -1,28 +1,28 @@
 """What every recipe that comes with mien has to do; a new one is tested by being there."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from small_training import PLAIN, read_metrics, train_losses
 
 from mien.data.dataset import Dataset
-from mien.evaluation.evaluate import evaluate as evaluate_model
+from mien.evaluation.evaluate import evaluate
 from mien.inference.predictor import Predictor
 from mien.recipes import list_recipes
 from mien.schema import Status
 from mien.training.export import export
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
-from mien.training.run import load_run, predict_crops
+from mien.training.run import load_run, predict_inputs
 
 SMALL = [
     "backbone={name: test_resnet}",
     "sampler.batch_size=24",
     "sampler.classes=6",
     "sampler.samples=4",
-    "augmentation={rotation: 0, shift: 0, scale: 0, contrast: 0}",
+    PLAIN,
     "optimizer.lr=0.005",
     "averaging=0",
     "seed=1",
@@ -37,8 +37,8 @@ def small(name: str, epochs: int) -> Recipe:
         changes.append(f"embedding.size={8 * recipe.embedding.slices}")
     if recipe.preprocessing is not None:
         changes += ["preprocessing.size=32", "preprocessing.color=rgb"]
-    if recipe.head.kind == "graph":
-        changes.append("head.hidden=16")
+    if recipe.graph is not None:
+        changes.append("graph.hidden_size=16")
     return load_recipe(name, changes)
 
 
@@ -46,11 +46,6 @@ class Trained(NamedTuple):
     run: Path
     recipe: Recipe
     dataset: Path
-
-
-def train_losses(run: Path) -> list[float]:
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line)["train"]["loss"] for line in lines]
 
 
 OF_FACES = [name for name in list_recipes() if load_recipe(name).clips is None]
@@ -67,7 +62,7 @@ def trained(
 ) -> Trained:
     out = tmp_path_factory.mktemp("contract") / request.param
     recipe = small(request.param, epochs=4)
-    dataset = affect_dataset if recipe.head.valence_arousal else toy_dataset
+    dataset = toy_dataset if set(recipe.heads) == {"expression"} else affect_dataset
     return Trained(fit(recipe, Dataset.open(dataset), out, threads=1), recipe, dataset)
 
 
@@ -76,9 +71,9 @@ def test_it_trains_with_a_falling_loss_and_logs_its_embedding(trained: Trained) 
     losses = train_losses(run)
     assert np.isfinite(losses).all()
     assert min(losses[-2:]) < losses[0]
-    for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()):
-        names = {term.term for term in recipe.losses}
-        assert set(line["train"]) == {"loss", *names}
+    for line in read_metrics(run):
+        assert set(line["train"]) == {"loss", *(loss.loss for loss in recipe.losses)}
+        assert set(line["valid"]) == set(recipe.metrics)
         assert 0 <= line["embedding"]["spread"] <= 2
         assert (
             0 <= line["embedding"]["effective_rank"] <= load_run(run).model.network.embedding.size
@@ -123,22 +118,26 @@ def test_it_is_evaluated_exported_with_parity_and_reads_a_photo(
     run = load_run(folder)
     document = export(run, tmp_path / "model.onnx")
     assert document["parity"]["largest_difference"] <= 1e-4
-    report, _ = evaluate_model(folder, faces, tmp_path / "report")
+    report, _ = evaluate(folder, faces, tmp_path / "report")
     assert report["n"] > 0
-    assert (report["valence_arousal"] is not None) == recipe.head.valence_arousal
-    dataset = Dataset.open(faces).with_preprocessing(run.preprocessing)
+    dataset = Dataset.open(faces).with_preprocessing(run.info.preprocessing)
     crops = dataset.crops[dataset.split_indices("test")]
-    expected = predict_crops(run, crops)
+    expected = predict_inputs(run, crops)
+    assert set(expected.heads) == set(recipe.heads)
     with Predictor.load(tmp_path / "model.onnx") as predictor:
         got = predictor.predict_crops(crops)
         (face,) = predictor(next(toy_folder.glob("test/happiness/*.png")), tight=True)
-    np.testing.assert_allclose(got.probabilities, expected.probabilities, atol=1e-4)
+    assert set(got.heads) == set(recipe.heads)
+    for name, values in expected.heads.items():
+        np.testing.assert_allclose(got.heads[name], values, atol=1e-4)
     np.testing.assert_allclose(got.embeddings, expected.embeddings, atol=1e-4)
     assert face.status is Status.OK
-    if recipe.head.valence_arousal:
-        np.testing.assert_allclose(got.valence_arousal, expected.valence_arousal, atol=1e-4)
-        assert np.abs(got.valence_arousal).max() <= 1
-    assert (face.valence is not None) == (got.valence_arousal is not None)
-    assert (face.valence is not None) == recipe.head.valence_arousal
+    if "expression" in recipe.heads:
+        np.testing.assert_allclose(got.heads["expression"].sum(1), 1, atol=1e-5)
+    if "valence_arousal" in recipe.heads:
+        assert np.abs(got.heads["valence_arousal"]).max() <= 1
+    assert (face.expression is not None) == ("expression" in recipe.heads)
+    assert (face.valence is not None) == ("valence_arousal" in recipe.heads)
+    assert bool(face.action_units) == ("action_units" in recipe.heads)
     has_attention = run.model.network.pixel_attention is not None
     assert (face.attention is not None) == (got.attention is not None) == has_attention

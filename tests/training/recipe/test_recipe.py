@@ -3,8 +3,9 @@
 import pytest
 import yaml
 
+from mien.recipes import list_recipes
 from mien.schema import MienError
-from mien.training.recipe import Recipe, load_recipe, recipe_names
+from mien.training.recipe import Recipe, load_recipe
 
 C3D_FROZEN = "backbone={name: c3d, weights: some.safetensors, license_terms: ours, frozen: true}"
 RESTORED = "backbone={name: test_resnet, weights: a.safetensors, license_terms: ours}"
@@ -53,7 +54,7 @@ def test_what_makes_no_sense_is_refused(recipe: str, changes: list[str], message
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", list_recipes())
 def test_a_recipe_goes_through_yaml_unchanged_with_its_heads(name: str) -> None:
     recipe = load_recipe(name)
     again = Recipe.model_validate(yaml.safe_load(recipe.to_yaml()))

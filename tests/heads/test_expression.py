@@ -1,0 +1,80 @@
+"""Expression: metrics by hand, its temperature, what it reads and when it would rather not say."""
+
+import numpy as np
+import pytest
+from head_cases import CASES, SPACE
+
+from mien.heads import Validation
+from mien.heads.expression import Calibration, ExpressionInfo
+from mien.statistics.calibration import temperature_scale
+
+HEAD = CASES["expression"].head
+INFO = ExpressionInfo(label_space=SPACE)
+
+TARGETS = np.array([0, 0, 0, 1])
+PROBABILITIES = np.array([[0.8, 0.1, 0.1], [0.5, 0.4, 0.1], [0.2, 0.6, 0.2], [0.1, 0.9, 0.0]])
+
+
+def arrays(targets: np.ndarray, logits: np.ndarray) -> Validation:
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return Validation(
+        {"expression": targets},
+        {"expression": logits},
+        {"expression": shares},
+        np.full(len(targets), ""),
+    )
+
+
+def test_metrics_are_those_of_the_most_probable_class() -> None:
+    values = {metric.name: metric.function(TARGETS, PROBABILITIES) for metric in HEAD.metrics}
+    assert values["accuracy"] == 3 / 4
+    # Two of three neutral faces and the happy one; anger has no row.
+    assert values["mean_class_accuracy"] == pytest.approx((2 / 3 + 1) / 2)
+    assert values["macro_f1"] == pytest.approx((4 / 5 + 2 / 3) / 2)
+    expected = -np.log([0.8, 0.5, 0.2, 0.9]).mean()
+    assert values["nll"] == pytest.approx(expected)
+    assert 0 <= values["ece"] <= 1
+    assert HEAD.metrics[0].name == "accuracy"
+    assert {m.name for m in HEAD.metrics if not m.greater_is_better} == {"ece", "nll"}
+
+
+def test_its_temperature_is_that_of_the_raw_outputs_of_valid() -> None:
+    generator = np.random.default_rng(0)
+    targets = generator.integers(0, 3, 300)
+    logits = 4 * (generator.normal(size=(300, 3)) + np.eye(3)[targets])
+    info = HEAD.calibrate(INFO, arrays(targets, logits))
+    assert info.calibration.temperature == temperature_scale(logits, targets) > 1.5
+    assert info.calibration.method == "temperature scaling on valid"
+    assert info.label_space == INFO.label_space
+
+
+def test_without_rows_its_temperature_stays_one() -> None:
+    nothing = arrays(np.zeros(0, np.int64), np.zeros((0, 3)))
+    assert HEAD.calibrate(INFO, nothing) == INFO
+    assert INFO.calibration == Calibration(temperature=1.0, method="none")
+
+
+def test_it_reads_the_most_probable_class() -> None:
+    read = HEAD.read(INFO, {"expression": np.float32(PROBABILITIES)}, 2)
+    assert read["expression"] == "happiness"
+    assert read["confidence"] == pytest.approx(0.6)
+    assert read["probabilities"] == pytest.approx({"neutral": 0.2, "happiness": 0.6, "anger": 0.2})
+
+
+def test_below_its_threshold_it_would_rather_not_say() -> None:
+    careful = INFO.model_copy(update={"abstain_below": 0.7})
+    assert HEAD.doubt(careful, {"confidence": 0.7}) == ""
+    assert "0.699" in HEAD.doubt(careful, {"confidence": 0.699})
+    assert HEAD.doubt(INFO, {"confidence": 0.0}) == ""
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1])
+def test_a_threshold_is_a_share(value: float) -> None:
+    with pytest.raises(ValueError, match="abstain_below"):
+        ExpressionInfo(label_space=SPACE, abstain_below=value)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, 1e7, float("nan")])
+def test_a_temperature_is_positive_and_finite(temperature: float) -> None:
+    with pytest.raises(ValueError, match="temperature"):
+        Calibration(temperature=temperature)
