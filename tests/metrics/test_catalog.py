@@ -12,6 +12,7 @@ from mien.metrics.catalog import by_name
 GROUPS = {
     "expression": (*catalog.EXPRESSION, *catalog.VOTES, *catalog.EMBEDDING),
     "valence_arousal": catalog.VALENCE_AROUSAL,
+    "action_units": (*catalog.ACTION_UNITS, *catalog.UNIT_DECISIONS),
     "severity": catalog.SEVERITY,
 }
 
@@ -23,6 +24,13 @@ def targets_and_predictions(group: str, noise: float) -> dict[str, tuple[np.ndar
         scores = rng.integers(0, 60, 80).astype(float)
         both = scores, scores + noise * rng.normal(0, 10, 80)
         return {metric.name: both for metric in GROUPS[group]}
+    if group == "action_units":
+        units = rng.integers(0, 2, (80, 12)).astype(float)
+        probabilities = np.clip(units + noise * rng.normal(0, 0.4, (80, 12)), 0, 1)
+        decisions = (probabilities >= 0.6).astype(float)
+        return {metric.name: (units, probabilities) for metric in catalog.ACTION_UNITS} | {
+            metric.name: (units, decisions) for metric in catalog.UNIT_DECISIONS
+        }
     if group == "valence_arousal":
         values = rng.uniform(-1, 1, (80, 2))
         both = values, values + noise * rng.normal(0, 0.3, (80, 2))

@@ -13,12 +13,14 @@ from mien.data.dataset import Dataset
 from mien.data.targets import Targets, make_targets
 from mien.evaluation.models import Model
 from mien.heads import HeadInfo
+from mien.heads.action_units import ActionUnitInfo
 from mien.heads.expression import ExpressionInfo
 from mien.heads.severity import SeverityInfo
 from mien.heads.valence_arousal import ValenceArousalInfo
 from mien.labels import LabelSpace
 from mien.metrics.attention import ClassMaps
 from mien.reports.evaluation import (
+    ActionUnitArrays,
     ExpressionArrays,
     HeadArrays,
     Reference,
@@ -104,6 +106,17 @@ def read_valence_arousal(source: Source) -> Read:
             info=_info(source, "valence_arousal", ValenceArousalInfo),
             targets=source.targets["valence_arousal"][source.rows],
             predictions=source.outputs["valence_arousal"],
+        )
+    )
+
+
+def read_action_units(source: Source) -> Read:
+    """Annotations and probabilities as they are."""
+    return Read(
+        ActionUnitArrays(
+            info=_info(source, "action_units", ActionUnitInfo),
+            targets=source.targets["action_units"][source.rows],
+            predictions=np.clip(source.outputs["action_units"], 0, 1),
         )
     )
 
@@ -265,6 +278,7 @@ def _without_rows(dataset: Dataset) -> dict[str, int]:
 READERS: dict[str, Callable[[Source], Read]] = {
     "expression": read_expression,
     "valence_arousal": read_valence_arousal,
+    "action_units": read_action_units,
     "severity": read_severity,
 }
 """How the arrays of each head are read, by the head's name."""

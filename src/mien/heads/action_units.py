@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +10,9 @@ from pydantic import model_validator
 
 from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
 from mien.heads.wording import percent
-from mien.labels import ACTION_UNIT_PRESENT, ACTION_UNITS
-from mien.metrics.classification import confusion_matrix, f1
-from mien.metrics.metric import Metric
+from mien.labels import ACTION_UNITS
+from mien.metrics import catalog
+from mien.metrics.multilabel import presence
 from mien.schema import Prediction
 
 if TYPE_CHECKING:
@@ -47,41 +46,6 @@ class ActionUnitInfo(HeadInfo):
         return self
 
 
-def presence(targets: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which cells of ``(N, K)`` targets are annotated, and in which the unit is present."""
-    annotated = ~np.isnan(targets)
-    return annotated, annotated & (np.nan_to_num(targets) >= ACTION_UNIT_PRESENT)
-
-
-def _mean_over_units(
-    measure: Callable[[NDArray[np.bool_], NDArray[Any]], float],
-) -> Callable[[NDArray[Any], NDArray[Any]], float]:
-    """The mean over the units that have annotated rows both with and without it, else 0."""
-
-    def mean(targets: NDArray[Any], probabilities: NDArray[Any]) -> float:
-        annotated, present = presence(targets)
-        values = [
-            measure(present[rows, unit], probabilities[rows, unit])
-            for unit, rows in enumerate(annotated.T)
-            if 0 < present[rows, unit].sum() < rows.sum()
-        ]
-        return float(np.mean(values)) if values else 0.0
-
-    return mean
-
-
-def _f1(present: NDArray[np.bool_], probabilities: NDArray[Any]) -> float:
-    decisions = (probabilities >= 0.5).astype(np.int64)
-    return float(f1(confusion_matrix(present.astype(np.int64), decisions, 2))[1])
-
-
-def _auc(present: NDArray[np.bool_], probabilities: NDArray[Any]) -> float:
-    # Here, because a reader of photos needs no scikit-learn.
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(present, probabilities))
-
-
 class ActionUnitHead(Head[ActionUnitSettings, ActionUnitInfo]):
     """Target ``action_units`` ``(N, 12)`` in [0, 1], NaN where a unit is not annotated."""
 
@@ -89,24 +53,7 @@ class ActionUnitHead(Head[ActionUnitSettings, ActionUnitInfo]):
     title = "Action units"
     labels = "action units"
     columns = tuple(f"au{int(unit[2:]):02d}" for unit in ACTION_UNITS)
-    metrics = (
-        Metric(
-            "mean_unit_auc",
-            "Mean AUC",
-            "mean over the units of the area under the ROC curve; 50 % is chance",
-            "%",
-            True,
-            _mean_over_units(_auc),
-        ),
-        Metric(
-            "mean_unit_f1",
-            "Mean F1",
-            "mean over the units of the F1 of their presence, at probability 0.5",
-            "%",
-            True,
-            _mean_over_units(_f1),
-        ),
-    )
+    metrics = catalog.ACTION_UNITS
     Settings = ActionUnitSettings
     Info = ActionUnitInfo
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.heads import HeadInfo
+from mien.heads.action_units import ActionUnitInfo
 from mien.heads.expression import ExpressionInfo
 from mien.heads.severity import SeverityInfo
 from mien.heads.valence_arousal import ValenceArousalInfo
@@ -153,6 +154,34 @@ class ValenceArousalArrays(HeadArrays):
         inside = (np.abs(self.targets[~unknown]) <= 1).all()
         if not np.isnan(self.targets[unknown]).all() or not inside:
             raise ValueError("expected targets in [-1, 1], or NaN for both of a row")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ActionUnitArrays(HeadArrays):
+    """Targets ``(N, K)`` in [0, 1], NaN where not annotated; predictions ``(N, K)`` in [0, 1]."""
+
+    info: ActionUnitInfo = field(default_factory=ActionUnitInfo)
+
+    @property
+    def labeled(self) -> NDArray[np.bool_]:
+        """Rows with an annotated unit."""
+        labeled: NDArray[np.bool_] = (~np.isnan(self.targets)).any(1)
+        return labeled
+
+    def reasons(self) -> dict[str, int]:
+        """Rows without one."""
+        count = int((~self.labeled).sum())
+        return {"no action unit annotated": count} if count else {}
+
+    def check(self, n: int) -> None:
+        """Raise ``ValueError`` for arrays of other rows or units, or out of range."""
+        shape = (n, len(self.info.units))
+        _check_shape("targets", self.targets, shape)
+        _check_shape("predictions", self.predictions, shape)
+        if not ((self.predictions >= 0) & (self.predictions <= 1)).all():
+            raise ValueError("expected predictions in [0, 1]")
+        if ((self.targets < 0) | (self.targets > 1)).any():
+            raise ValueError("expected targets in [0, 1], or NaN where not annotated")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -16,7 +16,15 @@ from mien.reports.evaluation import Evaluation, ExpressionArrays, arrays_of
 from mien.reports.figures import classes
 from mien.reports.figures.embedding import FEWEST_FOR_MAP, Plane, embedding_map, project
 from mien.reports.figures.forest import forest
-from mien.reports.sections.section import Block, Entry, Pairing, Side, Verdict
+from mien.reports.sections.section import (
+    Block,
+    Entry,
+    Pairing,
+    Side,
+    Verdict,
+    evidence_of,
+    intervals_of,
+)
 from mien.reports.tables import (
     Cell,
     Heading,
@@ -28,7 +36,6 @@ from mien.reports.tables import (
     number,
     plural,
     signed,
-    signed_interval,
     value_table,
 )
 from mien.statistics.bootstrap import LEVEL, Bootstrap, Interval, intervals
@@ -209,9 +216,7 @@ def _compared(first: Side, other: Side, pairing: Pairing) -> dict[str, Any]:
 
 
 def _verdict(comparison: Entry) -> str:
-    difference = dict(comparison["metrics"][DECIDES])
-    over_seeds = difference.pop("over_seeds")
-    evidence = [Interval(**difference)] + ([Interval(**over_seeds)] if over_seeds else [])
+    evidence = intervals_of(comparison["metrics"][DECIDES])
     return verdict(evidence, comparison["test"]["p_holm"], level=LEVEL)
 
 
@@ -397,9 +402,7 @@ def verdicts(entry: Entry, document: Entry) -> list[Verdict]:
 
 def _evidence(comparison: Entry, seeds: int, tested: int) -> list[str]:
     difference, test = comparison["metrics"][DECIDES], comparison["test"]
-    lines = [f"over rows {signed_interval(difference, '%') or 'no interval'}"]
-    if difference["over_seeds"]:
-        lines.append(f"over {seeds} seeds {signed_interval(difference['over_seeds'], '%')}")
+    lines = evidence_of(difference, "%", seeds)
     if test["p"] is not None:
         corrected = f", {_p(test['p_holm'])} after Holm over {tested}" if tested > 1 else ""
         lines.append(f"{test['name']}: p {_p(test['p'])}{corrected}")

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 from mien.metrics.metric import Metric
 from mien.reports.evaluation import Evaluation
+from mien.reports.tables import signed_interval
+from mien.statistics.bootstrap import Interval
 
 Entry = Mapping[str, Any]
 
@@ -56,6 +58,21 @@ class Verdict(NamedTuple):
     metric: str
     evidence: Sequence[str]
     notes: Sequence[str]
+
+
+def intervals_of(difference: Entry) -> list[Interval]:
+    """The interval of a difference over rows and, where there is one, that over seeds."""
+    over_rows = {key: value for key, value in difference.items() if key != "over_seeds"}
+    over_seeds = difference["over_seeds"]
+    return [Interval(**over_rows)] + ([Interval(**over_seeds)] if over_seeds else [])
+
+
+def evidence_of(difference: Entry, unit: str, seeds: int) -> list[str]:
+    """The same as lines of a verdict."""
+    lines = [f"over rows {signed_interval(difference, unit) or 'no interval'}"]
+    if difference["over_seeds"]:
+        lines.append(f"over {seeds} seeds {signed_interval(difference['over_seeds'], unit)}")
+    return lines
 
 
 class Section(Protocol):

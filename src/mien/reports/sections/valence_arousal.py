@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mien.metrics.catalog import VALENCE_AROUSAL, by_name
-from mien.metrics.classification import IntArray
 from mien.metrics.regression import DIMENSIONS, valence_arousal_metrics
 from mien.reports.evaluation import (
     Evaluation,
@@ -21,25 +18,15 @@ from mien.reports.evaluation import (
 from mien.reports.figures import classes
 from mien.reports.figures.circumplex import circumplex
 from mien.reports.figures.embedding import MAP_ROWS
+from mien.reports.sections.drawn import Measured, compare_drawn, side_blocks, side_by_side
 from mien.reports.sections.section import Block, Entry, Pairing, Side, Verdict
-from mien.reports.tables import Heading, Row, Table, difference_cell, metric_heading, plural
-from mien.statistics.bootstrap import Bootstrap, bootstrap, intervals
-from mien.statistics.paired import combined, run_differences
+from mien.reports.tables import Heading, Row, Table, metric_heading, plural
+from mien.statistics.bootstrap import bootstrap, intervals
 
 METRICS = by_name(VALENCE_AROUSAL)
 HEADLINE = ("mean_ccc", "ccc_valence", "ccc_arousal")
 """The metrics that a comparison is about, too."""
 _BY_DIMENSION = ("ccc", "pcc", "rmse", "mae", "sagr")
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """The draws of a run's metrics over the rows whose targets are ``(n, 2)``."""
-
-    rows: IntArray
-    targets: NDArray[np.floating[Any]]
-    drawn: Bootstrap[str]
-    left_out: dict[str, int]
 
 
 def evaluate(
@@ -53,7 +40,7 @@ def evaluate(
         "n": len(run.rows),
         "metrics": {name: values[name].as_dict() for name in METRICS},
         "zero_targets": dict(zip(DIMENSIONS, zeros.tolist(), strict=True)),
-        "left_out": run.left_out,
+        "left_out": dict(run.left_out),
     }
     return entry, []
 
@@ -129,57 +116,12 @@ def compare(
     sides: Sequence[Side], pairings: Sequence[Pairing], *, seed: int = 0, draws: int = 1000
 ) -> tuple[dict[str, Any], list[str]]:
     """The concordances of each side, and their differences to the first."""
-    runs: list[Measured] = [run for side in sides for run in side.runs]
-    for run in runs:
-        if not (
-            np.array_equal(run.rows, runs[0].rows) and np.array_equal(run.targets, runs[0].targets)
-        ):
-            raise ValueError("expected runs that were measured on the same rows and targets")
-    entry: dict[str, Any] = {
-        "n": len(runs[0].rows),
-        "entries": [
-            {
-                "letter": side.letter,
-                "metrics": _shown(intervals(combined([run.drawn for run in side.runs]))),
-                "members": [{"metrics": _shown(intervals(run.drawn))} for run in side.runs],
-            }
-            for side in sides
-        ],
-        "comparisons": [],
-        "left_out": runs[0].left_out,
-    }
-    for side, pairing in zip(sides[1:], pairings, strict=True):
-        pairs = pairing.runs(side.runs, sides[0].runs)
-        ours, theirs = ([run.drawn for run in of_side] for of_side in pairs)
-        differences = run_differences(ours, theirs, paired=bool(pairing.pairs))
-        entry["comparisons"].append(
-            {"entry": pairing.entry, "to": pairing.to, "metrics": _shown(differences), "notes": []}
-        )
-    return entry, []
-
-
-def _shown(values: Any) -> dict[str, Any]:
-    return {name: values[name].as_dict() for name in HEADLINE}
+    return compare_drawn(sides, pairings, HEADLINE), []
 
 
 def comparison_tables(entry: Entry, document: Entry) -> dict[str, Any]:
     """Values of each side and differences in one table."""
-    labels = {side["letter"]: side["label"] for side in document["entries"]}
-    columns = [
-        Heading(labels[side["letter"]], letter=side["letter"]) for side in entry["entries"]
-    ] + [
-        Heading(f"{comparison['entry']} \u2212 {comparison['to']}")
-        for comparison in entry["comparisons"]
-    ]
-    table = Table(columns)
-    for name in HEADLINE:
-        unit = METRICS[name].unit
-        cells = [table.value(side["metrics"][name], unit) for side in entry["entries"]]
-        for comparison, pairing in zip(entry["comparisons"], document["comparisons"], strict=True):
-            seeds = len(pairing["seeds"])
-            cells.append(difference_cell(comparison["metrics"][name], unit, seeds=seeds))
-        table.rows.append(Row(metric_heading(METRICS[name]), cells))
-    return {"metrics": table}
+    return {"metrics": side_by_side(entry, document, [METRICS[name] for name in HEADLINE])}
 
 
 def comparison_figures(entry: Entry, sides: Sequence[Side]) -> dict[str, Any]:
@@ -194,15 +136,4 @@ def verdicts(entry: Entry, document: Entry) -> list[Verdict]:
 
 def comparison_headline(entry: Entry, document: Entry) -> list[Block]:
     """The concordances of each side and their differences."""
-    labels = {side["letter"]: side["label"] for side in document["entries"]}
-    rows = plural(entry["n"], "row")
-    return [
-        Block(
-            f"{side['letter']} {labels[side['letter']]}: {rows}, valence and arousal",
-            side["metrics"],
-        )
-        for side in entry["entries"]
-    ] + [
-        Block(f"{comparison['entry']} less {comparison['to']}, paired", comparison["metrics"])
-        for comparison in entry["comparisons"]
-    ]
+    return side_blocks(entry, document, f"{plural(entry['n'], 'row')}, valence and arousal")

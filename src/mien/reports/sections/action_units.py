@@ -1,0 +1,217 @@
+"""Action units: how well the presence of each unit is predicted, and the means over units."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mien.labels import ACTION_UNIT_TITLES
+from mien.metrics.catalog import ACTION_UNITS, UNIT_DECISIONS, by_name
+from mien.metrics.classification import FloatArray, weighted_means
+from mien.metrics.multilabel import binary_metrics, mean_over_units, presence
+from mien.reports.evaluation import ActionUnitArrays, Evaluation, arrays_of
+from mien.reports.sections.drawn import Measured, compare_drawn, side_blocks, side_by_side
+from mien.reports.sections.section import (
+    Block,
+    Entry,
+    Pairing,
+    Side,
+    Verdict,
+    evidence_of,
+    intervals_of,
+)
+from mien.reports.tables import (
+    Cell,
+    Heading,
+    Row,
+    Table,
+    bar,
+    metric_table,
+    number,
+    plural,
+    signed,
+)
+from mien.statistics.bootstrap import Bootstrap, Interval, bootstrap, intervals
+from mien.statistics.paired import verdict
+
+METRICS = by_name(ACTION_UNITS, UNIT_DECISIONS)
+HEADLINE = tuple(METRICS)
+DECIDES = "mean_unit_f1_calibrated"
+"""The metric that the verdict of a comparison is about."""
+_OF_UNITS = ("base_rate", "auc", "f1", "accuracy")
+
+
+def evaluate(
+    evaluation: Evaluation, *, seed: int = 0, draws: int = 1000
+) -> tuple[dict[str, Any], list[str]]:
+    """The means over units, and under ``per_unit`` each unit over its annotated rows.
+
+    F1 and accuracy of a unit are at its threshold. A unit that is present in all of its rows, or
+    in none, has neither these nor an AUC and no part in the means.
+    """
+    arrays = arrays_of(evaluation, "action_units", ActionUnitArrays)
+    rows = np.flatnonzero(arrays.labeled)
+    annotated, present = presence(arrays.targets[rows])
+    values = intervals(_draw(evaluation, seed=seed, draws=draws))
+    entry: dict[str, Any] = {
+        "n": int(rows.size),
+        "metrics": {name: _mean(values[name]).as_dict() for name in METRICS},
+        "per_unit": {
+            unit: {
+                "n": int(annotated[:, index].sum()),
+                "present": int(present[:, index].sum()),
+                "threshold": arrays.info.thresholds[index],
+            }
+            | {
+                name: _of_unit(values[name, index], annotated[:, index], present[:, index])
+                for name in _OF_UNITS
+            }
+            for index, unit in enumerate(arrays.info.units)
+        },
+        "left_out": arrays.reasons(),
+    }
+    undefined = [unit for unit, found in entry["per_unit"].items() if found["f1"]["value"] is None]
+    if not undefined:
+        return entry, []
+    return entry, [
+        f"The means are over {len(arrays.info.units) - len(undefined)} of "
+        f"{len(arrays.info.units)} action units: no annotated rows both with and without "
+        f"{', '.join(undefined)}"
+    ]
+
+
+def _draw(evaluation: Evaluation, *, seed: int, draws: int) -> Bootstrap[Hashable]:
+    """The bootstrap of the means by name and of each unit by ``(name, number)``."""
+    arrays = arrays_of(evaluation, "action_units", ActionUnitArrays)
+    rows = np.flatnonzero(arrays.labeled)
+    annotated, present = presence(arrays.targets[rows])
+    probabilities = np.asarray(arrays.predictions[rows], np.float64)
+
+    def statistics(weights: FloatArray) -> dict[Hashable, FloatArray]:
+        values: dict[Hashable, FloatArray] = {}
+        plain_f1 = np.full((len(arrays.info.units), len(weights)), np.nan)
+        for unit, threshold in enumerate(arrays.info.thresholds):
+            own = annotated[:, unit]
+            of_unit = (present[own, unit], probabilities[own, unit])
+            taken = weights[:, own]
+            metrics = binary_metrics(*of_unit, threshold=threshold, weights=taken)
+            plain_f1[unit] = binary_metrics(*of_unit, weights=taken)["f1"]
+            values |= {(name, unit): value for name, value in metrics.items()}
+            values["base_rate", unit] = weighted_means(taken, of_unit[0].astype(float))
+        units = range(len(arrays.info.units))
+        means = {
+            name: mean_over_units(np.stack([values[name, unit] for unit in units]))
+            for name in ("auc", "f1", "accuracy")
+        }
+        values["mean_unit_auc"] = means["auc"]
+        values["mean_unit_f1"] = mean_over_units(plain_f1)
+        values["mean_unit_f1_calibrated"] = means["f1"]
+        values["mean_unit_accuracy_calibrated"] = means["accuracy"]
+        return values
+
+    clusters = evaluation.clusters(rows)
+    return bootstrap(statistics, rows.size, clusters=clusters, draws=draws, seed=seed)
+
+
+def _mean(value: Interval) -> Interval:
+    if value.value is not None:
+        return value
+    return Interval(None, reason="no unit has annotated rows both with and without it")
+
+
+def _of_unit(value: Interval, annotated: Any, present: Any) -> dict[str, Any]:
+    if value.value is not None:
+        return value.as_dict()
+    reason = "no row is annotated"
+    if annotated.any():
+        reason = f"the unit is present in {'every' if present.any() else 'no'} annotated row"
+    return Interval(None, reason=reason).as_dict()
+
+
+def tables(entry: Entry) -> dict[str, Any]:
+    """The means, and a row for each unit."""
+    columns = ("Rows", "Threshold", "Base rate", "AUC", "F1", "Accuracy")
+    units = Table([Heading(title) for title in columns], corner="Unit", bars="F1", css="classes")
+    for unit, found in entry["per_unit"].items():
+        counts = [Cell(f"{found['n']:,}"), Cell(number(found["threshold"], "points"))]
+        cells = counts + [units.value(found[name], "%") for name in _OF_UNITS]
+        heading = Heading(unit, ACTION_UNIT_TITLES.get(unit, ""))
+        units.rows.append(Row(heading, cells, bar(found["f1"])))
+    return {"metrics": metric_table(entry["metrics"], METRICS), "units": units}
+
+
+def figures(evaluation: Evaluation, entry: Entry, *, seed: int = 0) -> dict[str, Any]:
+    """None."""
+    return {}
+
+
+def headline(entry: Entry) -> list[Block]:
+    """The means over units, and the F1 of each."""
+    units = {f"f1 {unit}": found["f1"] for unit, found in entry["per_unit"].items()}
+    rows = plural(entry["n"], "row")
+    return [Block(f"{rows}, action units", entry["metrics"]), Block("each unit", units)]
+
+
+def measure(
+    evaluation: Evaluation, *, plane: bool = True, seed: int = 0, draws: int = 1000
+) -> Measured:
+    """The bootstrap of the means over units."""
+    arrays = arrays_of(evaluation, "action_units", ActionUnitArrays)
+    rows = np.flatnonzero(arrays.labeled)
+    drawn = _draw(evaluation, seed=seed, draws=draws)
+    means = Bootstrap(
+        values={name: drawn.values[name] for name in METRICS},
+        drawn={name: drawn.drawn[name] for name in METRICS},
+        design=drawn.design,
+    )
+    return Measured(rows, arrays.targets[rows], means, arrays.reasons())
+
+
+def compare(
+    sides: Sequence[Side], pairings: Sequence[Pairing], *, seed: int = 0, draws: int = 1000
+) -> tuple[dict[str, Any], list[str]]:
+    """The means of each side, their differences to the first, and a verdict on the F1."""
+    entry = compare_drawn(sides, pairings, HEADLINE) | {"decided_by": DECIDES}
+    for found in entry["comparisons"]:
+        # There is no test: what the intervals show is the verdict.
+        found["verdict"] = verdict(intervals_of(found["metrics"][DECIDES]), 0.0)
+    if len(sides) < 3:
+        return entry, []
+    return entry, ["The verdicts on action units are not corrected for several comparisons"]
+
+
+def comparison_tables(entry: Entry, document: Entry) -> dict[str, Any]:
+    """Values of each side and differences in one table."""
+    return {"metrics": side_by_side(entry, document, METRICS.values())}
+
+
+def comparison_figures(entry: Entry, sides: Sequence[Side]) -> dict[str, Any]:
+    """None."""
+    return {}
+
+
+def verdicts(entry: Entry, document: Entry) -> list[Verdict]:
+    """A verdict on the mean F1 for each comparison."""
+    metric = METRICS[DECIDES]
+    verdicts = []
+    for found, pairing in zip(entry["comparisons"], document["comparisons"], strict=True):
+        difference = found["metrics"][DECIDES]
+        evidence = evidence_of(difference, "%", len(pairing["seeds"]))
+        amount = signed(difference["value"], "%")
+        notes = [*pairing["notes"], *found["notes"]]
+        verdicts.append(Verdict(found["verdict"], amount, "points", metric.title, evidence, notes))
+    return verdicts
+
+
+def comparison_headline(entry: Entry, document: Entry) -> list[Block]:
+    """The means of each side, their differences, and the verdicts."""
+    labels = {side["letter"]: side["label"] for side in document["entries"]}
+    sentences = [
+        f"{labels[found['entry']]} against {labels[found['to']]}: {found['verdict']} "
+        f"({METRICS[DECIDES].title})"
+        for found in entry["comparisons"]
+    ]
+    blocks = side_blocks(entry, document, f"{plural(entry['n'], 'row')}, action units")
+    return [*blocks, Block("", {}, sentences)]
