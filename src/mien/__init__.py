@@ -9,6 +9,7 @@ the commands of the same names call. Everything is imported when it is first use
 from __future__ import annotations
 
 from importlib import import_module
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from mien.errors import MienError
     from mien.evaluation.compare import compare
     from mien.evaluation.evaluate import evaluate
+    from mien.faces.detect import Detector
     from mien.inference.predict import predict
     from mien.inference.predictor import Predictor
     from mien.models import list_models
@@ -69,14 +71,21 @@ if TYPE_CHECKING:
     from mien.training.train import train
 
 
-def load(model: str = "fer") -> Predictor:
+def load(
+    model: str | PathLike[str] = "fer",
+    *,
+    detector: Detector | None = None,
+    threads: int | None = None,
+) -> Predictor:
     """A predictor for a shipped model's name or an ONNX file that ``mien export`` wrote.
 
-    Raises :class:`MienError` for an unknown name or a file that is not such a model.
+    ``detector`` finds the faces, MediaPipe's unless one is given; ``threads`` are those of the
+    network (default: one per core). Raises :class:`MienError` for an unknown name or a file that
+    is not such a model.
     """
     from mien.inference.predictor import Predictor
 
-    return Predictor.load(model)
+    return Predictor.load(model, detector=detector, threads=threads)
 
 
 def __getattr__(name: str) -> Any:
@@ -89,4 +98,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -62,6 +62,8 @@ def _shown(value: object) -> str:
         return ", ".join(f"{key} {_shown(part)}" for key, part in value.items())
     if isinstance(value, list):
         return ", ".join(map(_shown, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
     return "none" if value is None else str(value)
 
 

@@ -66,7 +66,7 @@ def _print_blocks(blocks: Iterable[Block], split: str) -> None:
         _print_metrics(f"{split}, {block.title}", block.metrics)
         for sentence in block.sentences:
             print(sentence)
-        if block.sentences and not block.metrics:
+        if block.sentences:
             print()
 
 

@@ -62,7 +62,13 @@ def train(
 
 
 def _print_epoch(line: Mapping[str, Any]) -> None:
-    values = "  ".join(f"{name} {value:.4f}" for name, value in line["valid"].items())
+    """The loss, and the first metric of each head; ``metrics.jsonl`` has all of them."""
+    from mien.heads import HEADS
+
+    first = [head.metrics[0].name for head in HEADS.values()]
+    values = "  ".join(
+        f"{name} {line['valid'][name]:.4f}" for name in first if name in line["valid"]
+    )
     loss, seconds = line["train"]["loss"], line["seconds"]
     _print_progress(f"epoch {line['epoch']}  loss {loss:.4f}  {values}  {seconds:.0f} s")
     if "warning" in line:
