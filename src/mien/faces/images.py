@@ -363,9 +363,7 @@ class _PillowAtEase:
             if self._inside == 0:
                 self._caught.enter_context(warnings.catch_warnings())
                 warnings.filterwarnings("ignore", module=r"PIL\.")
-                self._caught.callback(
-                    setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS
-                )
+                self._caught.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
             self._inside += 1
             Image.MAX_IMAGE_PIXELS = None
         try:
