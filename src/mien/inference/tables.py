@@ -50,8 +50,8 @@ def write_table(
     ``face`` counts from 0 and is empty without a face; ``box`` is left, top, width, height in
     pixels; yaw, pitch and roll are in degrees. In CSV ``box`` is four numbers with spaces between,
     and ``probabilities`` is JSON; a text that spreadsheets would take for a formula is changed, see
-    :func:`~mien.files.spreadsheet_text`. A new file can be read by its owner only. Raises :class:`~mien.schema.MienError` for another suffix and
-    for a file that cannot be written.
+    :func:`~mien.files.spreadsheet_text`. A new file can be read by its owner only.
+    Raises :class:`~mien.schema.MienError` for another suffix and for a file that cannot be written.
     """
     if embeddings and Path(path).suffix.lower() == ".csv":
         raise MienError("expected .parquet or .jsonl for embeddings, got .csv; choose one of those")
