@@ -6,9 +6,11 @@ that is killed leaves at most such a sibling behind, never half a file under the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,11 +19,16 @@ from typing import IO, Any
 from mien.schema import MienError
 
 ADVICE = "free some space or choose another place"
+_LONGEST_NAME, _SHORTENED = 255, 200  # bytes; room for suffixes that are added to it
 
 
 @contextmanager
 def replacing(
-    path: str | os.PathLike[str], *, advice: str = ADVICE, explain: bool = True
+    path: str | os.PathLike[str],
+    *,
+    advice: str = ADVICE,
+    explain: bool = True,
+    private: bool = False,
 ) -> Iterator[Path]:
     """Yield a temporary sibling of ``path``, which takes the name of ``path`` on success.
 
@@ -29,7 +36,8 @@ def replacing(
     older file of that name stays as it was. Every ``OSError`` becomes a
     :class:`~mien.schema.MienError` with ``advice`` as what to do. A block that does more than
     write passes ``explain=False``, which leaves its own errors unchanged, and wraps what writes
-    in :func:`explaining`.
+    in :func:`explaining`. A ``private`` file, such as one with faces or what was read from them,
+    can be read by its owner only, unless an older file of that name had other permissions.
     """
     path = Path(path)
     temporary = temporary_sibling(path)
@@ -37,6 +45,8 @@ def replacing(
         if path.is_dir():
             raise IsADirectoryError(None, "a folder of this name")
         path.parent.mkdir(parents=True, exist_ok=True)
+        if private:
+            _create_private(temporary, like=path)
     try:
         if explain:
             with explaining(path, advice):
@@ -50,17 +60,27 @@ def replacing(
             temporary.unlink()
 
 
+def _create_private(file: Path, *, like: Path) -> None:
+    """Make an empty file for its owner only; what writes to it later keeps its permissions."""
+    file.unlink(missing_ok=True)
+    os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with suppress(OSError):
+        os.chmod(file, stat.S_IMODE(like.stat().st_mode))
+
+
 @contextmanager
 def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a new temporary folder beside ``path``, which takes the name of ``path`` on success.
 
     ``path`` must not exist, or be an empty folder. When the block raises, the temporary folder is
-    removed with everything in it; the block's own errors pass unchanged.
+    removed with everything in it; the block's own errors pass unchanged. Only its owner can look
+    into the new folder.
     """
     path = Path(path)
     temporary = temporary_sibling(path)
     with explaining(path):
-        temporary.mkdir(parents=True)
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir(mode=0o700)
     try:
         yield temporary
         with explaining(path):
@@ -104,13 +124,41 @@ def explaining(path: str | os.PathLike[str], advice: str = ADVICE) -> Iterator[N
 
 def temporary_sibling(path: Path) -> Path:
     """The hidden name beside ``path`` that this process writes to before it takes the name."""
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    return path.with_name(short_name(f".{path.name}.{os.getpid()}", ".partial"))
+
+
+def short_name(stem: str, suffix: str = "") -> str:
+    """``stem`` and ``suffix``, or where the system takes no name as long, part of it and a hash.
+
+    >>> short_name("a", ".png"), len(short_name("a" * 300, ".png"))
+    ('a.png', 200)
+    """
+    if len(os.fsencode(stem + suffix)) <= _LONGEST_NAME:
+        return stem + suffix
+    digest = hashlib.sha256(os.fsencode(stem)).hexdigest()[:12]
+    room = _SHORTENED - len(os.fsencode(f"-{digest}{suffix}"))
+    kept = os.fsencode(stem)[:room].decode("utf-8", "ignore")
+    return f"{kept}-{digest}{suffix}"
 
 
 def remove_temporaries(folder: Path) -> None:
     """Delete what killed processes left in a folder that no other process writes to."""
     for path in folder.glob(".*.partial"):
         path.unlink()
+
+
+def spreadsheet_text(text: str, *, is_path: bool = False) -> str:
+    """``text`` for a cell of a CSV file, such that a spreadsheet never runs it as a formula.
+
+    A text that begins like one gets a quote in front, which spreadsheets show as text; a relative
+    path gets ``./``, so that it still leads to its file. Numbers are not passed through here.
+
+    >>> spreadsheet_text("=1+1"), spreadsheet_text("-a.jpg", is_path=True), spreadsheet_text("a=1")
+    ("'=1+1", './-a.jpg', 'a=1')
+    """
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return text
+    return f"./{text}" if is_path else f"'{text}"
 
 
 def flush_to_disk(stream: IO[Any]) -> None:

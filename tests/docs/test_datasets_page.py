@@ -8,7 +8,7 @@ from toy_corpora import class_folders
 from mien.corpora import CORPORA
 from mien.data.dataset import FACES_SCHEMA
 from mien.data.targets import RULES
-from mien.preparation.cropping import TIGHT_BELOW
+from mien.faces.tight import TIGHT_BELOW
 from mien.preparation.prepare import _CHUNK
 
 PAGE = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text("utf-8")

@@ -165,7 +165,7 @@ def test_a_photo_that_is_gone_when_it_is_drawn_keeps_its_rows(
 ) -> None:
     one = photos / "1.png"
 
-    def gone(source: str, *_: object) -> None:
+    def gone(source: str, *_: object, **__: object) -> None:
         Path(source).unlink()
         raise MienError("expected an image, got a path with no file")
 

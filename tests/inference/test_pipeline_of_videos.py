@@ -18,7 +18,8 @@ from PIL import Image
 from severity_models import USE, write_severity_model
 from toy_videos import cut_short, faceless, moving_face, write_video
 
-from mien.faces.video import Frame, Video, is_video
+from mien.faces.kinds import is_video
+from mien.faces.video import Frame, Video
 from mien.inference.drawing.drawn_video import drawn_video
 from mien.inference.drawing.timeline import plot_timeline
 from mien.inference.model import OnnxModel, open_onnx

@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import resource
+import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -190,12 +192,13 @@ def test_an_older_table_stays_until_the_new_one_is_whole(tmp_path: Path, info: M
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_a_full_disk_is_one_sentence(tmp_path: Path, info: ModelInfo, suffix: str) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("needs /dev/full")
-    partial = tmp_path / f".t{suffix}.{os.getpid()}.partial"
-    partial.symlink_to("/dev/full")
-    with pytest.raises(MienError, match=r"expected to write .*No space left.*") as caught:
-        write_table((_face(index) for index in range(3000)), tmp_path / f"t{suffix}", info)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, before[1]))
+    try:
+        with pytest.raises(MienError, match=r"expected to write .*too large.*") as caught:
+            write_table((_face(index) for index in range(3000)), tmp_path / f"t{suffix}", info)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == []
 
@@ -215,3 +218,26 @@ def test_names_that_cannot_be_written(tmp_path: Path, info: ModelInfo) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MienError, match="expected to write"):
         write_table(never(), tmp_path / "file" / "t.csv", info)
+
+
+def test_a_new_table_is_private_and_an_older_one_keeps_its_permissions(
+    tmp_path: Path, info: ModelInfo
+) -> None:
+    for suffix in (".csv", ".jsonl", ".parquet"):
+        path = tmp_path / f"t{suffix}"
+        write_table([_face(0)], path, info)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        path.chmod(0o640)
+        write_table([_face(0)], path, info)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_no_cell_of_a_csv_is_a_formula(tmp_path: Path, info: ModelInfo) -> None:
+    path = tmp_path / "t.csv"
+    names = ["=cmd.jpg", "-a.jpg", "+b.jpg", "@c.jpg", "d=e.jpg"]
+    faces = [Prediction(Status.UNREADABLE, name, reason="-1 pixels") for name in names]
+    write_table(faces, path, info)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["source"] for row in rows] == [*(f"./{name}" for name in names[:4]), names[4]]
+    assert {row["reason"] for row in rows} == {"'-1 pixels"}

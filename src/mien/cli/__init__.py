@@ -25,7 +25,7 @@ from mien.cli import (
     synth,
     train,
 )
-from mien.cli.exits import ExplainedCommands
+from mien.cli.exits import ExplainedCommands, open_closed_streams
 
 app = typer.Typer(
     name="mien",
@@ -41,6 +41,7 @@ app = typer.Typer(
 
 def main() -> None:
     """The entry point of the command ``mien``."""
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A file name, or a terminal's alphabet, must not end a run.
         if hasattr(stream, "reconfigure"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -41,7 +42,7 @@ class ExplainedCommands(TyperGroup):
             try:
                 return super().invoke(ctx)
             finally:
-                sys.stdout.flush()
+                _flush_output()
         except MienError as error:
             _stop(str(error))
         except ModuleNotFoundError as error:
@@ -50,8 +51,8 @@ class ExplainedCommands(TyperGroup):
                 raise
             _stop(f'this command needs {error.name}; install it with: pip install "mien[{extra}]"')
         except BrokenPipeError:
-            # The reader has seen enough (`| head`); Python must not try again at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader has seen enough (`| head`).
+            _drop_output()
             raise typer.Exit(1) from None
         except OSError as error:
             _stop(_explained(error))
@@ -59,6 +60,41 @@ class ExplainedCommands(TyperGroup):
             _stop("expected enough memory for this, got too little; close other programs")
         except KeyboardInterrupt:
             _stop("interrupted", code=130)
+
+
+def open_closed_streams() -> None:
+    """Give a command that was started without standard streams empty ones.
+
+    Else the first files that are opened get their numbers, and what is printed lands in them.
+    """
+    for number, mode in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)  # takes the lowest number that is free: this one
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def _flush_output() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_output()
+        raise MienError(
+            f"expected to write to the standard output, got {error.strerror or error}; make room "
+            "or write elsewhere"
+        ) from error
+
+
+def _drop_output() -> None:
+    """What could not be printed is dropped, or Python would try again at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop(message: str, *, code: int = 2) -> NoReturn:

@@ -22,6 +22,10 @@ Detector = Annotated[
 Tight = Annotated[
     bool, typer.Option("--tight", help="Images are tight face crops: skip face detection.")
 ]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(min=1, help="Refuse photos with more pixels (default: 120000000)."),
+]
 Workers = Annotated[int | None, typer.Option(help="Number of processes (default: one per core).")]
 
 # How faces are cropped, for the commands that make datasets.

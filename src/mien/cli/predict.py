@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import Detector, Json, Tight
+from mien.cli.options import Detector, Json, MaxPixels, Tight
 
 
 def predict(
@@ -38,6 +38,7 @@ def predict(
         str | None,
         typer.Option(help="One row per person (summary), frame (frames) or clip (clips)."),
     ] = None,
+    max_pixels: MaxPixels = None,
     as_json: Json = False,
 ) -> None:
     """Predict the expressions of faces in photos and videos.
@@ -56,6 +57,7 @@ def predict(
         fps=fps,
         tight=tight,
         detector=YuNetDetector(detector) if detector else None,
+        max_pixels=max_pixels,
         lines=None if out or as_json else sys.stdout,
         json=sys.stdout if as_json else None,
     )

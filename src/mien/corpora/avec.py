@@ -17,7 +17,7 @@ from mien.corpora.items import (
     storable,
 )
 from mien.corpora.severity import SIGNED_LICENSE_TERMS, Entry, check_task, reading_of, scored
-from mien.faces.video import VIDEO_SUFFIXES
+from mien.faces.kinds import VIDEO_SUFFIXES
 from mien.scales import SCALES
 from mien.schema import MienError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mien.corpora.items import Corpus, LeftOut, Options, Reading, VideoItem, storable
 from mien.corpora.severity import SIGNED_LICENSE_TERMS, Entry, reading_of, rows_of, score_of
-from mien.faces.video import VIDEO_SUFFIXES
+from mien.faces.kinds import VIDEO_SUFFIXES
 from mien.scales import SCALES
 from mien.schema import MienError
 

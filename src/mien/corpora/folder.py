@@ -26,7 +26,7 @@ from mien.corpora.items import (
 from mien.corpora.manifest import SUFFIXES, Row, columns_of, read_rows
 from mien.corpora.splitting import cut, rank
 from mien.data.dataset import ACTION_UNIT_FIELDS, VALENCE_AROUSAL_FIELDS
-from mien.faces.images import IMAGE_SUFFIXES
+from mien.faces.kinds import IMAGE_SUFFIXES, PHOTO_SUFFIXES
 from mien.labels import EXPRESSIONS, LabelSpace, label_space_of
 from mien.schema import MienError
 
@@ -226,7 +226,7 @@ def _top_folders(source: Path) -> list[str]:
 
 def _folder_rows(source: Path, tops: list[str], with_splits: bool) -> Iterator[Row]:
     for path in sorted(source.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+        if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file():
             name = storable(path.name)
             yield Row(name, name, path, stamp=stamp(path), problem="not in a class folder")
     for top in tops:

@@ -18,6 +18,18 @@ _LEAST_SIDE = 192
 _BORDER = 0.35
 
 
+TIGHT_BELOW = 100
+"""Images with a shorter side than this, in pixels, count as tight face crops."""
+
+
+def is_tight(image: UInt8Array) -> bool:
+    """Whether an ``(H, W, 3)`` image counts as a tight crop of one face by its size alone.
+
+    Detectors miss some faces that fill such small images. An image of one color is none.
+    """
+    return min(image.shape[:2]) < TIGHT_BELOW and int(np.ptp(image)) > 0
+
+
 def find_tight_face(image: UInt8Array, detector: Detector) -> Face | None:
     """Return the largest face in a tight ``(H, W, 3)`` crop, in its pixels; None without one.
 

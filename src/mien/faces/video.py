@@ -14,9 +14,6 @@ import numpy as np
 
 from mien.schema import MienError, UInt8Array
 
-VIDEO_SUFFIXES = frozenset(
-    {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
-)
 # A recording may end slightly before its container says; a larger gap is damage.
 _SLACK_SECONDS, _SLACK_SHARE = 1.0, 0.05
 # Where the container counts more frames than were decoded, not even the last may be missing.
@@ -25,28 +22,6 @@ _SLACK_FRAMES = 0.75
 _JOINED_SECONDS = 1.0
 # Text, which libav renders like the screen of a terminal.
 _NO_VIDEO = {"tty"}
-
-# Magic numbers of Matroska and WebM, MPEG, Windows Media, Flash, Ogg.
-_MAGIC_NUMBERS = (
-    *(b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3"),
-    *(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"FLV\x01", b"OggS"),
-)
-_PHOTO_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
-
-
-def is_video(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a video, by its suffix or, failing that, by its first bytes."""
-    if os.path.splitext(os.fspath(path))[1].lower() in VIDEO_SUFFIXES:
-        return not os.path.isdir(path)
-    try:
-        with open(path, "rb") as file:
-            head = file.read(12)
-    except OSError:
-        return False
-    if head[4:8] == b"ftyp":
-        # Photos from phones use the same container.
-        return head[8:12] not in _PHOTO_BRANDS
-    return head.startswith(_MAGIC_NUMBERS) or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
 
 
 @dataclass(frozen=True, eq=False)

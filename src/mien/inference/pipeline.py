@@ -19,7 +19,7 @@ from mien.inference.rows import Entry, Rows
 from mien.inference.sinks import AnnotatedFolder, Sink, json_sink, line_sink, progress, table_sink
 from mien.inference.sources import Source, find_sources, has_videos
 from mien.inference.videos import FPS, predict_video
-from mien.schema import Face, Prediction, Status, UInt8Array
+from mien.schema import Face, MienError, Prediction, Status, UInt8Array
 
 if TYPE_CHECKING:
     from mien.faces.detect import Detector
@@ -64,6 +64,7 @@ def write_predictions(
     fps: float = FPS,
     tight: bool = False,
     detector: Detector | None = None,
+    max_pixels: int | None = None,
     lines: TextIO | None = None,
     json: TextIO | None = None,
     keep: list[Entry] | None = None,
@@ -92,6 +93,8 @@ def write_predictions(
         Photos are tight crops; videos are not affected.
     detector
         For photos and for the frames of videos; MediaPipe's unless one is given.
+    max_pixels
+        Photos with more are unreadable; 120 million unless a number is given.
     lines, json
         Streams for one line per row, or for the rows as one JSON array.
     keep
@@ -101,7 +104,7 @@ def write_predictions(
     length of a video. Raises :class:`~mien.schema.MienError` where something cannot be written or
     a package is missing, and for an ``annotate`` folder that contains inputs.
     """
-    paths = [os.fsdecode(each) for each in inputs]
+    paths = [_path(each) for each in inputs]
     faces, clips = open_models(models)
     videos = rows is not None or clips is not None or has_videos(paths)
     table = Rows(
@@ -113,7 +116,7 @@ def write_predictions(
         load_av()
         if annotate is not None:
             require_matplotlib()
-    folder = None if annotate is None else AnnotatedFolder(annotate, paths)
+    folder = None if annotate is None else AnnotatedFolder(annotate, paths, max_pixels)
     with ExitStack() as stack:
         sinks: list[Sink] = [] if keep is None else [keep.extend]
         if out is not None:
@@ -126,7 +129,9 @@ def write_predictions(
         if faces is not None:
             predictor = stack.enter_context(Predictor(faces, detector=detector))
         advance = stack.enter_context(progress(shown=lines is None and json is None))
-        pipeline = _Pipeline(predictor, clips, fps, table, folder, detector, sinks, advance)
+        pipeline = _Pipeline(
+            predictor, clips, fps, table, folder, detector, sinks, advance, max_pixels
+        )
         for video, sources in groupby(find_sources(paths, videos=videos), lambda each: each.video):
             if not video:
                 pipeline.read_photos(sources, tight=tight)
@@ -165,6 +170,7 @@ class _Pipeline:
     detector: Detector | None
     sinks: Sequence[Sink]
     advance: Callable[[], None]
+    max_pixels: int | None
     counts: Counter[Status] = field(default_factory=Counter)
     uses: dict[str, None] = field(default_factory=dict)
     photos: int = 0
@@ -211,7 +217,7 @@ class _Pipeline:
 
     def _photos(self, sources: Iterable[Source], tight: bool) -> Iterator[list[Prediction]]:
         if self.predictor is not None:
-            return predict_photos(self.predictor, sources, tight=tight)
+            return predict_photos(self.predictor, sources, tight=tight, max_pixels=self.max_pixels)
         return ([_not_read(source)] for source in sources)
 
     def _write(self, entries: Sequence[Entry]) -> None:
@@ -221,6 +227,15 @@ class _Pipeline:
                 self.uses[entry.prediction.use] = None
         for sink in self.sinks:
             sink(entries)
+
+
+def _path(given: PathLike) -> str:
+    if not isinstance(given, str | os.PathLike):
+        raise MienError(
+            f"expected paths of photos, videos or folders, got {type(given).__name__}; for an "
+            "image in memory use mien.load()(image)"
+        )
+    return os.fsdecode(given)
 
 
 def _not_read(source: Source) -> Prediction:

@@ -63,6 +63,7 @@ class Options(TypedDict, total=False):
     fps: float
     tight: bool
     detector: Detector | None
+    max_pixels: int | None
 
 
 @overload
@@ -87,6 +88,7 @@ def predict(
     fps: float = FPS,
     tight: bool = False,
     detector: Detector | None = None,
+    max_pixels: int | None = None,
 ) -> Predictions | Summary:
     """Predict the faces in photos, videos and folders.
 
@@ -98,14 +100,16 @@ def predict(
         A shipped model's name or an ONNX file; or a model of faces and one of clips.
     out
         A .csv, .parquet or .jsonl file to write the rows to, in constant memory.
-    annotate, rows, fps, tight, detector
+    annotate, rows, fps, tight, detector, max_pixels
         As for :func:`~mien.inference.pipeline.write_predictions`.
 
     Returns one :class:`~mien.schema.Prediction` per row, in a list; with ``out`` a
     :class:`~mien.inference.pipeline.Summary` of what was written. An input that cannot be read is
     a row with status ``unreadable``, not an error.
     """
-    if not isinstance(inputs, (str, os.PathLike, Iterable)) or hasattr(inputs, "__array__"):
+    if isinstance(inputs, (bytes, bytearray, memoryview)) or (
+        not isinstance(inputs, (str, os.PathLike, Iterable)) or hasattr(inputs, "__array__")
+    ):
         raise MienError(
             f"expected paths of photos, videos or folders, got {type(inputs).__name__}; "
             "for an image in memory use mien.load()(image)"
@@ -120,6 +124,7 @@ def predict(
         fps=fps,
         tight=tight,
         detector=detector,
+        max_pixels=max_pixels,
         keep=entries if out is None else None,
     )
     return Predictions(entries, summary.table) if out is None else summary

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +38,12 @@ from mien.schema import (
 
 if TYPE_CHECKING:
     from mien.faces.detect import Detector
+    from mien.faces.images import ImageSource
 
 MIN_FACE_PIXELS = 24
 """A face whose box has a shorter side than this is too coarse to read."""
 MAX_YAW_DEGREES = 60.0
 """Beyond this yaw half of the face is hidden and the alignment means little."""
-
-ImageSource = str | os.PathLike[str] | bytes | BinaryIO | UInt8Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +105,12 @@ class Predictor:
         Parameters
         ----------
         image
-            A path, encoded bytes, a binary file, or an array ``(H, W, 3)`` in RGB.
+            One image: a path, encoded bytes, a binary file, a Pillow image, or an array
+            ``(H, W, 3)`` in RGB, see :func:`~mien.faces.images.load_image`.
         tight
             Take the whole image as one face, for crops that are already tight. No face is
-            detected; a model of partial images still detects landmarks.
+            detected; a model of partial images still detects landmarks. Small images count as
+            tight by themselves, see :func:`~mien.faces.tight.is_tight`.
 
         Without a face there is one prediction with status ``no-face``. Raises
         :class:`~mien.schema.MienError` for an image that cannot be read.
@@ -126,7 +127,9 @@ class Predictor:
 
         Crops follow the model's preprocessing, partial images included.
         """
-        if tight:
+        from mien.faces.tight import is_tight
+
+        if tight or is_tight(image):
             return [self.crop_face(image, self._tight_face(image), tight=True)]
         with self._detecting:
             faces = self._ready_detector()(image)

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from mien.faces.images import MAX_PIXELS
+from mien.files import ADVICE, short_name
 from mien.heads import HEADS
 from mien.heads.wording import percent
 from mien.inference.drawing.annotate import annotate_file
@@ -38,11 +40,11 @@ def json_sink(stream: TextIO, rows: Rows) -> Iterator[Sink]:
         nonlocal before
         for entry in entries:
             row = json.dumps(rows.row(entry), ensure_ascii=False)
-            print(f"{before}\n{row}", end="", file=stream)
+            _print(f"{before}\n{row}", stream, end="")
             before = ","
 
     yield write
-    print("\n]" if before == "," else "[]", file=stream)
+    _print("\n]" if before == "," else "[]", stream)
 
 
 def line_sink(stream: TextIO, rows: Rows) -> Sink:
@@ -52,9 +54,21 @@ def line_sink(stream: TextIO, rows: Rows) -> Sink:
         for entry in entries:
             # A file name need not be valid text.
             line = line_of(entry, rows).encode("utf-8", "backslashreplace").decode()
-            print(line, file=stream)
+            _print(line, stream)
 
     return write
+
+
+def _print(text: str, stream: TextIO, *, end: str = "\n") -> None:
+    try:
+        print(text, end=end, file=stream)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        name = {"<stdout>": "the standard output"}.get(getattr(stream, "name", ""), "a stream")
+        raise MienError(
+            f"expected to write to {name}, got {error.strerror or error}; {ADVICE}"
+        ) from error
 
 
 def line_of(entry: Entry, rows: Rows) -> str:
@@ -110,11 +124,18 @@ class AnnotatedFolder:
     pictures must not replace what is read, nor be what the next run reads.
     """
 
-    def __init__(self, path: str | os.PathLike[str], inputs: Iterable[str]) -> None:
-        self.path = Path(path)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        inputs: Iterable[str],
+        max_pixels: int | None = None,
+    ) -> None:
+        self.path, self._max_pixels = Path(path), max_pixels or MAX_PIXELS
         self._resolved = self.path.resolve()
         self._taken: set[str] = set()
         for each in inputs:
+            if "\0" in each:  # no name of a file
+                continue
             source = Path(each).resolve()
             inside = (
                 source.is_dir() and self.path.is_dir() and self._resolved.is_relative_to(source)
@@ -134,7 +155,12 @@ class AnnotatedFolder:
             suffix = ".png"
         # A photo that is deleted in between only loses its picture, not its rows.
         try:
-            annotate_file(source, predictions, self.path / self._free_name(source, suffix))
+            annotate_file(
+                source,
+                predictions,
+                self.path / self._free_name(source, suffix),
+                max_pixels=self._max_pixels,
+            )
         except MienError:
             if Path(source).exists():
                 raise
@@ -149,9 +175,9 @@ class AnnotatedFolder:
         stem = path.stem
         while f"{stem}{suffix}" in self._taken and parents:
             stem = f"{parents.pop()}__{stem}"
-        name, number = f"{stem}{suffix}", 2
+        name, number = short_name(stem, suffix), 2
         while name in self._taken:
-            name, number = f"{stem}-{number}{suffix}", number + 1
+            name, number = short_name(f"{stem}-{number}", suffix), number + 1
         self._taken.add(name)
         return name
 

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.files import explaining, replacing
+from mien.files import explaining, replacing, spreadsheet_text
 from mien.inference.rows import Entry, Row, Rows
 from mien.models import ModelInfo
 from mien.schema import MienError, Prediction, Status
@@ -49,8 +49,9 @@ def write_table(
     The columns are :data:`~mien.inference.rows.FACE_COLUMNS`, then those of the model's heads.
     ``face`` counts from 0 and is empty without a face; ``box`` is left, top, width, height in
     pixels; yaw, pitch and roll are in degrees. In CSV ``box`` is four numbers with spaces between,
-    and ``probabilities`` is JSON. Raises :class:`~mien.schema.MienError` for another suffix and
-    for a file that cannot be written.
+    and ``probabilities`` is JSON; a text that spreadsheets would take for a formula is changed, see
+    :func:`~mien.files.spreadsheet_text`. A new file can be read by its owner only.
+    Raises :class:`~mien.schema.MienError` for another suffix and for a file that cannot be written.
     """
     if embeddings and Path(path).suffix.lower() == ".csv":
         raise MienError("expected .parquet or .jsonl for embeddings, got .csv; choose one of those")
@@ -83,7 +84,7 @@ def open_table(
     suffix = path.suffix.lower()
     if suffix not in writers:
         raise MienError(f"expected a table named {', '.join(writers)}, got {str(path)!r}")
-    with replacing(path, explain=False) as partial:
+    with replacing(path, explain=False, private=True) as partial:
         with explaining(path):
             write, close = writers[suffix](partial, schema())
 
@@ -114,6 +115,8 @@ def _csv_writer(partial: Path, schema: pa.Schema) -> _Writer:
 
 
 def _csv_cell(name: str, value: object) -> object:
+    if isinstance(value, str):
+        return spreadsheet_text(value, is_path=name == "source")
     if not isinstance(value, dict):
         return value
     if name == "box":

@@ -13,7 +13,7 @@ from mien.corpora.items import Item, LeftOut, VideoItem
 from mien.faces.align import cut_face
 from mien.faces.detect import Detector
 from mien.faces.images import load_image
-from mien.faces.tight import find_tight_face
+from mien.faces.tight import find_tight_face, is_tight
 from mien.preparation.parts import part_schema, write_part_file
 from mien.preparation.workers import Stopped
 from mien.schema import Face, MienError, Preprocessing, UInt8Array
@@ -21,9 +21,6 @@ from mien.schema import Face, MienError, Preprocessing, UInt8Array
 Entry = Item | VideoItem | LeftOut
 DetectorMaker = Callable[[], Detector]
 """Makes a detector in each worker; must be picklable, such as ``partial(YuNetDetector, file)``."""
-
-TIGHT_BELOW = 100
-"""Images with a shorter side than this, in pixels, count as tight face crops."""
 
 
 class Cropper:
@@ -72,7 +69,7 @@ class Cropper:
             except MienError as error:
                 left_out.append((entry.id, entry.source, f"image unreadable: {error}"))
                 continue
-            tight = entry.tight or min(image.shape[:2]) < TIGHT_BELOW
+            tight = entry.tight or is_tight(image)
             face: Face | None = None
             if not tight:
                 faces = self._ready_detector()(image)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mien.data.dataset import INFO_FILE
-from mien.files import flush_to_disk
+from mien.files import flush_to_disk, short_name
 from mien.schema import MienError
 
 PLAN_FILE, PARTS = "plan.json", "parts"
@@ -19,7 +19,7 @@ PLAN_FILE, PARTS = "plan.json", "parts"
 
 def work_folder(out: Path) -> Path:
     """The folder ``OUT.partial``, which holds the parts until ``out`` is complete."""
-    return out.with_name(f"{out.name}.partial")
+    return out.with_name(short_name(out.name, ".partial"))
 
 
 @contextlib.contextmanager
@@ -30,7 +30,9 @@ def claimed(folder: Path, plan: dict[str, Any]) -> Iterator[None]:
     different plans are never mixed. Raises :class:`MienError` for a folder that another process
     works in, and for parts of another plan, whose differences it names.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Crops show faces, so only the owner can look into the folder, which becomes the dataset.
+    folder.mkdir(mode=0o700, exist_ok=True)
     with (folder / PLAN_FILE).open("a+", encoding="utf-8") as stream:
         _lock(stream, folder)
         stream.seek(0)

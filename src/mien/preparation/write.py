@@ -29,7 +29,7 @@ from mien.data.dataset import (
     sha256_of,
 )
 from mien.data.targets import make_targets
-from mien.files import flush_to_disk, replacing, replacing_folder
+from mien.files import flush_to_disk, replacing, replacing_folder, spreadsheet_text
 from mien.heads import HEADS
 from mien.labels import LabelSpace
 from mien.scales import Scale
@@ -123,7 +123,7 @@ def write_files(
     with (folder / LEFT_OUT_FILE).open("w", encoding="utf-8", newline="") as text:
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(("id", "source", "reason"))
-        lines.writerows(left_out)
+        lines.writerows(map(spreadsheet_text, row) for row in left_out)
 
     digests = {CROPS_FILE: digest.hexdigest()}
     files = {

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mien.faces.images import load_image
+from mien.faces.images import MAX_PIXELS, ImageSource, load_image
 from mien.files import replacing
 from mien.inference.drawing.attention import draw_attention
 from mien.inference.drawing.cards import PANEL, Card, card_of, draw_card, has_card
 from mien.inference.drawing.colors import Color
 from mien.inference.drawing.placement import place_cards
 from mien.inference.drawing.shapes import rounded, text_length, write
-from mien.inference.predictor import ImageSource
 from mien.schema import Box, MienError, Prediction, Status, UInt8Array
 
 _SHORTEST_SIDE = 640  # smaller pictures are enlarged until text of a readable size fits
@@ -27,7 +26,9 @@ _MOST_BARS = 8
 _LAYOUTS = ((_MOST_BARS, 1.0), (_MOST_BARS, 0.8), (3, 1.0), (3, 0.8), (0, 1.0), (0, 0.75))
 
 
-def annotate(image: ImageSource, predictions: Sequence[Prediction]) -> UInt8Array:
+def annotate(
+    image: ImageSource, predictions: Sequence[Prediction], *, max_pixels: int = MAX_PIXELS
+) -> UInt8Array:
     """The picture with its predictions drawn in, ``(H', W', 3)`` uint8 RGB.
 
     Every face gets a frame in its expression's color and a card beside it with name, confidence
@@ -39,7 +40,7 @@ def annotate(image: ImageSource, predictions: Sequence[Prediction]) -> UInt8Arra
     in a margin that is added on the right. ``image`` is what the predictor was called with; it is
     not changed.
     """
-    pixels = load_image(image)
+    pixels = load_image(image, max_pixels=max_pixels)
     factor = _enlargement(pixels)
     picture = Image.fromarray(pixels)
     if factor > 1:
@@ -78,9 +79,15 @@ def annotate(image: ImageSource, predictions: Sequence[Prediction]) -> UInt8Arra
 
 
 def annotate_file(
-    image: ImageSource, predictions: Sequence[Prediction], out: str | os.PathLike[str]
+    image: ImageSource,
+    predictions: Sequence[Prediction],
+    out: str | os.PathLike[str],
+    *,
+    max_pixels: int = MAX_PIXELS,
 ) -> None:
     """Write :func:`annotate`'s picture to a .png, .jpg or .webp file, whole or not at all.
+
+    A new file can be read by its owner only, because it shows faces.
 
     Raises :class:`~mien.schema.MienError` for another suffix or a file that cannot be written.
     """
@@ -88,8 +95,8 @@ def annotate_file(
     formats = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
     if out.suffix.lower() not in formats:
         raise MienError(f"expected a picture named {', '.join(formats)}, got {str(out)!r}")
-    picture = Image.fromarray(annotate(image, predictions))
-    with replacing(out) as partial:
+    picture = Image.fromarray(annotate(image, predictions, max_pixels=max_pixels))
+    with replacing(out, private=True) as partial:
         picture.save(partial, formats[out.suffix.lower()], quality=92)
 
 

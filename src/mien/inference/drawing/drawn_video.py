@@ -92,7 +92,7 @@ class DrawnVideo:
 
     def _open(self, picture: UInt8Array) -> None:
         av = load_av()
-        partial = self._stack.enter_context(replacing(self.path, explain=False))
+        partial = self._stack.enter_context(replacing(self.path, explain=False, private=True))
         self._container = av.open(str(partial), "w", format="mp4")
         try:
             av.Codec("libx264", "w")

@@ -78,12 +78,16 @@ def plot_timeline(video: VideoPredictions, out: str | os.PathLike[str]) -> bool:
     left_out = len(video.persons) - len(drawn)
     more = f" ({left_out} more {'persons' if left_out > 1 else 'person'} not drawn)"
     figure.suptitle(
-        Path(video.source).name + (more if left_out else ""), x=0.01, ha="left", fontsize=10
+        Path(video.source).name + (more if left_out else ""),
+        x=0.01,
+        ha="left",
+        fontsize=10,
+        parse_math=False,
     )
     axes[-1].set_xlabel("time in seconds", fontsize=9)
     if note:
         figure.supxlabel(note, fontsize=8, color=_GRAY, x=0.01, ha="left")
-    with replacing(out) as partial:
+    with replacing(out, private=True) as partial:
         figure.savefig(partial, format="png", dpi=120)
     return True
 
