@@ -18,7 +18,7 @@ from small_training import PLAIN, SMALL, SMALL_CLIPS, read_document, read_metric
 
 from mien.data.dataset import Dataset
 from mien.heads.severity import SeverityInfo
-from mien.metrics.regression import affect_metrics
+from mien.metrics.regression import valence_arousal_metrics
 from mien.models import read_info
 from mien.networks.network import create_network
 from mien.networks.predictions import PredictionNetwork
@@ -80,10 +80,10 @@ def test_valence_and_arousal_alone_train_and_are_exported(
     truth = dataset.valence_arousal[rows]
     known = ~np.isnan(truth[:, 0])
     values = predict_inputs(loaded, dataset.crops[rows]).heads["valence_arousal"]
-    measured = affect_metrics(values[known], truth[known])
-    assert float(measured["mean", "ccc"]) == pytest.approx(best, abs=1e-5)
+    measured = valence_arousal_metrics(values[known], truth[known])
+    assert float(measured["mean_ccc"]) == pytest.approx(best, abs=1e-5)
     # The first column is valence.
-    apart = [float(measured[name, "ccc"]) for name in ("valence", "arousal")]
+    apart = [float(measured[f"ccc_{name}"]) for name in ("valence", "arousal")]
     kept = read_document(run)["selected_on"]
     assert apart == pytest.approx([kept["ccc_valence"], kept["ccc_arousal"]], abs=1e-5)
     assert abs(apart[0] - apart[1]) > 1e-3
@@ -131,8 +131,8 @@ def test_each_row_teaches_the_heads_that_it_has_labels_of(
     guesses = outputs["expression"].argmax(1)[named]
     right = guesses == [dataset.label_space.index(name) for name in labels[named]]
     assert chosen["accuracy"] == pytest.approx(right.mean())
-    measured = affect_metrics(outputs["valence_arousal"][rated], truth[rated])
-    assert chosen["mean_ccc"] == pytest.approx(float(measured["mean", "ccc"]), abs=1e-5)
+    measured = valence_arousal_metrics(outputs["valence_arousal"][rated], truth[rated])
+    assert chosen["mean_ccc"] == pytest.approx(float(measured["mean_ccc"]), abs=1e-5)
     exported_gives_what_the_run_gives(run, tmp_path / "model.onnx", mirror=True)
 
 
