@@ -52,13 +52,13 @@ def predict_split(
     info = model.info
     if info.clips is not None:
         view = dataset.with_preprocessing(info.preprocessing)
-        recordings = predict_recordings(model, info.clips, view, split)
+        predicted = predict_recordings(model, info.clips, view, split)
         return Predictions(
-            recordings.names,
-            recordings.subjects,
-            recordings.starts,
-            recordings.heads,
-            recordings.embeddings,
+            predicted.names,
+            predicted.subjects,
+            predicted.starts,
+            predicted.heads,
+            predicted.embeddings,
             [],
         )
     rows = dataset.split_indices(split)
@@ -188,8 +188,8 @@ def _reference(
             f"expected labels of expressions in split {split!r} to find neighbors in, got none: "
             "leave out --reference"
         )
-    faces = _predict_faces(model, dataset, source, rows, None)
-    return Reference(faces.embeddings, targets["expression"][rows], split)
+    predicted = _predict_faces(model, dataset, source, rows, None)
+    return Reference(predicted.embeddings, targets["expression"][rows], split)
 
 
 def _provenance(model: Model, dataset: Dataset, heads: Sequence[str]) -> dict[str, str]:

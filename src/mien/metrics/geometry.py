@@ -52,7 +52,7 @@ def effective_rank(embeddings: NDArray[np.floating[Any]]) -> float:
     rows -= rows.mean(0)
     if np.einsum("nd,nd->", rows, rows) <= len(rows) * RESOLUTION**2:
         return 0.0
-    # Centerd, so float32 is exact enough for an entropy, and half the time.
+    # Centered, so float32 is exact enough for an entropy, and half the time.
     small = rows.astype(np.float32)
     gram = small.T @ small if rows.shape[1] <= len(rows) else small @ small.T
     values = np.maximum(np.linalg.eigvalsh(gram.astype(np.float64)), 0)
@@ -92,12 +92,12 @@ def distance_ratios(
         raise ValueError(f"expected targets ({len(rows)},), got {targets.shape}")
     rows -= rows.mean(0) if len(rows) else 0.0
     squares = np.einsum("nd,nd->n", rows, rows)
-    classes = [np.flatnonzero(targets == index) for index in np.unique(targets)]
-    means = [rows[members].mean(0) for members in classes]
+    rows_of_class = [np.flatnonzero(targets == index) for index in np.unique(targets)]
+    means = [rows[members].mean(0) for members in rows_of_class]
     # About the mean of its class, a row of a tight class keeps its digits in float32.
     centered = [
         (rows[members] - mean).astype(np.float32)
-        for members, mean in zip(classes, means, strict=True)
+        for members, mean in zip(rows_of_class, means, strict=True)
     ]
     lengths = [np.einsum("nd,nd->n", part, part, dtype=np.float64) for part in centered]
 
@@ -108,7 +108,9 @@ def distance_ratios(
         count, paired = weights.sum(1), np.square(weights).sum(1)
         total = np.zeros((len(weights), size))
         within, pairs_within = np.zeros(len(weights)), np.zeros(len(weights))
-        for members, mean, part, length in zip(classes, means, centered, lengths, strict=True):
+        for members, mean, part, length in zip(
+            rows_of_class, means, centered, lengths, strict=True
+        ):
             drawn = weights[:, members]
             n = drawn.sum(1)
             sums = (drawn.astype(np.float32) @ part).astype(np.float64)

@@ -72,9 +72,9 @@ def retrieve(embeddings: NDArray[np.floating[Any]], targets: IntArray) -> Retrie
     for start in range(0, queries.size, block):
         rows = queries[start : start + block]
         hits = _hits(unit, classes, rows, int(others[rows].max()))
-        place = np.arange(1, hits.shape[1] + 1)
-        precision = np.cumsum(hits, axis=1, dtype=np.float32) / place
-        within = place <= others[rows, None]
+        rank = np.arange(1, hits.shape[1] + 1)
+        precision = np.cumsum(hits, axis=1, dtype=np.float32) / rank
+        within = rank <= others[rows, None]
         total = (precision * (hits & within)).sum(1, dtype=np.float64)
         first[start : start + block] = hits[:, 0]
         average[start : start + block] = total / others[rows]

@@ -49,7 +49,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What is said of a comparison as a whole: provenance, rows left out, and warnings."""
+    """What belongs to a comparison as a whole: provenance, rows left out, and warnings."""
 
     provenance: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -163,22 +163,24 @@ def pair_runs(first: Entry, other: Entry, letter: str) -> Pairing:
     Runs pair up by their seed. A single run is held against every one of the other side.
     """
     luck = "the luck of the seed is not in the interval"
-    ours, theirs = other.members, first.members
-    if len(ours) == 1 or len(theirs) == 1:
-        pairs = [(one, two) for one in range(len(ours)) for two in range(len(theirs))]
-        seeds = [(ours[one] if len(theirs) == 1 else theirs[two]).seed for one, two in pairs]
+    runs, first_runs = other.members, first.members
+    if len(runs) == 1 or len(first_runs) == 1:
+        pairs = [(one, two) for one in range(len(runs)) for two in range(len(first_runs))]
+        seeds = [
+            (runs[one] if len(first_runs) == 1 else first_runs[two]).seed for one, two in pairs
+        ]
         note = f"one run each: {luck}"
         if len(pairs) > 1:
-            label = (first if len(theirs) == 1 else other).label
+            label = (first if len(first_runs) == 1 else other).label
             note = (
                 f"the one run of {label} is held against each seed, so its own luck stays in "
                 "every difference"
             )
         return Pairing(letter, letter_of(0), pairs, seeds, [note])
-    by_seed = {member.seed: number for number, member in enumerate(theirs)}
-    order = sorted(range(len(ours)), key=lambda number: ours[number].seed or 0)
-    pairs = [(one, by_seed[ours[one].seed]) for one in order if ours[one].seed in by_seed]
-    seeds = [ours[one].seed for one, _ in pairs]
+    by_seed = {member.seed: number for number, member in enumerate(first_runs)}
+    order = sorted(range(len(runs)), key=lambda number: runs[number].seed or 0)
+    pairs = [(one, by_seed[runs[one].seed]) for one in order if runs[one].seed in by_seed]
+    seeds = [runs[one].seed for one, _ in pairs]
     if not pairs:
         note = (
             "no seed is in both, so nothing pairs the runs and no test is made: train both with "
@@ -186,7 +188,7 @@ def pair_runs(first: Entry, other: Entry, letter: str) -> Pairing:
         )
         return Pairing(letter, letter_of(0), [], [], [note])
     notes = []
-    if alone := len(ours) + len(theirs) - 2 * len(pairs):
+    if alone := len(runs) + len(first_runs) - 2 * len(pairs):
         are = "are" if alone > 1 else "is"
         notes.append(
             f"{alone} run{'s' * (alone > 1)} whose seed only one side has {are} not in the "

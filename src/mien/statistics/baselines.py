@@ -138,11 +138,11 @@ def draw_agreement(
 
 
 def _metrics(predictions: ScorePredictions, name: str, drawn: Bootstrap[str]) -> dict[str, Any]:
-    measured = intervals(drawn)
+    values = intervals(drawn)
     pairs = (("prediction", predictions.by_name[name]), ("score", predictions.scores))
-    constant = [what for what, values in pairs if np.ptp(values) == 0]
+    constant = [what for what, array in pairs if np.ptp(array) == 0]
     for key in ("pcc", "ccc"):
-        if measured[key].value is None and constant:
+        if values[key].value is None and constant:
             reason = f"every {' and every '.join(constant)} is the same"
-            measured[key] = Interval(None, reason=reason)
-    return {key: measured[key].as_dict() for key in METRICS}
+            values[key] = Interval(None, reason=reason)
+    return {key: values[key].as_dict() for key in METRICS}

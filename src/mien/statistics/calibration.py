@@ -28,27 +28,19 @@ def temperature_scale(logits: FloatArray, targets: IntArray | FloatArray) -> flo
     scores = np.asarray(logits, np.float64)
     if scores.ndim != 2 or 0 in scores.shape or np.isnan(scores).any() or np.isposinf(scores).any():
         raise ValueError(f"expected non-empty (N, C) logits below infinity, got {scores.shape}")
-    expected = np.asarray(targets)
-    if expected.ndim == 1:
-        if (
-            expected.shape != scores.shape[:1]
-            or expected.min() < 0
-            or expected.max() >= scores.shape[1]
-        ):
+    shares = np.asarray(targets)
+    if shares.ndim == 1:
+        if shares.shape != scores.shape[:1] or shares.min() < 0 or shares.max() >= scores.shape[1]:
             raise ValueError(f"expected {len(scores)} targets in [0, {scores.shape[1]})")
-        expected = np.eye(scores.shape[1])[expected]
-    if (
-        expected.shape != scores.shape
-        or (expected < 0).any()
-        or not np.allclose(expected.sum(1), 1)
-    ):
+        shares = np.eye(scores.shape[1])[shares]
+    if shares.shape != scores.shape or (shares < 0).any() or not np.allclose(shares.sum(1), 1):
         raise ValueError(f"expected target rows of {scores.shape} that sum to one")
     # exp(-104) is 0 in float32: a log-probability of -inf stands for anything below.
     scores = np.where(np.isneginf(scores), scores.max(1, keepdims=True) - 104, scores)
 
     def loss(log_inverse: float) -> float:
         scaled = scores * np.exp(log_inverse)
-        return float((logsumexp(scaled, axis=1) - (expected * scaled).sum(1)).mean())
+        return float((logsumexp(scaled, axis=1) - (shares * scaled).sum(1)).mean())
 
     # Convex in 1/T, hence with one minimum in log(1/T), where the search is even in scale.
     limit = float(np.log(50))

@@ -109,15 +109,15 @@ def _errors_by_group(
                 values[name, group] = metrics.weighted_means(weights[:, rows], by_row[rows])
         return values
 
-    measured = _intervals(statistics, recordings, seed=seed, draws=draws)
+    drawn = _intervals(statistics, recordings, seed=seed, draws=draws)
     clusters = recordings.clusters
     units = np.arange(len(recordings)) if clusters is None else clusters
     return [
         {
             "n": int((groups == group).sum()),
             "subjects": len(np.unique(units[groups == group])),
-            "mae": measured["mae", group].as_dict(),
-            "bias": measured["bias", group].as_dict(),
+            "mae": drawn["mae", group].as_dict(),
+            "bias": drawn["bias", group].as_dict(),
         }
         for group in range(count)
     ]

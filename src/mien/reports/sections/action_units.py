@@ -21,6 +21,7 @@ from mien.reports.sections.section import (
     Verdict,
     evidence_of,
     intervals_of,
+    verdict_sentence,
 )
 from mien.reports.tables import (
     Cell,
@@ -72,7 +73,9 @@ def evaluate(
         },
         "left_out": arrays.reasons(),
     }
-    undefined = [unit for unit, found in entry["per_unit"].items() if found["f1"]["value"] is None]
+    undefined = [
+        unit for unit, of_unit in entry["per_unit"].items() if of_unit["f1"]["value"] is None
+    ]
     if not undefined:
         return entry, []
     return entry, [
@@ -93,13 +96,13 @@ def _draw(evaluation: Evaluation, *, seed: int, draws: int) -> Bootstrap[Hashabl
         values: dict[Hashable, FloatArray] = {}
         plain_f1 = np.full((len(arrays.info.units), len(weights)), np.nan)
         for unit, threshold in enumerate(arrays.info.thresholds):
-            own = annotated[:, unit]
-            of_unit = (present[own, unit], probabilities[own, unit])
-            taken = weights[:, own]
-            metrics = binary_metrics(*of_unit, threshold=threshold, weights=taken)
-            plain_f1[unit] = binary_metrics(*of_unit, weights=taken)["f1"]
+            some = annotated[:, unit]
+            of_unit = (present[some, unit], probabilities[some, unit])
+            drawn = weights[:, some]
+            metrics = binary_metrics(*of_unit, threshold=threshold, weights=drawn)
+            plain_f1[unit] = binary_metrics(*of_unit, weights=drawn)["f1"]
             values |= {(name, unit): value for name, value in metrics.items()}
-            values["base_rate", unit] = weighted_means(taken, of_unit[0].astype(float))
+            values["base_rate", unit] = weighted_means(drawn, of_unit[0].astype(float))
         units = range(len(arrays.info.units))
         means = {
             name: mean_over_units(np.stack([values[name, unit] for unit in units]))
@@ -134,11 +137,11 @@ def tables(entry: Entry) -> dict[str, Any]:
     """The means, and a row for each unit."""
     columns = ("Rows", "Threshold", "Base rate", "AUC", "F1", "Accuracy")
     units = Table([Heading(title) for title in columns], corner="Unit", bars="F1", css="classes")
-    for unit, found in entry["per_unit"].items():
-        counts = [Cell(f"{found['n']:,}"), Cell(number(found["threshold"], "points"))]
-        cells = counts + [units.value(found[name], "%") for name in _OF_UNITS]
+    for unit, of_unit in entry["per_unit"].items():
+        counts = [Cell(f"{of_unit['n']:,}"), Cell(number(of_unit["threshold"], "points"))]
+        cells = counts + [units.value(of_unit[name], "%") for name in _OF_UNITS]
         heading = Heading(unit, ACTION_UNIT_TITLES.get(unit, ""))
-        units.rows.append(Row(heading, cells, bar(found["f1"])))
+        units.rows.append(Row(heading, cells, bar(of_unit["f1"])))
     return {"metrics": metric_table(entry["metrics"], METRICS), "units": units}
 
 
@@ -149,7 +152,7 @@ def figures(evaluation: Evaluation, entry: Entry, *, seed: int = 0) -> dict[str,
 
 def headline(entry: Entry) -> list[Block]:
     """The means over units, and the F1 of each."""
-    units = {f"f1 {unit}": found["f1"] for unit, found in entry["per_unit"].items()}
+    units = {f"f1 {unit}": of_unit["f1"] for unit, of_unit in entry["per_unit"].items()}
     rows = plural(entry["n"], "row")
     return [Block(f"{rows}, action units", entry["metrics"]), Block("each unit", units)]
 
@@ -174,9 +177,9 @@ def compare(
 ) -> tuple[dict[str, Any], list[str]]:
     """The means of each side, their differences to the first, and a verdict on the F1."""
     entry = compare_drawn(sides, pairings, HEADLINE) | {"decided_by": DECIDES}
-    for found in entry["comparisons"]:
+    for comparison in entry["comparisons"]:
         # There is no test: what the intervals show is the verdict.
-        found["verdict"] = verdict(intervals_of(found["metrics"][DECIDES]), 0.0)
+        comparison["verdict"] = verdict(intervals_of(comparison["metrics"][DECIDES]), 0.0)
     if len(sides) < 3:
         return entry, []
     return entry, ["The verdicts on action units are not corrected for several comparisons"]
@@ -196,22 +199,22 @@ def verdicts(entry: Entry, document: Entry) -> list[Verdict]:
     """A verdict on the mean F1 for each comparison."""
     metric = METRICS[DECIDES]
     verdicts = []
-    for found, pairing in zip(entry["comparisons"], document["comparisons"], strict=True):
-        difference = found["metrics"][DECIDES]
+    for comparison, pairing in zip(entry["comparisons"], document["comparisons"], strict=True):
+        difference = comparison["metrics"][DECIDES]
         evidence = evidence_of(difference, "%", len(pairing["seeds"]))
         amount = signed(difference["value"], "%")
-        notes = [*pairing["notes"], *found["notes"]]
-        verdicts.append(Verdict(found["verdict"], amount, "points", metric.title, evidence, notes))
+        notes = [*pairing["notes"], *comparison["notes"]]
+        verdicts.append(
+            Verdict(comparison["verdict"], amount, "points", metric.title, evidence, notes)
+        )
     return verdicts
 
 
 def comparison_headline(entry: Entry, document: Entry) -> list[Block]:
     """The means of each side, their differences, and the verdicts."""
-    labels = {side["letter"]: side["label"] for side in document["entries"]}
+    about = METRICS[DECIDES].title
     sentences = [
-        f"{labels[found['entry']]} against {labels[found['to']]}: {found['verdict']} "
-        f"({METRICS[DECIDES].title})"
-        for found in entry["comparisons"]
+        verdict_sentence(comparison, document, about) for comparison in entry["comparisons"]
     ]
     blocks = side_blocks(entry, document, f"{plural(entry['n'], 'row')}, action units")
     return [*blocks, Block("", {}, sentences)]

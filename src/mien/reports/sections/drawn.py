@@ -43,10 +43,10 @@ def compare_drawn(
             raise ValueError("expected runs that were measured on the same rows and targets")
     comparisons = []
     for side, pairing in zip(sides[1:], pairings, strict=True):
-        ours, theirs = (
+        of_entry, of_first = (
             [run.drawn for run in runs] for runs in pairing.runs(side.runs, sides[0].runs)
         )
-        differences = run_differences(ours, theirs, paired=bool(pairing.pairs))
+        differences = run_differences(of_entry, of_first, paired=bool(pairing.pairs))
         metrics = _documents(differences, shown)
         comparisons.append(
             {"entry": pairing.entry, "to": pairing.to, "metrics": metrics, "notes": []}
@@ -73,15 +73,20 @@ def side_by_side(entry: Entry, document: Entry, metrics: Iterable[Metric]) -> Ta
     labels = {side["letter"]: side["label"] for side in document["entries"]}
     columns = [
         Heading(labels[side["letter"]], letter=side["letter"]) for side in entry["entries"]
-    ] + [Heading(f"{found['entry']} \u2212 {found['to']}") for found in entry["comparisons"]]
+    ] + [
+        Heading(f"{comparison['entry']} \u2212 {comparison['to']}")
+        for comparison in entry["comparisons"]
+    ]
     table = Table(columns)
     for metric in metrics:
         cells = [
             table.value(side["metrics"][metric.name], metric.unit) for side in entry["entries"]
         ]
-        for found, pairing in zip(entry["comparisons"], document["comparisons"], strict=True):
+        for comparison, pairing in zip(entry["comparisons"], document["comparisons"], strict=True):
             seeds = len(pairing["seeds"])
-            cells.append(difference_cell(found["metrics"][metric.name], metric.unit, seeds=seeds))
+            cells.append(
+                difference_cell(comparison["metrics"][metric.name], metric.unit, seeds=seeds)
+            )
         table.rows.append(Row(metric_heading(metric), cells))
     return table
 
@@ -94,8 +99,8 @@ def side_blocks(entry: Entry, document: Entry, what: str) -> list[Block]:
         for side in entry["entries"]
     ]
     differences = [
-        Block(f"{found['entry']} less {found['to']}, paired", found["metrics"])
-        for found in entry["comparisons"]
+        Block(f"{comparison['entry']} less {comparison['to']}, paired", comparison["metrics"])
+        for comparison in entry["comparisons"]
     ]
     return values + differences
 

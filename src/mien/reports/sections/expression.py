@@ -284,10 +284,13 @@ def _classifier_table(reference: Entry) -> Table:
 def _class_table(per_class: Mapping[str, Entry]) -> Table:
     columns = [Heading(title) for title in ("Rows", "Precision", "Recall", "F1")]
     table = Table(columns, corner="Class", bars="F1", css="classes")
-    for index, (name, scores) in enumerate(per_class.items()):
-        cells = [Cell(f"{scores['n']:,}"), *(table.value(scores[key], "%") for key in _OF_CLASSES)]
+    for index, (name, of_class) in enumerate(per_class.items()):
+        cells = [
+            Cell(f"{of_class['n']:,}"),
+            *(table.value(of_class[key], "%") for key in _OF_CLASSES),
+        ]
         heading = Heading(name, mark=classes.class_mark(index))
-        table.rows.append(Row(heading, cells, bar(scores["f1"])))
+        table.rows.append(Row(heading, cells, bar(of_class["f1"])))
     return table
 
 
@@ -324,10 +327,10 @@ def _map(evaluation: Evaluation, arrays: ExpressionArrays, seed: int) -> dict[st
 def headline(entry: Entry) -> list[Block]:
     """The metrics under each rule, and of each classifier of the embedding."""
     blocks = [Block(f"{plural(entry['n'], 'row')}, rule {entry['rule']}", entry["metrics"])]
-    for rule, result in entry["other_rules"].items():
-        blocks.append(Block(f"{plural(result['n'], 'row')}, rule {rule}", result["metrics"]))
-    for key, result in (entry["reference"] or {"classifiers": {}})["classifiers"].items():
-        blocks.append(Block(_CLASSIFIERS[key], result["metrics"]))
+    for rule, of_rule in entry["other_rules"].items():
+        blocks.append(Block(f"{plural(of_rule['n'], 'row')}, rule {rule}", of_rule["metrics"]))
+    for key, classifier in (entry["reference"] or {"classifiers": {}})["classifiers"].items():
+        blocks.append(Block(_CLASSIFIERS[key], classifier["metrics"]))
     return blocks
 
 

@@ -24,6 +24,7 @@ from mien.reports.sections.section import (
     Verdict,
     evidence_of,
     intervals_of,
+    verdict_sentence,
 )
 from mien.reports.tables import (
     Cell,
@@ -170,16 +171,16 @@ def _side(side: Side) -> dict[str, Any]:
 
 
 def _compared(first: Side, other: Side, pairing: Pairing) -> dict[str, Any]:
-    ours, theirs = pairing.runs(other.runs, first.runs)
+    runs, first_runs = pairing.runs(other.runs, first.runs)
     paired = bool(pairing.pairs)
     differences = run_differences(
-        [run.drawn for run in ours], [run.drawn for run in theirs], paired=paired
+        [run.drawn for run in runs], [run.drawn for run in first_runs], paired=paired
     )
     # Without pairs every run of one side against every run of the other.
     crossed = (
-        list(zip(ours, theirs, strict=True))
+        list(zip(runs, first_runs, strict=True))
         if paired
-        else [(one, two) for one in ours for two in theirs]
+        else [(one, two) for one in runs for two in first_runs]
     )
     tests = [
         mcnemar(one.predictions == one.targets, two.predictions == two.targets)
@@ -189,13 +190,13 @@ def _compared(first: Side, other: Side, pairing: Pairing) -> dict[str, Any]:
     notes = []
     if len(pairing.pairs) == 1:
         test |= {"name": "McNemar's exact test", "p": tests[0].p}
-        if ours[0].clusters is not None:
+        if runs[0].clusters is not None:
             notes.append(
                 "McNemar's test takes rows for independent ones: rows of one subject make its p "
                 "too small, so the interval over subjects has to agree"
             )
     elif paired:
-        decisive = ([run.drawn.values[DECIDES] for run in side] for side in (ours, theirs))
+        decisive = ([run.drawn.values[DECIDES] for run in side] for side in (runs, first_runs))
         test |= {"name": "paired t-test over seeds", "p": seed_test(*decisive)}
     return {
         "entry": pairing.entry,
@@ -210,7 +211,7 @@ def _compared(first: Side, other: Side, pairing: Pairing) -> dict[str, Any]:
             "only_entry_right": float(np.mean([result.only_a for result in tests])),
             "only_first_right": float(np.mean([result.only_b for result in tests])),
         },
-        "confusion_change": (_mean_confusion(ours) - _mean_confusion(theirs)).tolist(),
+        "confusion_change": (_mean_confusion(runs) - _mean_confusion(first_runs)).tolist(),
         "notes": notes,
     }
 
@@ -351,8 +352,8 @@ def comparison_figures(entry: Entry, sides: Sequence[Side]) -> dict[str, Any]:
         if rows and _METRICS[name].unit == "%":
             groups.append((_METRICS[name].title, rows))
     maps = [
-        _map(side, side_entry["members"][0])
-        for side, side_entry in zip(sides, entry["entries"], strict=True)
+        _map(side, values["members"][0])
+        for side, values in zip(sides, entry["entries"], strict=True)
     ]
     planes = [side.runs[0].plane for side in sides if side.runs[0].plane is not None]
     targets = sides[0].runs[0].targets[planes[0].rows] if planes else np.empty(0, np.int64)
@@ -426,10 +427,8 @@ def comparison_headline(entry: Entry, document: Entry) -> list[Block]:
     for comparison in entry["comparisons"]:
         p = comparison["test"]["p_holm"]
         tested = "no test" if p is None else f"{comparison['test']['name']}, corrected p {p:.3g}"
-        sentence = (
-            f"{labels[comparison['entry']]} against {labels[comparison['to']]}: "
-            f"{comparison['verdict']} ({_METRICS[DECIDES].title.lower()}, {tested})"
-        )
+        about = f"{_METRICS[DECIDES].title.lower()}, {tested}"
+        sentence = verdict_sentence(comparison, document, about)
         title = f"{comparison['entry']} less {comparison['to']}, paired"
         blocks.append(Block(title, comparison["metrics"], [sentence]))
     return blocks

@@ -75,6 +75,13 @@ def evidence_of(difference: Entry, unit: str, seeds: int) -> list[str]:
     return lines
 
 
+def verdict_sentence(comparison: Entry, document: Entry, about: str) -> str:
+    """``B against A: better (accuracy)``, for a terminal."""
+    labels = {side["letter"]: side["label"] for side in document["entries"]}
+    sides = f"{labels[comparison['entry']]} against {labels[comparison['to']]}"
+    return f"{sides}: {comparison['verdict']} ({about})"
+
+
 class Section(Protocol):
     """A head's part of reports and comparisons; a module with these names."""
 

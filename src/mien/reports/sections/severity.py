@@ -148,10 +148,9 @@ def measure(
     """The recordings of a run without their embeddings; metrics wait for what others have."""
     arrays = arrays_of(evaluation, "severity", SeverityArrays)
     everyone = recordings_of(evaluation, np.ones(len(evaluation.ids), np.bool_))
-    columns = {
-        name: getattr(everyone, name) for name in ("ids", "subjects", "scores", "predictions")
-    }
-    return Measured(evaluation.split, arrays.info.scale, Recordings(**columns), arrays.training)
+    names = ("ids", "subjects", "scores", "predictions")
+    recordings = Recordings(**{name: getattr(everyone, name) for name in names})
+    return Measured(evaluation.split, arrays.info.scale, recordings, arrays.training)
 
 
 def baseline_verdicts(measured: Entry, groups: Mapping[str, Entry]) -> list[str]:
@@ -338,15 +337,15 @@ def _baseline_table(entry: Entry) -> Table:
 def _group_table(groups: Mapping[str, Entry]) -> Table:
     """Metrics in rows, one column for each group of recordings."""
     table = Table([Heading(title) for title in groups])
-    shown = list(groups.values())
-    counts = [count_cell(group["n"], _subjects(group["subjects"])) for group in shown]
+    members = list(groups.values())
+    counts = [count_cell(group["n"], _subjects(group["subjects"])) for group in members]
     table.rows.append(Row(Heading("Recordings"), counts))
     for name, metric in METRICS.items():
-        cells = [table.value(group["metrics"][name], metric.unit) for group in shown]
+        cells = [table.value(group["metrics"][name], metric.unit) for group in members]
         table.rows.append(Row(metric_heading(metric), cells))
     unit = METRICS["mae"].unit
     for name in ("mean", "subject"):
-        of_name = [group["baselines"].get(name) for group in shown]
+        of_name = [group["baselines"].get(name) for group in members]
         cells = [table.value(group and group["metrics"]["mae"], unit) for group in of_name]
         title = f"MAE of: {_BASELINE_TITLES[name][0].lower()}"
         table.rows.append(Row(Heading(title), cells))
@@ -432,7 +431,7 @@ def headline(entry: Entry) -> list[Block]:
         }
         width = f"interval of {100 * conformal['coverage']:g} %: +- {conformal['half_width']:.2f}"
         blocks.append(Block(f"calibrated on {conformal['split']}", covered, [width]))
-    order = {name.replace("_", " "): value for name, value in entry["rank_correlation"].items()}
+    order = {name.replace("_", " "): pairs for name, pairs in entry["rank_correlation"].items()}
     title = "rank correlation of similarity and nearness in score"
     return [
         *blocks,

@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.reports.sections.section import Block, Entry, Pairing, Side, Verdict
+from mien.reports.sections.section import (
+    Block,
+    Entry,
+    Pairing,
+    Side,
+    Verdict,
+    verdict_sentence,
+)
 from mien.reports.sections.severity_warnings import sharing_warnings
 from mien.reports.tables import (
     Heading,
@@ -121,7 +128,7 @@ def _compared(
     }
     if not pairing.pairs:
         return entry
-    ours, theirs = (
+    of_entry, of_first = (
         np.stack([np.asarray(run.recordings.predictions, np.float64)[rows] for run in runs])
         for runs in pairing.runs(other.runs, first.runs)
     )
@@ -132,8 +139,8 @@ def _compared(
             continue
         differences = paired_severity_differences(
             recordings.scores[some],
-            ours[:, some],
-            theirs[:, some],
+            of_entry[:, some],
+            of_first[:, some],
             recordings.subjects[some],
             seed=seed,
             draws=draws,
@@ -160,11 +167,10 @@ def comparison_tables(entry: Entry, document: Entry) -> dict[str, Any]:
                 differences.rows.append(Row(heading, cells))
     values = Table([Heading(metric.title) for metric in METRICS.values()])
     for of_head, side in zip(entry["entries"], document["entries"], strict=True):
-        for measured, member in zip(of_head["members"], side["members"], strict=True):
+        for run, member in zip(of_head["members"], side["members"], strict=True):
             seed = "" if member["seed"] is None else f"seed {member['seed']}"
             cells = [
-                values.value(measured["metrics"][name], metric.unit)
-                for name, metric in METRICS.items()
+                values.value(run["metrics"][name], metric.unit) for name, metric in METRICS.items()
             ]
             values.rows.append(Row(Heading(side["label"], seed, letter=side["letter"]), cells))
     return {"differences": differences, "values": values}
@@ -178,7 +184,7 @@ def comparison_figures(entry: Entry, sides: Sequence[Side]) -> dict[str, Any]:
 def verdicts(entry: Entry, document: Entry) -> list[Verdict]:
     """A verdict on the mean absolute error for each comparison."""
     metric = METRICS[DECIDES]
-    shown = []
+    items = []
     for comparison, pairing in zip(entry["comparisons"], document["comparisons"], strict=True):
         difference = comparison["metrics"].get(DECIDES)
         if difference is None:
@@ -189,28 +195,24 @@ def verdicts(entry: Entry, document: Entry) -> list[Verdict]:
             span = signed_interval(difference, metric.unit) or "no interval"
             evidence = [f"over subjects{crossed} {span}"]
         notes = [*pairing["notes"], *comparison["notes"]]
-        shown.append(
+        items.append(
             Verdict(comparison["verdict"], amount, "points", metric.title, evidence, notes)
         )
-    return shown
+    return items
 
 
 def comparison_headline(entry: Entry, document: Entry) -> list[Block]:
     """The statement of use, the values of each run, the differences, and the verdicts."""
-    labels = {side["letter"]: side["label"] for side in document["entries"]}
     blocks = [Block("", {}, [entry["use"]])]
     count = plural(entry["n"], "recording")
     for of_head, side in zip(entry["entries"], document["entries"], strict=True):
-        for measured, member in zip(of_head["members"], side["members"], strict=True):
+        for run, member in zip(of_head["members"], side["members"], strict=True):
             seed = "" if member["seed"] is None else f", seed {member['seed']}"
             title = f"{side['letter']} {side['label']}{seed}: {count}"
-            blocks.append(Block(title, measured["metrics"]))
+            blocks.append(Block(title, run["metrics"]))
     for comparison in entry["comparisons"]:
         title = f"{comparison['entry']} less {comparison['to']}"
-        sentence = (
-            f"{labels[comparison['entry']]} against {labels[comparison['to']]}: "
-            f"{comparison['verdict']} ({METRICS[DECIDES].title})"
-        )
+        sentence = verdict_sentence(comparison, document, METRICS[DECIDES].title)
         blocks.append(Block(f"{title}, paired", comparison["metrics"]))
         blocks.append(Block(f"{title}, subjects not in training", comparison["unseen"], [sentence]))
     return blocks
