@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 import yaml
 
 from mien.cli import app
+from mien.training.recipe import load_recipe
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "mien"
@@ -149,3 +151,19 @@ def test_no_outlawed_name_is_in_the_code_of_a_page(page: Path) -> None:
     code = "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", prose)])
     names = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"#.*|\"[^\"\n]*\"", "", code)))
     assert not {name: outlawed(name, "docs") for name in names if outlawed(name, "docs")}
+
+
+def test_what_the_glossary_points_to_exists() -> None:
+    commands = typer.main.get_command(app).commands
+    options = {opt for command in commands.values() for each in command.params for opt in each.opts}
+    recipe_keys = set(keys(load_recipe("emotion-gcn").model_dump())) | {"clips", "temporal"}
+    for _, _, where in rows(TERMS_PART, 3):
+        for code in re.findall(r"`([^`]+)`", where):
+            for option in re.findall(r"--[\w-]+", code):
+                assert option in options, where
+            if match := re.match(r"mien (\w+)", code):
+                assert match[1] in commands, where
+            if code.startswith("mien."):
+                assert importlib.util.find_spec(code), where
+        for key in re.findall(r"recipe key `([\w.]+)`", where):
+            assert set(key.split(".")) <= recipe_keys, where

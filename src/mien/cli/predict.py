@@ -41,7 +41,7 @@ def predict(
     max_pixels: MaxPixels = None,
     as_json: Json = False,
 ) -> None:
-    """Predict the expressions of faces in photos and videos.
+    """Run a model on the faces in photos and videos.
 
     Every input gives at least one row. The exit code is 1 if some input could not be read.
     """
