@@ -172,7 +172,7 @@ def test_the_report_draws_the_graph(
 ) -> None:
     from mien.evaluation.evaluate import evaluate as evaluate_model
 
-    report, page = evaluate_model(graph_run[0], affect_dataset, tmp_path)
+    report, page = evaluate(graph_run[0], affect_dataset, tmp_path)
     text = page.read_text("utf-8")
     assert report["graph"]["nodes"][-2:] == ["valence", "arousal"]
     drawn = text[text.index('<svg class="graph"') :]
