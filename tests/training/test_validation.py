@@ -21,7 +21,6 @@ from mien.training.recipe import load_recipe
 from mien.training.run import load_run
 from mien.training.validation import calibrated, join_outputs, validation_metrics, validations
 
-
 SPLITS = ("train", "valid", "test")
 
 
