@@ -15,7 +15,7 @@ SLICES: Changes = ("embedding.slices=8",)
 
 
 class Weights(NamedTuple):
-    """The weight of each kind of term beside the cross-entropy, and the triplet-center margin."""
+    """The weight of each kind of loss beside the cross-entropy, and the triplet-center margin."""
 
     triplet: float = 0.5
     center: float = 0.01
@@ -25,45 +25,45 @@ class Weights(NamedTuple):
     all_triplets: float = 0.5
 
 
-def term(kind: str, weight: float, place: int = 1, **settings: object) -> Changes:
-    """A loss term as the recipe's second one, or at ``place``."""
+def loss(kind: str, weight: float, place: int = 1, **settings: object) -> Changes:
+    """A loss as the recipe's second one, or at ``place``."""
     more = "".join(f", {key}: {str(value).lower()}" for key, value in settings.items())
-    return (f"losses.{place}={{term: {kind}, weight: {weight}{more}}}",)
+    return (f"losses.{place}={{loss: {kind}, weight: {weight}{more}}}",)
 
 
 def triplet(weights: Weights, threshold: float, *, dual: bool) -> Changes:
     """One threshold for the whole embedding, batch-hard."""
-    return term("triplet", weights.triplet, threshold=threshold, dual=dual)
+    return loss("triplet", weights.triplet, threshold=threshold, dual=dual)
 
 
 def all_triplets(weights: Weights) -> tuple[Changes, Changes]:
     """One threshold and many over all triplets, which a few wrong labels do not rule."""
     settings = {"dual": False, "mining": "all"}  # over all triplets, dual is twice the same
-    one = term("triplet", weights.all_triplets, threshold=0.8, **settings)
-    many = term("multi-threshold", weights.all_triplets, low=0.1, high=1.6, **settings)
+    one = loss("triplet", weights.all_triplets, threshold=0.8, **settings)
+    many = loss("multi-threshold", weights.all_triplets, low=0.1, high=1.6, **settings)
     return one, SLICES + many
 
 
 def multi(weights: Weights, *, low: float = 0.1, high: float = 1.6, dual: bool = True) -> Changes:
     """Eight slices with a threshold each."""
-    return SLICES + term("multi-threshold", weights.triplet, low=low, high=high, dual=dual)
+    return SLICES + loss("multi-threshold", weights.triplet, low=low, high=high, dual=dual)
 
 
 def strategy(weights: Weights, negatives: str, place: int = 1) -> Changes:
     """Triplet-center loss with a way to choose the negative."""
     settings = {"negatives": negatives, "margin": weights.margin}
-    return term("triplet-center", weights.triplet_center, place, **settings)
+    return loss("triplet-center", weights.triplet_center, place, **settings)
 
 
 def cells_of(weights: Weights) -> dict[str, Changes]:
     """Every cell by name, softmax first."""
-    expression = term("expression", weights.expression)
-    dacl = term("center", weights.center, rule="dacl", rate=0.5)
+    expression = loss("expression", weights.expression)
+    dacl = loss("center", weights.center, rule="dacl", step=0.5)
     one, many = all_triplets(weights)
     return {
         "softmax": (),
         "softmax, pixel attention": ("attention={pixel: true}",),
-        "center": term("center", weights.center),
+        "center": loss("center", weights.center),
         "dacl": (*dacl, "attention={element: true}"),
         **{f"triplet-center {name}": strategy(weights, name) for name in STRATEGIES},
         **{
@@ -89,7 +89,7 @@ CELLS = (*cells_of(Weights()), "combined")
 
 
 class Part(NamedTuple):
-    """A network and schedule that a set of cells shares, and the weights of their terms.
+    """A network and schedule that a set of cells shares, and the weights of their losses.
 
     ``combined`` is the cell of our own: what the held-out rows liked best of each kind.
     """
@@ -116,17 +116,17 @@ PARTS = {
         weights=TUNED,
         combined=(
             *strategy(TUNED, "fully-synthesized"),
-            *term("triplet", TUNED.triplet, 2, threshold=0.8, dual=True),
+            *loss("triplet", TUNED.triplet, 2, threshold=0.8, dual=True),
         ),
         shared=(
             "backbone.arguments={pad_type: same}",
             "backbone.license_terms=see benchmarks/start_weights.py",
             "backbone.frozen=true",
-            "backbone.views=2",
-            "embedding={size: 256, hidden: 256, dropout: 0.4}",
+            "backbone.augmented_views=1",
+            "embedding={size: 256, hidden_size: 256, dropout: 0.4}",
             "sampler={kind: shuffled, batch_size: 128}",
             "schedule={epochs: 5, warmup: 0.5}",
-            "optimizer={rate: 0.001, weight_decay: 0.05}",
+            "optimizer={lr: 0.001, weight_decay: 0.05}",
         ),
     ),
     "small": Part(
@@ -149,7 +149,7 @@ PARTS = {
             "embedding={size: 256, dropout: 0.2}",
             "sampler={kind: shuffled, batch_size: 128}",
             "schedule={epochs: 6, warmup: 0.5}",
-            "optimizer={rate: 0.003, weight_decay: 0.02}",
+            "optimizer={lr: 0.003, weight_decay: 0.02}",
         ),
     ),
 }
@@ -158,7 +158,7 @@ PARTS = {
 TUNE: dict[str, Changes] = {
     "softmax": (),
     **{f"triplet weight {w}": triplet(Weights(triplet=w), 0.8, dual=True) for w in (0.1, 0.3, 1.0)},
-    **{f"center weight {w}": term("center", w) for w in (0.001, 0.003, 0.01, 0.03)},
+    **{f"center weight {w}": loss("center", w) for w in (0.001, 0.003, 0.01, 0.03)},
     **{
         f"triplet-center weight {w} margin {m}": strategy(
             Weights(triplet_center=w, margin=m), "nearest"
@@ -166,7 +166,7 @@ TUNE: dict[str, Changes] = {
         for w in (0.003, 0.01, 0.03)
         for m in (1.0, 30.0)
     },
-    **{f"expression weight {w}": term("expression", w) for w in (0.1, 0.3, 1.0)},
+    **{f"expression weight {w}": loss("expression", w) for w in (0.1, 0.3, 1.0)},
     **{
         f"all triplets weight {w}": all_triplets(Weights(all_triplets=w))[0]
         for w in (0.1, 0.5, 2.0)

@@ -11,36 +11,35 @@ import torch
 
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
-from mien.networks.network import build_network
 from mien.recipes import list_recipes
 from mien.schema import Preprocessing
-from mien.training.batches import Crops
 from mien.training.memory import keep_freed_memory
-from mien.training.module import Module
+from mien.training.module import TrainingModule
 from mien.training.recipe import load_recipe
+from mien.training.setup import set_up
 
-BATCH = 64
+BATCH, BACKBONE = 64, "mobilenetv1_100"
 # Mixup and averaging, no loss to compare; heads for labels that these faces do not have.
-LEFT_OUT = ("fer", "emotion-gcn", "multi-task")
+LEFT_OUT = ("fer", "emotion-gcn", "multi-task", "action-units")
 
 
 class Steps:
     """Steps of one recipe on batches of 64 faces: read, augment, compose, forward, backward."""
 
     def __init__(self, name: str, dataset: Dataset) -> None:
-        recipe = load_recipe(name, ["backbone={name: mobilenetv1_100}"])
+        recipe = load_recipe(name, [f"backbone={{name: {BACKBONE}}}"])
         wanted = Preprocessing.model_validate(
             dataset.preprocessing.model_dump()
             | {"partial_image": recipe.preprocessing_for(dataset.preprocessing).partial_image}
         )
         dataset = dataset.with_preprocessing(wanted)
-        torch.manual_seed(0)
-        network = build_network(recipe.architecture(len(dataset.label_space)))
-        self.module = Module(network, recipe, steps_per_epoch=1).train()
+        setup = set_up(recipe, dataset, dataset.folder / "features")
+        self.module = TrainingModule(
+            setup.network, recipe, setup.context, steps_per_epoch=1
+        ).train()
         self.optimizer = self.module.configure_optimizers()["optimizer"]
-        targets = make_targets(dataset, recipe.target)
-        self.crops = Crops(dataset, targets, recipe, training=True)
-        labels = targets.labels
+        self.crops = setup.loaders.train.dataset
+        labels = make_targets(dataset, recipe.rule)["expression"]
         # Eight rows of each class, as balanced batches have them; all recipes get the same.
         self.rows = np.concatenate([np.flatnonzero(labels == c)[:8] for c in range(8)])
 
@@ -62,7 +61,9 @@ def measure_cost(data: Path, *, rounds: int = 12) -> list[dict[str, Any]]:
     keep_freed_memory()
     dataset = Dataset.open(data)
     steps = {
-        name: Steps(name, dataset) for name in ("softmax", *list_recipes()) if name not in LEFT_OUT
+        name: Steps(name, dataset)
+        for name in ("softmax", *list_recipes())
+        if name not in LEFT_OUT and load_recipe(name).clips is None
     }
     for one in steps.values():
         one.seconds()  # the first step allocates

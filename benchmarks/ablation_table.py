@@ -95,7 +95,7 @@ def table(part: str, cells: dict[str, dict[int, Line]]) -> list[str]:
     weights = PARTS[part].weights._asdict().items()
     rows = [
         f"{most} seeds, fewer where a cell says so. All cells share: "
-        f"{code(PARTS[part].shared)}. Weights of the terms: "
+        f"{code(PARTS[part].shared)}. Weights of the losses: "
         f"{', '.join(f'{name} {value:g}' for name, value in weights)}. "
         f"The cell *combined* is {code(PARTS[part].combined)}.\n",
         f"| {' | '.join(head)} |",

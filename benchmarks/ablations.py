@@ -29,7 +29,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from mien.training.features import cached_features
 
 from ablation_cells import PARTS, TUNE, settings_of
 from ablation_cost import measure_cost
@@ -44,10 +43,12 @@ from mien.metrics.retrieval import retrieve
 from mien.networks.network import Outputs
 from mien.preparation.prepare import prepare
 from mien.schema import Preprocessing
-from mien.training.batches import network_input
+from mien.training.batches.faces import network_input
+from mien.training.batches.features import cached_features
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import Run, load_run
+from mien.training.validation import join_outputs
 from results import read_results
 
 NEIGHBORS = 15
@@ -120,7 +121,7 @@ def outputs_of(
     found = {}
     if recipe.backbone.frozen:
         recipe = recipe.model_copy(
-            update={"backbone": recipe.backbone.model_copy(update={"views": 1})}
+            update={"backbone": recipe.backbone.model_copy(update={"augmented_views": 0})}
         )
         maps = cached_features(network, dataset, recipe, rows, features)
     for split, theirs in rows.items():
@@ -132,9 +133,7 @@ def outputs_of(
                 parts.append(network.forward_head(torch.from_numpy(stored)))
             else:
                 parts.append(network(network_input(dataset, theirs[some], None, seed=0, epoch=0)))
-        found[split] = Outputs(
-            torch.cat([part.embedding for part in parts]), torch.cat([p.logits for p in parts])
-        )
+        found[split] = join_outputs(parts)
     return found
 
 
@@ -142,8 +141,8 @@ def measure(
     run: Run, recipe: Recipe, dataset: Dataset, features: Path, folder: Path
 ) -> dict[str, Any]:
     """Every figure of the table for one run, and its answers in the run's folder."""
-    dataset = dataset.with_preprocessing(run.preprocessing)
-    rules = {rule: make_targets(dataset, rule).labels for rule in ("majority", "ferplus")}
+    dataset = dataset.with_preprocessing(run.info.preprocessing)
+    rules = {rule: make_targets(dataset, rule)["expression"] for rule in ("majority", "ferplus")}
     rows = {
         split: np.flatnonzero((dataset.splits == split) & (rules["majority"] >= 0))
         for split in ("train", "test")
@@ -152,13 +151,14 @@ def measure(
     rows["train"] = rows["train"][:: max(1, len(rows["train"]) // REFERENCE)]
     seen = outputs_of(run, recipe, dataset, rows, features)
     truth = rules["majority"][rows["test"]]
-    answers = seen["test"].logits.argmax(1).numpy()
+    logits = seen["test"].heads["expression"]
+    answers = logits.argmax(1).numpy()
     strict = rules["ferplus"][rows["test"]]
     known, asked = (seen[split].embedding.numpy() for split in ("train", "test"))
     labels = rules["majority"][rows["train"]]
     neighbors = neighbor_predictions(known, labels, asked, k=NEIGHBORS)
     centroids = centroid_predictions(known, labels, asked)
-    probabilities = seen["test"].logits.double().softmax(1).numpy()
+    probabilities = logits.double().softmax(1).numpy()
     values = classification_metrics(truth, probabilities)
     np.savez_compressed(
         folder / "answers.npz", rows=rows["test"], truth=truth, strict=strict, answers=answers
@@ -174,8 +174,8 @@ def measure(
         "distance_ratio": distance_ratio(asked, truth),
         "spread": spread(asked),
         "effective_rank": effective_rank(asked),
-        "valid_accuracy": run.info["selected_on"]["accuracy"],
-        "epoch": run.info["epoch"],
+        "valid_accuracy": run.document["selected_on"]["accuracy"],
+        "epoch": run.document["epoch"],
         "faces": len(truth),
         "right": np.packbits(answers == truth).tobytes().hex(),
     }

@@ -23,17 +23,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from mien.training.features import cached_features
 
 from affect_cells import CELLS, PEERS, settings_of
 from affect_peers import Rows, blendshapes, ridge
 from affect_table import write_table
 from mien.corpora.splitting import rank
 from mien.data.dataset import Dataset
-from mien.data.targets import make_targets
-from mien.networks.network import Outputs
+from mien.data.targets import Targets, make_targets
+from mien.networks.network import Outputs, create_network
 from mien.preparation.prepare import prepare
 from mien.schema import Preprocessing
+from mien.training.batches.features import cached_features
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.run import load_run
@@ -108,7 +108,7 @@ def run_peers(corpus: str, folds: list[Dataset], given: argparse.Namespace, weig
         targets = make_targets(dataset, "majority")
         # What the networks train on; the penalty is chosen inside it.
         train, test = (
-            np.flatnonzero((dataset.splits == split) & targets.usable)
+            np.flatnonzero((dataset.splits == split) & labeled(targets))
             for split in ("train", "test")
         )
         shapes = blendshapes(dataset, cache)
@@ -124,11 +124,11 @@ def pooled_features(
     dataset: Dataset, rows: dict[str, Rows], given: argparse.Namespace, weights: Path
 ) -> Any:
     """The frozen maps' averages ``(N, 1024)`` of the plain faces; NaN for other rows."""
-    from mien.networks.network import build_network
-
     recipe = one_view(load_recipe(*settings_of("Emotion-GCN", 0, given.epochs, weights)))
-    network = build_network(
-        {"backbone": recipe.backbone.name, "arguments": recipe.backbone.arguments, "classes": 2},
+    network = create_network(
+        recipe.backbone.name,
+        heads={},
+        arguments=recipe.backbone.arguments,
         weights=str(weights),
     )
     maps = cached_features(network, dataset, recipe, rows, given.out / "features")
@@ -142,37 +142,37 @@ def pooled_features(
 
 def one_view(recipe: Recipe) -> Recipe:
     """The recipe with the plain faces only."""
-    backbone = recipe.backbone.model_copy(update={"views": 1})
+    backbone = recipe.backbone.model_copy(update={"augmented_views": 0})
     return recipe.model_copy(update={"backbone": backbone})
 
 
 @torch.inference_mode()
 def measure(folder: Path, recipe: Recipe, dataset: Dataset, features: Path) -> dict[str, Any]:
-    """What the network of the last epoch says of the split test."""
+    """What the network of the last epoch, which the run keeps, says of the split test."""
     network = load_run(folder).model.network
-    # Our own checkpoint, written a moment ago.
-    state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-    network.load_state_dict(
-        {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
-    )
-    targets = make_targets(dataset, recipe.target)
-    rows = np.flatnonzero((dataset.splits == "test") & targets.usable)
+    targets = make_targets(dataset, recipe.rule)
+    rows = np.flatnonzero((dataset.splits == "test") & labeled(targets))
     maps = cached_features(network, dataset, one_view(recipe), {"test": rows}, features)["test"][0]
     parts: list[Outputs] = [
         network.forward_head(torch.from_numpy(np.asarray(maps[start : start + 128], np.float32)))
         for start in range(0, len(rows), 128)
     ]
-    seen = join_outputs(parts)
-    affect = None if seen.valence_arousal is None else seen.valence_arousal.clamp(-1, 1).numpy()
-    return answered(targets, rows, seen.logits.argmax(1).numpy(), affect)
+    heads = join_outputs(parts).heads
+    affect = heads["valence_arousal"].clamp(-1, 1).numpy() if "valence_arousal" in heads else None
+    return answered(targets, rows, heads["expression"].argmax(1).numpy(), affect)
+
+
+def labeled(targets: Targets) -> Any:
+    """The rows with an expression or with valence and arousal."""
+    return targets.labeled("expression") | targets.labeled("valence_arousal")
 
 
 def answered(targets: Any, rows: Rows, answers: Any, affect: Any) -> dict[str, Any]:
     """A line's share: rows, what is true of them, what was answered."""
-    truth = targets.valence_arousal[rows].astype(float)
+    truth = targets["valence_arousal"][rows].astype(float)
     return {
         "rows": rows.tolist(),
-        "truth": targets.labels[rows].tolist(),
+        "truth": targets["expression"][rows].tolist(),
         "answers": answers.tolist(),
         "affect_truth": np.where(np.isnan(truth), None, truth.round(4)).tolist(),
         "affect": None if affect is None else np.asarray(affect, float).round(4).tolist(),

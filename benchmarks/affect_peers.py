@@ -45,12 +45,12 @@ def ridge(features: Floats, targets: Targets, train: Rows, test: Rows) -> tuple[
     """
     means = np.nanmean(features[train], axis=0)
     features = np.where(np.isnan(features), means, features)
-    named = train[targets.labels[train] >= 0]
-    rated = train[~np.isnan(targets.valence_arousal[train, 0])]
+    named = train[targets["expression"][train] >= 0]
+    rated = train[~np.isnan(targets["valence_arousal"][train, 0])]
     classes = make_pipeline(
         StandardScaler(), RidgeClassifierCV(ALPHAS, class_weight="balanced")
-    ).fit(features[named], targets.labels[named])
+    ).fit(features[named], targets["expression"][named])
     values = make_pipeline(StandardScaler(), RidgeCV(ALPHAS)).fit(
-        features[rated], targets.valence_arousal[rated]
+        features[rated], targets["valence_arousal"][rated]
     )
     return classes.predict(features[test]), np.clip(values.predict(features[test]), -1, 1)

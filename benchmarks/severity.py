@@ -23,20 +23,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from mien.networks.clips import build_clip_network
-from mien.training.features import cached_frames
-from mien.training.severity import predict_recordings
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mien.data.clips import Videos, videos_of
+from mien.data.clips import Videos, even_clips, videos_of
 from mien.data.dataset import Dataset
-from mien.models import find_model, read_info
+from mien.heads.severity import SeverityInfo
+from mien.metrics.aggregation import pool_clips
+from mien.models import read_info
+from mien.networks.heads import head_predictions
+from mien.networks.network import create_network
+from mien.scales import SCALES
 from mien.statistics.recordings import Recordings
 from mien.synthetic.corpus import write_videos
+from mien.training.batches.features import cached_frames
 from mien.training.fit import fit
-from mien.training.recipe import Recipe, Severity, load_recipe
+from mien.training.recipe import Recipe, load_recipe
+from mien.training.run import Run, load_run
+from mien.training.validation import join_outputs
 from results import read_results
 from severity_cells import CELLS, CONSTANT, LDL, PEER, settings_of
 from severity_table import write_table
@@ -59,14 +64,17 @@ def videos(given: argparse.Namespace) -> Dataset:
     folder = given.videos or given.out / "videos"
     if folder.is_dir():
         return Dataset.open(folder)
-    preprocessing = read_info(find_model("fer")).preprocessing
+    preprocessing = read_info("fer").preprocessing
     return write_videos(folder, videos=300, seconds=8, seed=0, preprocessing=preprocessing)
 
 
 def features_of(dataset: Dataset, folder: Path) -> Any:
     """The frozen backbone's rows of all frames as they are, ``(N, C)``; trainings find them."""
     recipe = load_recipe(*settings_of(LDL, 0, 1))
-    network = build_clip_network(recipe.clip_architecture(63), weights=recipe.backbone.weights)
+    infos = {"severity": SeverityInfo(scale=dataset.scale or SCALES["rendered"])}
+    network = create_network(
+        **recipe.architecture(infos, dataset.preprocessing.size), weights=recipe.backbone.weights
+    )
     return cached_frames(network, dataset, recipe, folder, on_view=told)[0]
 
 
@@ -91,27 +99,37 @@ def run_cells(folds: list[Dataset], features: Any, given: argparse.Namespace) ->
 
 
 def trained(recipe: Recipe, dataset: Dataset, features: Any, runs: Path, split: str) -> Recordings:
-    """What the network of the last epoch says of a split."""
+    """What the network of the last epoch, which the run keeps, says of a split."""
     folder = runs / "run"
     shutil.rmtree(folder, ignore_errors=True)
     fit(recipe, dataset, folder, threads=1, features=runs.parent / "features")
-    document = json.loads((folder / "model.json").read_text("utf-8"))
-    network = build_clip_network(document["architecture"]).eval()
-    # Our own checkpoint, written a moment ago.
-    state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-    network.load_state_dict(
-        {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
-    )
+    run = load_run(folder)
     shutil.rmtree(folder)
-    if dataset.scale is None:
-        raise SystemExit("expected videos with scores")
-    return predict_recordings(
-        network,
-        dataset,
-        split,
-        recipe.severity or Severity(),
-        dataset.scale,
-        features=features,
+    return predicted(run, recipe, dataset, features, split)
+
+
+@torch.inference_mode()
+def predicted(run: Run, recipe: Recipe, dataset: Dataset, features: Any, split: str) -> Recordings:
+    """As :func:`mien.evaluation.models.predict_recordings`, from the frames' frozen features."""
+    if recipe.clips is None:
+        raise SystemExit("expected a recipe of clips")
+    found = videos_of(dataset, split)
+    rows, owners = even_clips(found, recipe.clips)
+    outputs = join_outputs(
+        [
+            run.model.network.forward_head(torch.from_numpy(features[clips]).float())
+            for clips in np.array_split(rows, max(1, len(rows) // 16))
+        ]
+    )
+    severity = head_predictions(outputs.heads, run.info.heads)["severity"].double().numpy()
+    embeddings = torch.nn.functional.normalize(outputs.embedding.double(), dim=1).numpy()
+    how = recipe.temporal.aggregate
+    return Recordings(
+        ids=found.names,
+        subjects=found.subjects,
+        scores=found.scores.astype(float),
+        predictions=pool_clips(severity, owners, len(found), how),
+        embeddings=pool_clips(embeddings, owners, len(found), "mean"),
     )
 
 
@@ -142,7 +160,7 @@ def statistics(found: Videos, features: Any) -> Any:
 
 def recordings(found: Videos, said: Any) -> Recordings:
     return Recordings(
-        videos=found.names,
+        ids=found.names,
         subjects=found.subjects,
         scores=found.scores.astype(float),
         predictions=said,
@@ -156,7 +174,7 @@ def add(path: Path, cell: str, seed: int, fold: int, found: Recordings, **more: 
         "cell": cell,
         "seed": seed,
         "fold": fold,
-        "videos": found.videos.tolist(),
+        "videos": found.ids.tolist(),
         "subjects": found.subjects.tolist(),
         "scores": found.scores.tolist(),
         "predictions": np.round(np.asarray(found.predictions), 3).tolist(),

@@ -5,13 +5,14 @@ from __future__ import annotations
 Changes = tuple[str, ...]
 
 SHARED: Changes = (
-    "backbone={weights: fer, frozen: true, views: 3}",
+    "backbone={weights: fer, frozen: true, augmented_views: 2}",
     "embedding={size: 128, dropout: 0.3}",
-    "severity.temporal=gru",
-    "severity.hidden=128",
-    "severity.clips={length: 16, stride: 2, per_video: 4}",
+    "temporal.kind=gru",
+    "temporal.hidden_size=128",
+    "clips={length: 16, stride: 2, per_video: 4}",
     "sampler.batch_size=32",
-    "optimizer={rate: 0.001, weight_decay: 0.05}",
+    "optimizer={lr: 0.001, weight_decay: 0.05}",
+    "keep=last",
 )
 REGRESSION, CLASSES, LDL = "regression", "score classification", "LDL"
 BINARY, SOFT, ORDINAL = "LDL + histogram", "LDL + label-aware", "LDL + label-aware, ordinal"
@@ -22,9 +23,9 @@ CELLS: dict[str, tuple[str, Changes]] = {
     REGRESSION: ("regression", ()),
     CLASSES: ("score-classification", ()),
     LDL: ("ldl", ()),
-    BINARY: ("ldl", ("losses.1={term: histogram, width: 5.0}",)),
+    BINARY: ("ldl", ("losses.1={loss: histogram, width: 5.0}",)),
     SOFT: ("dj-ldml", ()),
-    ORDINAL: ("dj-ldml", ("losses.1={term: ordinal-histogram}",)),
+    ORDINAL: ("dj-ldml", ("losses.1={loss: ordinal-histogram}",)),
     EXPECTATION: ("ldl", ("losses.0.expectation=0.1",)),
     JOINT: ("dj-ldml", ("losses.0.expectation=0.1",)),
 }

@@ -40,8 +40,13 @@ def percent(metric: dict[str, Any]) -> str:
 
 
 def card(entry: dict[str, Any], document: dict[str, Any], run: dict[str, Any], size: int) -> str:
-    """The model card in Markdown; ``entry`` is that of expression in the report."""
+    """The model card in Markdown.
+
+    ``entry`` is that of expression in the report, ``document`` the metadata of the exported file,
+    ``run`` the description of the run.
+    """
     other, recipe = entry["other_rules"]["ferplus"], run["recipe"]
+    calibration = run["heads"]["expression"]["calibration"]
     recalls = {name: row["recall"]["value"] for name, row in entry["per_class"].items()}
     return Template(CARD.read_text("utf-8")).substitute(
         classes=", ".join(entry["label_space"]["names"]),
@@ -52,13 +57,13 @@ def card(entry: dict[str, Any], document: dict[str, Any], run: dict[str, Any], s
         megabytes=f"{size / 1e6:.2f}",
         weights=document["weights"],
         difference=f"{document['parity']['largest_difference']:.3f}",
-        parity_images=document["parity"]["images"],
+        parity_inputs=document["parity"]["inputs"],
         epochs=recipe["schedule"]["epochs"],
         seed=recipe["seed"],
         epoch=run["epoch"],
-        temperature=f"{run['calibration']['temperature']:.3f}",
-        data_terms=run["license_terms"]["data"],
-        weights_terms=run["license_terms"]["start_weights"],
+        temperature=f"{calibration['temperature']:.3f}",
+        data_license_terms=run["license_sources"]["data"],
+        weights_license_terms=run["license_sources"]["start_weights"],
         n=f"{entry['n']:,}",
         n_other=f"{other['n']:,}",
         metrics="\n".join(
@@ -86,7 +91,7 @@ def main() -> None:
         draft = Path(folder) / "fer.onnx"
         document = export(run, draft, name="fer", int8=True, mirror=True)
         report, _ = evaluate_model(draft, dataset, Path(folder) / "report", split="valid")
-        text = card(report["heads"]["expression"], document, run.info, draft.stat().st_size)
+        text = card(report["heads"]["expression"], document, run.document, draft.stat().st_size)
     (ASSETS / "fer.md").write_text(text, encoding="utf-8")
     export(run, ASSETS / "fer.onnx", name="fer", int8=True, mirror=True, card=text)
     print(text)

@@ -37,7 +37,7 @@ import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch.nn import functional
 
-import mien.training.batches
+import mien.training.batches.faces
 import mien.training.fit
 import mien.training.module
 from mien.data.dataset import Dataset
@@ -47,11 +47,11 @@ from mien.inference.model import open_onnx
 from mien.inference.photos import predict_files
 from mien.inference.predictor import Predictor
 from mien.models import find_model, open_session
-from mien.networks.network import build_network
+from mien.networks.network import create_network
 from mien.preparation.prepare import prepare
 from mien.schema import Preprocessing
 from mien.synthetic.drawn import LOOKS, write_toy_folder
-from mien.training.module import Module
+from mien.training.module import TrainingModule
 from mien.training.recipe import Recipe, load_recipe
 
 SEED, THREADS = 0, 2
@@ -192,16 +192,16 @@ def bare_step(recipe: Recipe, size: int, classes: int) -> Callable[[], torch.Ten
 
     Called, it takes one step and gives the loss before it.
     """
-    architecture = {
-        "backbone": recipe.backbone.name,
-        "arguments": dict(recipe.backbone.arguments),
-        "embedding": recipe.embedding.size,
-        "dropout": recipe.embedding.dropout,
-        "classes": classes,
-    }
     generator = torch.Generator().manual_seed(SEED)
-    network = build_network(architecture).to(memory_format=torch.channels_last).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.optimizer.rate, fused=True)
+    network = create_network(
+        recipe.backbone.name,
+        arguments=recipe.backbone.arguments,
+        embedding=recipe.embedding.size,
+        dropout=recipe.embedding.dropout,
+        heads={"expression": {"classes": classes}},
+    )
+    network = network.to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.optimizer.lr, fused=True)
     batch = recipe.sampler.batch_size
     images = torch.randn(batch, 3, size, size, generator=generator)
     images = images.contiguous(memory_format=torch.channels_last)
@@ -209,7 +209,7 @@ def bare_step(recipe: Recipe, size: int, classes: int) -> Callable[[], torch.Ten
 
     def step() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = functional.cross_entropy(network(images).logits, targets)
+        loss = functional.cross_entropy(network(images).heads["expression"], targets)
         loss.backward()
         optimizer.step()
         return loss.detach()
@@ -249,7 +249,7 @@ def compare_training(recipe: Recipe, dataset: Dataset, out: Path, *, warmup: int
     bare = bare_step(recipe, size, len(dataset.label_space))
     found, started = Comparison([], []), 0.0
 
-    class Interrupted(Module):
+    class Interrupted(TrainingModule):
         def on_train_start(self) -> None:
             nonlocal started
             started = time.perf_counter()
@@ -261,13 +261,13 @@ def compare_training(recipe: Recipe, dataset: Dataset, out: Path, *, warmup: int
             started = time.perf_counter()
 
     parts = {
-        "loading and augmenting": (mien.training.batches.Crops, "__getitem__"),
+        "loading and augmenting": (mien.training.batches.faces.FaceCrops, "__getitem__"),
         "mixup": (mien.training.module, "mix"),
         "clipping": (lightning.LightningModule, "configure_gradient_clipping"),
         "averaging the weights": (WeightAveraging, "on_train_batch_end"),
     }
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(mien.training.fit, "Module", Interrupted))
+        stack.enter_context(mock.patch.object(mien.training.fit, "TrainingModule", Interrupted))
         times = {name: stack.enter_context(timing(*place)) for name, place in parts.items()}
         mien.training.fit.fit(recipe, dataset, out, threads=THREADS)
     steps = len(found.ours)

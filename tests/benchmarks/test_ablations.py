@@ -9,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from small_training import random_weights
 
 from mien.training.recipe import load_recipe
 
@@ -101,3 +102,50 @@ def test_the_bits_of_a_run_are_its_right_answers(modules: tuple[ModuleType, Modu
     assert table.right(one).mean() == one["accuracy"]
     cost = [{"recipe": "dacl", "ratio": 1.1, "low": 1.0, "high": 1.2, "milliseconds": 50.0}]
     assert "| dacl | 1.10 (1.00 to 1.20) | 50 |" in table.write_table([one], cost)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_cell_is_trained_and_measured(
+    modules: tuple[ModuleType, ModuleType], toy_dataset: Path, tmp_path: Path, frozen: bool
+) -> None:
+    import ablations
+    from mien.data.dataset import Dataset
+    from mien.training.fit import fit
+    from mien.training.run import load_run
+
+    cells, _ = modules
+    part = "frozen" if frozen else "small"
+    random_weights(tmp_path / "weights.safetensors")
+    name, changes = cells.settings_of(part, "dacl", 0, tmp_path)
+    small = ["backbone.name=test_resnet", "backbone.arguments={}", "embedding.size=16"]
+    small += ["sampler.batch_size=12", "schedule={epochs: 1}"]
+    recipe, dataset = load_recipe(name, [*changes, *small]), Dataset.open(toy_dataset)
+    folder = fit(recipe, dataset, tmp_path / "run", threads=1, features=tmp_path / "features")
+    run = load_run(folder)
+    values = ablations.measure(run, recipe, dataset, tmp_path / "features", folder)
+    assert values["epoch"] == 0 and values["faces"] == len(dataset.split_indices("test"))
+    assert all(0 <= values[key] <= 1 for key in ("accuracy", "valid_accuracy", "precision_at_1"))
+    assert (folder / "answers.npz").is_file()
+
+
+@pytest.mark.slow
+def test_what_steps_cost_is_measured_for_every_recipe_of_faces(
+    modules: tuple[ModuleType, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from toy_corpora import small_dataset
+
+    import ablation_cost
+    from mien.labels import LABEL_SPACES
+    from mien.recipes import list_recipes
+    from mien.schema import Preprocessing
+
+    names = LABEL_SPACES["ferplus"].names
+    rows = [
+        {"label": names[row % 8], "split": "valid" if row > 79 else "train"} for row in range(96)
+    ]
+    small_dataset(tmp_path / "faces", rows, preprocessing=Preprocessing(size=32))
+    monkeypatch.setattr(ablation_cost, "BACKBONE", "test_resnet")
+    lines = ablation_cost.measure_cost(tmp_path / "faces", rounds=1)
+    of_faces = {name for name in list_recipes() if load_recipe(name).clips is None}
+    assert {line["recipe"] for line in lines} == of_faces - set(ablation_cost.LEFT_OUT)

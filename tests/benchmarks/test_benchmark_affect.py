@@ -1,5 +1,6 @@
 """The pieces of benchmarks/affect.py that need no training: folds, peers, table, verdicts."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from small_training import random_weights
 
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
@@ -46,6 +48,11 @@ def test_every_cell_is_a_recipe_that_differs_from_the_others(affect: ModuleType)
     assert len({recipe.to_yaml() for recipe in recipes}) == len(affect.CELLS)
     shared = {(r.schedule.epochs, r.seed, r.embedding.size, r.backbone.frozen) for r in recipes}
     assert shared == {(3, 1, 256, True)}
+    assert {recipe.keep for recipe in recipes} == {"last"}
+    by_cell = dict(zip(affect.CELLS, recipes, strict=True))
+    assert list(by_cell["expressions only"].heads) == ["expression"]
+    graphs = [name for name, recipe in by_cell.items() if recipe.graph is not None]
+    assert graphs == ["graph without edges", "Emotion-GCN"]
 
 
 def test_ridge_finds_a_plain_rule_and_bears_missing_features(
@@ -53,14 +60,36 @@ def test_ridge_finds_a_plain_rule_and_bears_missing_features(
 ) -> None:
     dataset = Dataset.open(affect_dataset)
     targets = make_targets(dataset, "majority")
-    truth = np.nan_to_num(targets.valence_arousal)
+    truth = np.nan_to_num(targets["valence_arousal"])
     rng = np.random.default_rng(0)
     features = np.hstack([truth, rng.normal(size=(len(truth), 3))]).astype(float)
     features[5] = np.nan
     rows = {split: dataset.split_indices(split) for split in ("train", "test")}
     _, values = affect.ridge(features, targets, rows["train"], rows["test"])
-    rated = ~np.isnan(targets.valence_arousal[rows["test"], 0])
+    rated = ~np.isnan(targets["valence_arousal"][rows["test"], 0])
     assert np.corrcoef(values[rated, 0], truth[rows["test"]][rated, 0])[0, 1] > 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["expressions only", "Emotion-GCN"])
+def test_a_cell_is_trained_and_answers_the_split_test(
+    affect: ModuleType, affect_dataset: Path, tmp_path: Path, cell: str
+) -> None:
+    from mien.training.fit import fit
+    from mien.training.recipe import load_recipe
+
+    weights = random_weights(tmp_path / "start.safetensors")
+    name, changes = affect.settings_of(cell, 0, 2, weights)
+    small = ["backbone.name=test_resnet", "backbone.arguments={}", "embedding.size=8"]
+    recipe = load_recipe(name, [*changes, *small])
+    dataset = affect.fold_of(Dataset.open(affect_dataset), 0)
+    run = fit(recipe, dataset, tmp_path / "run", threads=1, features=tmp_path / "features")
+    line = affect.measure(run, recipe, dataset, tmp_path / "features")
+    targets = make_targets(dataset, "majority")
+    rows = np.flatnonzero((dataset.splits == "test") & affect.labeled(targets))
+    assert line["rows"] == rows.tolist() and len(line["answers"]) == len(rows)
+    assert (line["affect"] is None) == (cell == "expressions only")
+    assert json.dumps(line, allow_nan=False)
 
 
 def made_up(affect: ModuleType) -> list[dict[str, object]]:

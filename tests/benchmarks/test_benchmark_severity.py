@@ -8,8 +8,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+from small_training import random_weights
+
 import severity_table as table
+from mien.evaluation.models import open_model, predict_recordings
+from mien.synthetic.drawn import write_toy_videos
+from mien.training.batches.features import cached_frames
+from mien.training.fit import fit
 from mien.training.recipe import load_recipe
+from mien.training.run import load_run
 from severity_cells import CELLS, CLASSES, CONSTANT, LDL, REGRESSION, settings_of
 
 
@@ -64,3 +71,29 @@ def test_every_cell_is_a_recipe_that_differs_from_the_others() -> None:
     made = [load_recipe(*settings_of(cell, 0, 8)) for cell in CELLS]
     assert len({recipe.to_yaml() for recipe in made}) == len(CELLS)
     assert {recipe.backbone.weights for recipe in made} == {"fer"}
+    assert {(recipe.keep, recipe.backbone.augmented_views) for recipe in made} == {("last", 2)}
+
+
+@pytest.mark.slow
+def test_a_cell_s_answers_are_those_of_the_run_on_crops(tmp_path: Path) -> None:
+    import severity
+
+    videos = write_toy_videos(tmp_path / "videos", videos=20)
+    weights = random_weights(tmp_path / "start.safetensors")
+    name, changes = settings_of(LDL, 0, 2)
+    small = f"backbone={{name: test_resnet, weights: {weights}, license_terms: t, frozen: true}}"
+    short = "clips={length: 4, stride: 1, per_video: 3}"
+    recipe = load_recipe(name, [*changes, small, short])
+    run = fit(recipe, videos, tmp_path / "run", threads=1, features=tmp_path / "features")
+    network = load_run(run).model.network
+    features = cached_frames(network, videos, recipe, tmp_path / "features")[0]
+    found = severity.predicted(load_run(run), recipe, videos, features, "test")
+    model = open_model(run)
+    assert model.info.clips is not None
+    expected = predict_recordings(model, model.info.clips, videos, "test")
+    assert found.ids.tolist() == expected.names.tolist()
+    # Features are kept as float16.
+    np.testing.assert_allclose(found.predictions, expected.heads["severity"], atol=0.05)
+    np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=0.01)
+    features_again = severity.trained(recipe, videos, features, tmp_path / "runs", "valid")
+    assert len(features_again) == 4

@@ -14,6 +14,7 @@ from skimage import data as skimage_data
 
 import mien
 from mien.data.dataset import Dataset
+from mien.inference.predictor import Predictor
 from mien.models import read_info
 from mien.preparation.prepare import prepare
 from mien.schema import FloatArray, MienError
@@ -178,19 +179,19 @@ def test_a_photo_gives_training_and_inference_the_same_tensor(
         preprocessing=run.info.preprocessing,
         workers=1,
     )
-    from mien.inference.predictor import Predictor
-
     dataset = Dataset.open(tmp_path / "dataset")
     assert set(dataset.column("alignment")) == {"similarity"}
     tensors: list[FloatArray] = []
+    original = onnxruntime.InferenceSession.run
+
+    def keep(
+        self: onnxruntime.InferenceSession, names: list[str], inputs: dict[str, FloatArray]
+    ) -> list[FloatArray]:
+        tensors.append(inputs["input"])
+        return original(self, names, inputs)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", keep)
     with Predictor.load(toy_model) as predictor:
-        original = predictor._run
-
-        def keep(tensor: FloatArray) -> tuple[FloatArray, FloatArray]:
-            tensors.append(tensor)
-            return original(tensor)
-
-        monkeypatch.setattr(predictor, "_run", keep)
         for name in dataset.column("id"):
             predictor(tmp_path / "photos" / name)
     training = images_for_network(dataset.crops[np.arange(2)], run.info.preprocessing).numpy()

@@ -1,3 +1,4 @@
+import itertools
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from small_training import SMALL, last_state, read_document, read_metrics
 
 from mien.data.dataset import Dataset
 from mien.schema import MienError, Preprocessing
+from mien.training import recorder
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.recorder import CHECKPOINT
@@ -160,3 +162,37 @@ def test_divergence_is_a_sentence(toy_dataset: Path, tmp_path: Path) -> None:
     changes += ["schedule.warmup=0"]
     with pytest.raises(MienError, match=r"lower optimizer\.lr"):
         fit(load_recipe("softmax", changes), Dataset.open(toy_dataset), tmp_path / "run")
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_epoch_that_the_recipe_says_is_kept(
+    keep: str, toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracies = iter([0.2, 0.6, 0.4])
+    measure = recorder.validation_metrics
+    monkeypatch.setattr(
+        recorder,
+        "validation_metrics",
+        lambda measured: measure(measured) | {"accuracy": next(accuracies)},
+    )
+    recipe = load_recipe("softmax", [*SMALL, "averaging=0", f"keep={keep}"])
+    states: list[dict[str, torch.Tensor]] = []
+
+    def remember(line: dict[str, object]) -> None:
+        states.append(load_file(tmp_path / "run" / "model.safetensors"))
+
+    run = fit(recipe, Dataset.open(toy_dataset), tmp_path / "run", on_epoch=remember)
+    document = read_document(run)
+    assert document["epoch"] == (1 if keep == "best" else 2)
+    assert document["selected_on"]["accuracy"] == (0.6 if keep == "best" else 0.4)
+    assert document["selected_on"]["keep"] == keep
+    assert [line["valid"]["accuracy"] for line in read_metrics(run)] == [0.2, 0.6, 0.4]
+    changed = [
+        any(not torch.equal(one[name], other[name]) for name in one)
+        for one, other in itertools.pairwise(states)
+    ]
+    assert changed == [True, keep == "last"]
+    if keep == "last":
+        checkpoint = torch.load(run / CHECKPOINT, weights_only=True)["state_dict"]
+        kept = load_file(run / "model.safetensors")
+        assert all(torch.equal(checkpoint[f"network.{name}"], kept[name]) for name in kept)

@@ -170,9 +170,9 @@ def test_a_run_keeps_its_graph_and_is_chosen_by_concordance(
 def test_the_report_draws_the_graph(
     graph_run: tuple[Path, Recipe], affect_dataset: Path, tmp_path: Path
 ) -> None:
-    from mien.evaluation.evaluate import evaluate as evaluate_model
+    from mien.evaluation.evaluate import evaluate
 
-    report, page = evaluate_model(graph_run[0], affect_dataset, tmp_path)
+    report, page = evaluate(graph_run[0], affect_dataset, tmp_path)
     text = page.read_text("utf-8")
     assert report["graph"]["nodes"][-2:] == ["valence", "arousal"]
     drawn = text[text.index('<svg class="graph"') :]

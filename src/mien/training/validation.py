@@ -16,10 +16,10 @@ from mien.training.batches.units import Units
 
 
 def join_outputs(parts: list[Outputs]) -> Outputs:
-    """The outputs of several batches, one after the other; attention is left out."""
+    """The outputs of several batches, one after the other, on the CPU; attention is left out."""
     return Outputs(
-        torch.cat([part.embedding for part in parts]),
-        {name: torch.cat([part.heads[name] for part in parts]) for name in parts[0].heads},
+        torch.cat([part.embedding for part in parts]).cpu(),
+        {name: torch.cat([part.heads[name] for part in parts]).cpu() for name in parts[0].heads},
     )
 
 
