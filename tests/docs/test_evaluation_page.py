@@ -8,8 +8,8 @@ import pytest
 from evaluations import alone, make, recordings, severity, valence_arousal
 
 from mien.heads.action_units import ActionUnitInfo
-from mien.reports.evaluation import ActionUnitArrays
 from mien.reports.report import evaluate
+from mien.reports.sections.action_units import ActionUnitArrays
 
 PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text("utf-8")
 

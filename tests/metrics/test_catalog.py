@@ -6,13 +6,13 @@ from sklearn import metrics as sklearn_metrics
 
 import mien.metrics
 from mien.heads import HEADS
-from mien.metrics import catalog
+from mien.metrics import catalog, multilabel
 from mien.metrics.catalog import by_name
 
 GROUPS = {
     "expression": (*catalog.EXPRESSION, *catalog.VOTES, *catalog.EMBEDDING),
     "valence_arousal": catalog.VALENCE_AROUSAL,
-    "action_units": (*catalog.ACTION_UNITS, *catalog.UNIT_DECISIONS),
+    "action_units": (*multilabel.ACTION_UNITS, *multilabel.UNIT_DECISIONS),
     "severity": catalog.SEVERITY,
 }
 
@@ -28,8 +28,8 @@ def targets_and_predictions(group: str, noise: float) -> dict[str, tuple[np.ndar
         units = rng.integers(0, 2, (80, 12)).astype(float)
         probabilities = np.clip(units + noise * rng.normal(0, 0.4, (80, 12)), 0, 1)
         decisions = (probabilities >= 0.6).astype(float)
-        return {metric.name: (units, probabilities) for metric in catalog.ACTION_UNITS} | {
-            metric.name: (units, decisions) for metric in catalog.UNIT_DECISIONS
+        return {metric.name: (units, probabilities) for metric in multilabel.ACTION_UNITS} | {
+            metric.name: (units, decisions) for metric in multilabel.UNIT_DECISIONS
         }
     if group == "valence_arousal":
         values = rng.uniform(-1, 1, (80, 2))

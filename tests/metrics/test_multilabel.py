@@ -6,8 +6,7 @@ from sklearn import metrics as sklearn_metrics
 
 from mien.heads.action_units import ActionUnitHead
 from mien.metrics import multilabel
-from mien.metrics.catalog import ACTION_UNITS
-from mien.metrics.multilabel import binary_metrics, mean_over_units, presence
+from mien.metrics.multilabel import ACTION_UNITS, binary_metrics, mean_over_units, presence
 from mien.statistics.bootstrap import bootstrap_intervals
 
 

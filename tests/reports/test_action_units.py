@@ -8,8 +8,9 @@ from sklearn import metrics as sklearn_metrics
 from mien.heads.action_units import ActionUnitInfo
 from mien.labels import ACTION_UNITS
 from mien.reports.comparison import Context, Entry, compare, measure, write_comparison
-from mien.reports.evaluation import ActionUnitArrays, Evaluation
+from mien.reports.evaluation import Evaluation
 from mien.reports.report import evaluate, write_report
+from mien.reports.sections.action_units import ActionUnitArrays
 
 N = 80
 THRESHOLDS = tuple(0.3 + 0.02 * unit for unit in range(12))

@@ -12,21 +12,18 @@ from mien.data.clips import videos_of
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets, make_targets
 from mien.evaluation.models import Model
-from mien.heads import HeadInfo
-from mien.heads.action_units import ActionUnitInfo
+from mien.heads import HEADS, HeadInfo
 from mien.heads.expression import ExpressionInfo
 from mien.heads.severity import SeverityInfo
-from mien.heads.valence_arousal import ValenceArousalInfo
 from mien.labels import LabelSpace
 from mien.metrics.attention import ClassMaps
 from mien.reports.evaluation import (
-    ActionUnitArrays,
     ExpressionArrays,
     HeadArrays,
     Reference,
     SeverityArrays,
-    ValenceArousalArrays,
 )
+from mien.reports.sections import SECTIONS
 from mien.schema import MienError
 from mien.statistics.recordings import Recordings
 
@@ -99,26 +96,19 @@ def read_expression(source: Source) -> Read:
     return Read(arrays, warnings)
 
 
-def read_valence_arousal(source: Source) -> Read:
-    """Both values as they are."""
-    return Read(
-        ValenceArousalArrays(
-            info=_info(source, "valence_arousal", ValenceArousalInfo),
-            targets=source.targets["valence_arousal"][source.rows],
-            predictions=source.outputs["valence_arousal"],
-        )
-    )
+def read_plain(head: str) -> Callable[[Source], Read]:
+    """How a head is read whose targets and predictions are taken as they are."""
 
-
-def read_action_units(source: Source) -> Read:
-    """Annotations and probabilities as they are."""
-    return Read(
-        ActionUnitArrays(
-            info=_info(source, "action_units", ActionUnitInfo),
-            targets=source.targets["action_units"][source.rows],
-            predictions=np.clip(source.outputs["action_units"], 0, 1),
+    def read(source: Source) -> Read:
+        return Read(
+            SECTIONS[head].ARRAYS(
+                info=source.model.info.heads[head],
+                targets=source.targets[head][source.rows],
+                predictions=source.outputs[head],
+            )
         )
-    )
+
+    return read
 
 
 def read_severity(source: Source) -> Read:
@@ -276,9 +266,8 @@ def _without_rows(dataset: Dataset) -> dict[str, int]:
 
 
 READERS: dict[str, Callable[[Source], Read]] = {
+    **{name: read_plain(name) for name in HEADS},
     "expression": read_expression,
-    "valence_arousal": read_valence_arousal,
-    "action_units": read_action_units,
     "severity": read_severity,
 }
 """How the arrays of each head are read, by the head's name."""

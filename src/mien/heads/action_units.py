@@ -11,7 +11,7 @@ from pydantic import model_validator
 from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
 from mien.heads.wording import percent
 from mien.labels import ACTION_UNITS
-from mien.metrics import catalog
+from mien.metrics import multilabel
 from mien.metrics.multilabel import presence
 from mien.schema import Prediction
 
@@ -53,7 +53,7 @@ class ActionUnitHead(Head[ActionUnitSettings, ActionUnitInfo]):
     title = "Action units"
     labels = "action units"
     columns = tuple(f"au{int(unit[2:]):02d}" for unit in ACTION_UNITS)
-    metrics = catalog.ACTION_UNITS
+    metrics = multilabel.ACTION_UNITS
     Settings = ActionUnitSettings
     Info = ActionUnitInfo
 

@@ -19,7 +19,6 @@ from mien.metrics.classification import (
 )
 from mien.metrics.geometry import distance_ratio, effective_rank, spread
 from mien.metrics.metric import Metric
-from mien.metrics.multilabel import binary_metrics
 from mien.metrics.neighbors import centroid_predictions, neighbor_predictions
 from mien.metrics.regression import (
     agreement,
@@ -40,7 +39,6 @@ __all__ = [
     "accuracy",
     "aggregate_clips",
     "agreement",
-    "binary_metrics",
     "centroid_predictions",
     "classification_metrics",
     "concordance",

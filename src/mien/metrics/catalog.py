@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.metrics import classification, geometry, multilabel, regression, retrieval
+from mien.metrics import classification, geometry, regression, retrieval
 from mien.metrics.metric import Metric, MetricFunction
 
 Array = NDArray[Any]
@@ -241,35 +241,3 @@ SEVERITY = tuple(
     )
 )
 """Targets and predictions ``(N,)`` in points of a scale."""
-
-
-def _mean_of_units(name: str) -> MetricFunction:
-    def measure(targets: Array, probabilities: Array) -> float:
-        annotated, present = multilabel.presence(targets)
-        values = [
-            multilabel.binary_metrics(present[rows, unit], probabilities[rows, unit])[name]
-            for unit, rows in enumerate(annotated.T)
-        ]
-        # Where no unit is annotated both ways there is no mean; in the log it counts as 0.
-        return float(np.nan_to_num(multilabel.mean_over_units(np.array(values))))
-
-    return measure
-
-
-ACTION_UNITS = tuple(
-    Metric(f"mean_unit_{name}", title, description, "%", True, _mean_of_units(name))
-    for name, title, description in (
-        ("auc", "Mean AUC", "mean over units of the area under the ROC curve; 50 % is chance"),
-        ("f1", "Mean F1", "mean over units of the F1 of their presence, at probability 0.5"),
-    )
-)
-"""Targets ``(N, K)`` in [0, 1], NaN where not annotated, predictions ``(N, K)`` probabilities."""
-
-UNIT_DECISIONS = tuple(
-    Metric(f"mean_unit_{name}_calibrated", title, description, "%", True, _mean_of_units(name))
-    for name, title, description in (
-        ("f1", "Mean F1, calibrated", "mean over units of the F1 at the model's thresholds"),
-        ("accuracy", "Mean accuracy, calibrated", "mean over units at the model's thresholds"),
-    )
-)
-"""As :data:`ACTION_UNITS`, of decisions: 1 where a probability reaches the unit's threshold."""

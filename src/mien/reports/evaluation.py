@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.heads import HeadInfo
-from mien.heads.action_units import ActionUnitInfo
 from mien.heads.expression import ExpressionInfo
 from mien.heads.severity import SeverityInfo
 from mien.heads.valence_arousal import ValenceArousalInfo
@@ -111,9 +110,9 @@ class ExpressionArrays(HeadArrays):
         _check_classes("targets", self.targets, n, classes)
         for rule, targets in self.other_targets.items():
             _check_classes(f"targets of rule {rule}", targets, n, classes)
-        _check_shape("predictions", self.predictions, (n, classes))
+        check_shape("predictions", self.predictions, (n, classes))
         if self.votes is not None:
-            _check_shape("votes", self.votes, (n, classes))
+            check_shape("votes", self.votes, (n, classes))
         if self.reference is not None:
             rows = len(self.reference.embeddings)
             _check_classes("labels of the reference", self.reference.labels, rows, classes)
@@ -146,42 +145,14 @@ class ValenceArousalArrays(HeadArrays):
 
     def check(self, n: int) -> None:
         """Raise ``ValueError`` for arrays of other rows, or out of range."""
-        _check_shape("targets", self.targets, (n, 2))
-        _check_shape("predictions", self.predictions, (n, 2))
+        check_shape("targets", self.targets, (n, 2))
+        check_shape("predictions", self.predictions, (n, 2))
         if not np.isfinite(self.predictions).all():
             raise ValueError("expected finite predictions, got NaN or infinity")
         unknown = np.isnan(self.targets).any(1)
         inside = (np.abs(self.targets[~unknown]) <= 1).all()
         if not np.isnan(self.targets[unknown]).all() or not inside:
             raise ValueError("expected targets in [-1, 1], or NaN for both of a row")
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ActionUnitArrays(HeadArrays):
-    """Targets ``(N, K)`` in [0, 1], NaN where not annotated; predictions ``(N, K)`` in [0, 1]."""
-
-    info: ActionUnitInfo = field(default_factory=ActionUnitInfo)
-
-    @property
-    def labeled(self) -> NDArray[np.bool_]:
-        """Rows with an annotated unit."""
-        labeled: NDArray[np.bool_] = (~np.isnan(self.targets)).any(1)
-        return labeled
-
-    def reasons(self) -> dict[str, int]:
-        """Rows without one."""
-        count = int((~self.labeled).sum())
-        return {"no action unit annotated": count} if count else {}
-
-    def check(self, n: int) -> None:
-        """Raise ``ValueError`` for arrays of other rows or units, or out of range."""
-        shape = (n, len(self.info.units))
-        _check_shape("targets", self.targets, shape)
-        _check_shape("predictions", self.predictions, shape)
-        if not ((self.predictions >= 0) & (self.predictions <= 1)).all():
-            raise ValueError("expected predictions in [0, 1]")
-        if ((self.targets < 0) | (self.targets > 1)).any():
-            raise ValueError("expected targets in [0, 1], or NaN where not annotated")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -225,7 +196,7 @@ class SeverityArrays(HeadArrays):
         for name in ("targets", "predictions", "tasks", "sessions", "usable"):
             array = getattr(self, name)
             if array is not None:
-                _check_shape(name, array, (n,))
+                check_shape(name, array, (n,))
         if self.validation is not None and self.validation.predictions is None:
             raise ValueError("expected validation recordings with predictions, got none")
         top = self.info.scale.top
@@ -286,7 +257,7 @@ class Evaluation:
             ("subjects", self.subjects, (n,)),
         ):
             if array is not None:
-                _check_shape(name, array, shape)
+                check_shape(name, array, shape)
         if self.crops is not None and len(self.crops) != n:
             raise ValueError(f"expected {n} crops, got {len(self.crops)}")
         for name, arrays in self.heads.items():
@@ -322,7 +293,8 @@ def arrays_of(evaluation: Evaluation, head: str, kind: type[Arrays]) -> Arrays:
     return arrays
 
 
-def _check_shape(name: str, array: NDArray[Any], shape: tuple[Any, ...]) -> None:
+def check_shape(name: str, array: NDArray[Any], shape: tuple[Any, ...]) -> None:
+    """Raise ``ValueError`` unless ``array`` has ``shape``, in which ... fits any length."""
     fits = array.ndim == len(shape) and all(
         size in (..., length) for size, length in zip(shape, array.shape, strict=True)
     )

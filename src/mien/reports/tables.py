@@ -50,7 +50,8 @@ class Row(NamedTuple):
 class Table:
     """``columns`` head the cells of ``rows``; ``notes`` are what the cells' marks refer to.
 
-    ``bars`` heads a last column of bars, "" for none; ``css`` are classes of the element.
+    ``bars`` heads a last column of bars, "" for none; ``css`` are classes of the element. ``title``
+    and ``lead`` stand before it in a section that is made of tables only.
     """
 
     columns: Sequence[Heading]
@@ -59,6 +60,8 @@ class Table:
     corner: str = ""
     bars: str = ""
     css: str = ""
+    title: str = ""
+    lead: str = ""
 
     def note(self, entry: Entry) -> int:
         """The number of the footnote with the entry's reason, 0 for an entry without one."""

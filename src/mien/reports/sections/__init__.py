@@ -1,16 +1,16 @@
-"""One section of reports and comparisons for each head."""
+"""One section of reports and comparisons for each head: the module of the head's name."""
 
 from __future__ import annotations
 
-from mien.reports.sections import action_units, expression, severity, valence_arousal
+from importlib import import_module
+from typing import cast
+
+from mien.heads import HEADS
 from mien.reports.sections.section import Block, Pairing, Section, Side, Verdict
 
 __all__ = ["SECTIONS", "Block", "Pairing", "Section", "Side", "Verdict"]
 
 SECTIONS: dict[str, Section] = {
-    "expression": expression,
-    "valence_arousal": valence_arousal,
-    "action_units": action_units,
-    "severity": severity,
+    name: cast(Section, import_module(f"mien.reports.sections.{name}")) for name in HEADS
 }
-"""The section of each head by the head's name."""
+"""The section of each head of :data:`mien.heads.HEADS`, by name."""

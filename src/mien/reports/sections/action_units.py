@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mien.heads.action_units import ActionUnitInfo
 from mien.labels import ACTION_UNIT_TITLES
-from mien.metrics.catalog import ACTION_UNITS, UNIT_DECISIONS, by_name
+from mien.metrics.catalog import by_name
 from mien.metrics.classification import FloatArray, weighted_means
-from mien.metrics.multilabel import binary_metrics, mean_over_units, presence
-from mien.reports.evaluation import ActionUnitArrays, Evaluation, arrays_of
+from mien.metrics.multilabel import (
+    ACTION_UNITS,
+    UNIT_DECISIONS,
+    binary_metrics,
+    mean_over_units,
+    presence,
+)
+from mien.reports.evaluation import Evaluation, HeadArrays, arrays_of, check_shape
 from mien.reports.sections.drawn import Measured, compare_drawn, side_blocks, side_by_side
 from mien.reports.sections.section import (
     Block,
@@ -37,6 +46,36 @@ from mien.reports.tables import (
 from mien.statistics.bootstrap import Bootstrap, Interval, bootstrap, intervals
 from mien.statistics.paired import verdict
 
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ActionUnitArrays(HeadArrays):
+    """Targets ``(N, K)`` in [0, 1], NaN where not annotated; predictions ``(N, K)`` in [0, 1]."""
+
+    info: ActionUnitInfo = field(default_factory=ActionUnitInfo)
+
+    @property
+    def labeled(self) -> NDArray[np.bool_]:
+        """Rows with an annotated unit."""
+        labeled: NDArray[np.bool_] = (~np.isnan(self.targets)).any(1)
+        return labeled
+
+    def reasons(self) -> dict[str, int]:
+        """Rows without one."""
+        count = int((~self.labeled).sum())
+        return {"no action unit annotated": count} if count else {}
+
+    def check(self, n: int) -> None:
+        """Raise ``ValueError`` for arrays of other rows or units, or out of range."""
+        shape = (n, len(self.info.units))
+        check_shape("targets", self.targets, shape)
+        check_shape("predictions", self.predictions, shape)
+        if not ((self.predictions >= 0) & (self.predictions <= 1)).all():
+            raise ValueError("expected predictions in [0, 1]")
+        if ((self.targets < 0) | (self.targets > 1)).any():
+            raise ValueError("expected targets in [0, 1], or NaN where not annotated")
+
+
+ARRAYS = ActionUnitArrays
 METRICS = by_name(ACTION_UNITS, UNIT_DECISIONS)
 HEADLINE = tuple(METRICS)
 DECIDES = "mean_unit_f1_calibrated"
@@ -136,13 +175,24 @@ def _of_unit(value: Interval, annotated: Any, present: Any) -> dict[str, Any]:
 def tables(entry: Entry) -> dict[str, Any]:
     """The means, and a row for each unit."""
     columns = ("Rows", "Threshold", "Base rate", "AUC", "F1", "Accuracy")
-    units = Table([Heading(title) for title in columns], corner="Unit", bars="F1", css="classes")
+    units = Table(
+        [Heading(title) for title in columns],
+        corner="Unit",
+        bars="F1",
+        css="classes",
+        title="Each unit",
+        lead="Percent, over the rows that are annotated for the unit. The base rate is the share "
+        "of them in which it is present; F1 and accuracy are at the model's threshold.",
+    )
     for unit, of_unit in entry["per_unit"].items():
         counts = [Cell(f"{of_unit['n']:,}"), Cell(number(of_unit["threshold"], "points"))]
         cells = counts + [units.value(of_unit[name], "%") for name in _OF_UNITS]
         heading = Heading(unit, ACTION_UNIT_TITLES.get(unit, ""))
         units.rows.append(Row(heading, cells, bar(of_unit["f1"])))
-    return {"metrics": metric_table(entry["metrics"], METRICS), "units": units}
+    means = metric_table(entry["metrics"], METRICS)
+    rows = plural(entry["n"], "row")
+    lead = f"{rows} with an annotated unit. A unit is present from intensity 2 of 5."
+    return {"metrics": replace(means, lead=lead), "units": units}
 
 
 def figures(evaluation: Evaluation, entry: Entry, *, seed: int = 0) -> dict[str, Any]:
@@ -187,7 +237,13 @@ def compare(
 
 def comparison_tables(entry: Entry, document: Entry) -> dict[str, Any]:
     """Values of each side and differences in one table."""
-    return {"metrics": side_by_side(entry, document, METRICS.values())}
+    table = side_by_side(entry, document, METRICS.values())
+    rows = plural(entry["n"], "row")
+    lead = (
+        f"Means over units, of the {rows} with an annotated unit; percent. The differences are "
+        "paired over the same rows."
+    )
+    return {"metrics": replace(table, lead=lead)}
 
 
 def comparison_figures(entry: Entry, sides: Sequence[Side]) -> dict[str, Any]:

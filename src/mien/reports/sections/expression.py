@@ -58,6 +58,7 @@ __all__ = [
     "verdicts",
 ]
 
+ARRAYS = ExpressionArrays
 METRICS = by_name(EXPRESSION[:3], EMBEDDING, VOTES, EXPRESSION[3:])
 HEADLINE = ("accuracy", "mean_class_accuracy", "macro_f1", "precision_at_1")
 MISTAKES = 24

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from mien.metrics.metric import Metric
-from mien.reports.evaluation import Evaluation
+from mien.reports.evaluation import Evaluation, HeadArrays
 from mien.reports.tables import signed_interval
 from mien.statistics.bootstrap import Interval
 
@@ -84,6 +84,10 @@ def verdict_sentence(comparison: Entry, document: Entry, about: str) -> str:
 
 class Section(Protocol):
     """A head's part of reports and comparisons; a module with these names."""
+
+    @property
+    def ARRAYS(self) -> type[HeadArrays]:
+        """What an evaluation holds of the head."""
 
     @property
     def METRICS(self) -> Mapping[str, Metric]:

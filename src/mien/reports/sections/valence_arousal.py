@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from mien.reports.sections.section import Block, Entry, Pairing, Side, Verdict
 from mien.reports.tables import Heading, Row, Table, metric_heading, plural
 from mien.statistics.bootstrap import bootstrap, intervals
 
+ARRAYS = ValenceArousalArrays
 METRICS = by_name(VALENCE_AROUSAL)
 HEADLINE = ("mean_ccc", "ccc_valence", "ccc_arousal")
 """The metrics that a comparison is about, too."""
@@ -121,7 +123,13 @@ def compare(
 
 def comparison_tables(entry: Entry, document: Entry) -> dict[str, Any]:
     """Values of each side and differences in one table."""
-    return {"metrics": side_by_side(entry, document, [METRICS[name] for name in HEADLINE])}
+    table = side_by_side(entry, document, [METRICS[name] for name in HEADLINE])
+    rows = plural(entry["n"], "row")
+    lead = (
+        f"Concordance over the {rows} with both; 1 is best. The differences are paired over the "
+        "same rows."
+    )
+    return {"metrics": replace(table, lead=lead)}
 
 
 def comparison_figures(entry: Entry, sides: Sequence[Side]) -> dict[str, Any]:
