@@ -137,8 +137,8 @@ def short_name(stem: str, suffix: str = "") -> str:
         return stem + suffix
     digest = hashlib.sha256(os.fsencode(stem)).hexdigest()[:12]
     room = _SHORTENED - len(os.fsencode(f"-{digest}{suffix}"))
-    kept = os.fsencode(stem)[:room].decode("utf-8", "ignore")
-    return f"{kept}-{digest}{suffix}"
+    start = os.fsencode(stem)[:room].decode("utf-8", "ignore")
+    return f"{start}-{digest}{suffix}"
 
 
 def remove_temporaries(folder: Path) -> None:

@@ -40,7 +40,7 @@ def bad_images(folder: Path) -> dict[str, str]:
     }.items():
         (folder / name).write_bytes(content)
     reasons = {"corrupt.jpg": "damaged", "empty.jpg": "empty", "text.png": "text"}
-    return {**reasons, "huge.png": "100,000,000 pixels"}
+    return {**reasons, "huge.png": "120,000,000 pixels"}
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ def png_pixels(file: BinaryIO) -> BinaryIO:
     skipped, not read, so what they would unpack to costs nothing. Pixels whose checksum is wrong
     raise ``ValueError``; a file that ends early ends early here too.
     """
-    kept = io.BytesIO()
-    kept.write(file.read(len(PNG_SIGNATURE)))
+    pixels = io.BytesIO()
+    pixels.write(file.read(len(PNG_SIGNATURE)))
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
         if kind not in _PIXELS and (kind not in _SIDE | {b"iTXt"} or length > _LARGEST_SIDE):
@@ -43,11 +43,11 @@ def png_pixels(file: BinaryIO) -> BinaryIO:
                 raise ValueError(f"wrong checksum of {kind.decode()}")
         elif not right or (kind == b"iTXt" and not body.startswith(_NOTE)):
             continue
-        kept.write(head + body + checksum)
+        pixels.write(head + body + checksum)
         if kind == b"IEND":
             break
-    kept.seek(0)
-    return kept
+    pixels.seek(0)
+    return pixels
 
 
 def jpeg_without_end(
