@@ -1,5 +1,7 @@
 """Which rows reach a loss, what class weights are, and what a batch without any of them gives."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -11,25 +13,40 @@ from mien.training.batches.batch import Batch, labeled_part
 from mien.training.losses import LOSSES, Loss, LossContext, loss_value
 from mien.training.losses.affect import Concordance
 from mien.training.losses.centers import Center
-from mien.training.losses.classification import CrossEntropy, class_weights
+from mien.training.losses.classification import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    class_weights,
+)
 from mien.training.losses.metric import Triplet
 
 CONTEXT = LossContext(3, 4, counts=(30, 10, 60))
 
 
 def example() -> tuple[Outputs, Batch]:
-    """Six rows: the third without an expression, the fifth without valence and arousal."""
+    """Six rows: the third without an expression, the fifth without valence and arousal.
+
+    The second has no action unit, and others lack some.
+    """
     generator = torch.Generator().manual_seed(0)
     labels = torch.tensor([0, 1, -1, 1, 2, 0])
     distribution = functional.one_hot(labels.clamp(min=0), 3).float() * (labels >= 0)[:, None]
     affect = torch.rand(6, 2, generator=generator)
     affect[4] = torch.nan
     embedding = torch.randn(6, 4, generator=generator, requires_grad=True)
-    heads = {"expression": embedding[:, :3] * 1.0, "valence_arousal": embedding[:, 2:] * 1.0}
+    heads = {
+        "expression": embedding[:, :3] * 1.0,
+        "valence_arousal": embedding[:, 2:] * 1.0,
+        "action_units": embedding.repeat(1, 3),
+    }
+    units = torch.rand(6, 12, generator=generator).round(decimals=1)
+    units[1] = torch.nan
+    units[3, 4:] = torch.nan
     targets = {
         "expression": labels,
         "expression_distribution": distribution,
         "valence_arousal": affect,
+        "action_units": units,
     }
     return Outputs(embedding, heads), Batch(torch.zeros(6, 1), targets)
 
@@ -52,11 +69,12 @@ def rows_of(outputs: Outputs, batch: Batch, rows: list[int]) -> tuple[Outputs, B
         Triplet(loss="triplet"),
         Center(loss="center"),
         Concordance(loss="concordance"),
+        BinaryCrossEntropy(loss="binary-cross-entropy", positive_weight=3),
     ],
 )
 def test_a_loss_sees_the_rows_that_have_what_it_needs(settings: Loss) -> None:
     outputs, batch = example()
-    left_out = 2 if settings.head == "expression" else 4
+    left_out = {"expression": 2, "valence_arousal": 4, "action_units": 1}[settings.head]
     loss = settings.build(CONTEXT)
     value = loss_value(settings, loss, outputs, batch)
     expected = loss(*rows_of(outputs, batch, [row for row in range(6) if row != left_out]))
@@ -69,6 +87,7 @@ def test_a_loss_sees_the_rows_that_have_what_it_needs(settings: Loss) -> None:
     unknown = {
         "expression": torch.full((6,), -1),
         "valence_arousal": torch.full((6, 2), torch.nan),
+        "action_units": torch.full((6, 12), torch.nan),
     }
     nothing = batch._replace(targets=batch.targets | unknown)
     assert loss_value(settings, loss, outputs, nothing) is None
@@ -121,6 +140,24 @@ def test_balanced_cross_entropy_is_torchs_for_class_indices() -> None:
         outputs.heads["expression"][kept], labels[kept], weight=class_weights(CONTEXT.counts)
     )
     torch.testing.assert_close(value, expected)
+
+
+def test_units_are_present_from_two_of_five_and_cells_without_one_do_not_count() -> None:
+    outputs, batch = example()
+    settings = BinaryCrossEntropy(loss="binary-cross-entropy", positive_weight=3)
+    value = loss_value(settings, settings.build(CONTEXT), outputs, batch)
+    cells = []
+    for logits, units in zip(
+        outputs.heads["action_units"], batch.targets["action_units"], strict=True
+    ):
+        for logit, unit in zip(logits.tolist(), units.tolist(), strict=True):
+            if unit == unit:  # annotated
+                present = unit >= 0.4 - 1e-6
+                cell = math.log1p(math.exp(-logit if present else logit))
+                cells.append(3 * cell if present else cell)
+    assert len(cells) == 6 * 12 - 12 - 8
+    assert value is not None
+    assert value.item() == pytest.approx(sum(cells) / len(cells))
 
 
 @pytest.mark.parametrize("name", LOSSES)
