@@ -58,7 +58,7 @@ def strategy(weights: Weights, negatives: str, place: int = 1) -> Changes:
 def cells_of(weights: Weights) -> dict[str, Changes]:
     """Every cell by name, softmax first."""
     expression = loss("expression", weights.expression)
-    dacl = loss("center", weights.center, rule="dacl", step=0.5)
+    dacl = loss("center", weights.center, update_rule="dacl", step=0.5)
     one, many = all_triplets(weights)
     return {
         "softmax": (),

@@ -141,7 +141,7 @@ class TestCenters:
         b = make_batch(3).cast(torch.float32)
         labels = b.labels.clamp_max(2)
         weights = b.attention if attended else torch.ones_like(b.attention)
-        centers = Centers(4, 12, lr=0.5, rule="dacl")
+        centers = Centers(4, 12, lr=0.5, update_rule="dacl")
         assert centers.parameter_group()["params"] == []
         before = centers.weight.clone()
         centers.update(b.embeddings, labels, b.attention if attended else None)
@@ -158,7 +158,7 @@ class TestCenters:
         model = torch.nn.ModuleDict({"centers": Centers(4, 12)})
         state = model.state_dict()
         assert {name: tuple(v.shape) for name, v in state.items()} == {"centers.weight": (4, 12)}
-        other = torch.nn.ModuleDict({"centers": Centers(4, 12, rule="dacl")})
+        other = torch.nn.ModuleDict({"centers": Centers(4, 12, update_rule="dacl")})
         other.load_state_dict(state)
         assert torch.equal(other["centers"](), model["centers"]())
 
@@ -172,4 +172,4 @@ class TestCenters:
 
     def test_an_unknown_rule_is_refused(self) -> None:
         with pytest.raises(ValueError, match="'gradient' or 'dacl', got 'mean'"):
-            Centers(4, 12, rule="mean")
+            Centers(4, 12, update_rule="mean")

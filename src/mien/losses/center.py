@@ -174,7 +174,7 @@ def _check(embeddings: Tensor, labels: Tensor, centers: Tensor, attention: Tenso
 class Centers(nn.Module):
     """One learned center a class, `weight` ``(classes, width)``, saved with the model.
 
-    With the rule ``gradient`` the optimizer moves them, at `lr` through
+    With the update rule ``gradient`` the optimizer moves them, at `lr` through
     `parameter_group`. With ``dacl`` they take no gradient: `update` moves each toward the mean of
     its rows after a step of the network. Start: normal, variance ``2 / width`` (Kaiming).
     """
@@ -185,16 +185,16 @@ class Centers(nn.Module):
         width: int,
         *,
         lr: float = 0.5,
-        rule: Literal["gradient", "dacl"] = "gradient",
+        update_rule: Literal["gradient", "dacl"] = "gradient",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if rule not in ("gradient", "dacl"):
-            raise ValueError(f"expected the rule 'gradient' or 'dacl', got {rule!r}")
+        if update_rule not in ("gradient", "dacl"):
+            raise ValueError(f"expected the update rule 'gradient' or 'dacl', got {update_rule!r}")
         self.lr = lr
-        self.rule = rule
+        self.update_rule = update_rule
         start = torch.randn(classes, width, generator=generator) * (2 / width) ** 0.5
-        self.weight = nn.Parameter(start, requires_grad=rule == "gradient")
+        self.weight = nn.Parameter(start, requires_grad=update_rule == "gradient")
 
     def forward(self) -> Tensor:
         """The centers."""
@@ -202,18 +202,18 @@ class Centers(nn.Module):
 
     def parameter_group(self) -> dict[str, object]:
         """A group for the optimizer with the centers' own rate; empty under ``dacl``."""
-        trained = [self.weight] if self.rule == "gradient" else []
+        trained = [self.weight] if self.update_rule == "gradient" else []
         return {"params": trained, "lr": self.lr, "weight_decay": 0.0}
 
     @torch.no_grad()
     def update(self, embeddings: Tensor, labels: Tensor, attention: Tensor | None = None) -> None:
-        """Move the centers in place by DACL's rule; nothing happens under ``gradient``.
+        """Move the centers in place by DACL's update rule; nothing happens under ``gradient``.
 
         ``c_j -= lr * sum over the rows of class j of A (c_j - f) / (1 + n_j)``. A class
         without rows stays. The weight of the loss term has no part in it.
         """
         _check(embeddings, labels, self.weight, attention)
-        if self.rule == "gradient":
+        if self.update_rule == "gradient":
             return
         pull = self.weight[labels] - embeddings.to(self.weight.dtype)
         if attention is not None:

@@ -14,26 +14,26 @@ from mien.networks.network import Outputs
 from mien.training.batches.batch import Batch
 from mien.training.losses.loss import Loss, LossContext, register
 
-Rule = Literal["gradient", "dacl"]
+UpdateRule = Literal["gradient", "dacl"]
 
 
 class _WithCenters(Loss):
     """Losses with one learned center per class.
 
-    ``rule`` ``gradient`` lets the optimizer move the centers at ``lr_multiplier`` times the
+    ``update_rule`` ``gradient`` lets the optimizer move the centers at ``lr_multiplier`` times the
     network's learning rate (ours); ``dacl`` moves them toward their rows' means after each step,
     by the share ``step``.
     """
 
     uses_attention = True
 
-    rule: Rule = "gradient"
+    update_rule: UpdateRule = "gradient"
     lr_multiplier: float = Field(default=10.0, gt=0)
     step: float = Field(default=0.5, gt=0, le=1)
 
     def build(self, context: LossContext) -> nn.Module:
         """The loss as a module on (outputs, batch)."""
-        return CenterLossModule(self.around, context, rule=self.rule, step=self.step)
+        return CenterLossModule(self.around, context, update_rule=self.update_rule, step=self.step)
 
     def around(self, outputs: Outputs, batch: Batch, centers: Tensor) -> Tensor:
         """The loss around centers ``(C, D)``."""
@@ -87,17 +87,17 @@ class CenterLossModule(nn.Module):
         function: Callable[[Outputs, Batch, Tensor], Tensor],
         context: LossContext,
         *,
-        rule: Rule,
+        update_rule: UpdateRule,
         step: float,
     ) -> None:
         super().__init__()
         self.function = function
-        self.centers = Centers(context.classes, context.width, lr=step, rule=rule)
+        self.centers = Centers(context.classes, context.width, lr=step, update_rule=update_rule)
         self._last: tuple[Tensor, Tensor, Tensor | None] | None = None
 
     def forward(self, outputs: Outputs, batch: Batch) -> Tensor:
         """The loss; the batch is kept for :meth:`after_step` where that will need it."""
-        if self.centers.rule == "dacl":
+        if self.centers.update_rule == "dacl":
             attention = None if outputs.attention is None else outputs.attention.detach()
             labels = batch.targets["expression"]
             self._last = (outputs.embedding.detach(), labels, attention)
