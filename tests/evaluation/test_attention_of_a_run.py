@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien.data.dataset import Dataset
 from mien.evaluation.evaluate import evaluate
@@ -49,7 +50,10 @@ class Everything:
 
 def test_its_map_is_drawn_over_the_face(run: Path, toy_folder: Path, tmp_path: Path) -> None:
     export(load_run(run), tmp_path / "model.onnx")
-    photo = next(toy_folder.glob("test/happiness/*.png"))
+    photo = tmp_path / "photo.png"
+    face_picture = Image.open(next(toy_folder.glob("test/happiness/*.png")))
+    # Large enough not to be taken for a tight crop.
+    face_picture.resize((192, 192)).save(photo)
     with Predictor.load(tmp_path / "model.onnx", detector=Everything()) as predictor:
         [face] = predictor(photo)
     assert face.attention is not None and face.attention.shape == (4, 4)

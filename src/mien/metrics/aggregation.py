@@ -41,9 +41,15 @@ def pool_clips(
 ) -> NDArray[Any]:
     """One row for each of ``count`` recordings from those of their clips, column by column.
 
-    ``values`` are ``(n,)`` or ``(n, K)``, ``owners`` ``(n,)`` say whose each row is.
+    ``values`` are ``(n,)`` or ``(n, K)``, ``owners`` ``(n,)`` say whose each row is. Where the rows
+    are distributions, which sum to one, so are the recordings': medians and trimmed means of
+    columns are not by themselves.
     """
     if values.ndim == 1:
         return aggregate_clips(values, owners, count, how)
     columns = [aggregate_clips(column, owners, count, how) for column in values.T]
-    return np.stack(columns, axis=1)
+    pooled = np.stack(columns, axis=1)
+    distributions = (values >= 0).all() and np.allclose(values.sum(1), 1, atol=1e-4)
+    if how == "mean" or not distributions:
+        return pooled
+    return np.asarray(pooled / pooled.sum(1, keepdims=True))
