@@ -32,9 +32,12 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "sadness": ("sad", "sa"),
     "anger": ("angry", "an", "ang"),
     "disgust": ("disgusted", "di", "dis"),
-    "fear": ("fearful", "afraid", "scared", "fe", "fea"),
+    "fear": ("fearful", "afraid", "scared", "af", "fe", "fea"),
     "contempt": ("contemptuous", "contemptful", "co", "con"),
     "other": ("others",),
+    "anxiety": ("anxious",),
+    "helplessness": ("helpless",),
+    "disappointment": ("disappointed",),
 }
 _CANONICAL: dict[str, str] = {
     word: name for name, words in _SYNONYMS.items() for word in (name, *words)
@@ -49,11 +52,15 @@ def canonical_expression(name: str) -> str:
     >>> canonical_expression("Happy"), canonical_expression("FEAR")
     ('happiness', 'fear')
     """
-    word = re.sub(r"[^a-z]", "", name.lower())
+    word = _letters(name)
     if word not in _CANONICAL:
         names = ", ".join(_SYNONYMS)
         raise ValueError(f"expected an expression name ({names}), got {name!r}")
     return _CANONICAL[word]
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower())
 
 
 class LabelSpace(BaseModel):
@@ -88,7 +95,11 @@ class LabelSpace(BaseModel):
         try:
             canonical = canonical_expression(name)
         except ValueError:
-            canonical = name
+            # "Happily Surprised" and "happily_surprised" are one class.
+            words = _letters(name)
+            canonical = next(
+                (each for each in self.names if words and _letters(each) == words), name
+            )
         if canonical not in self.names:
             raise ValueError(
                 f"expected a class of label space {self.name!r} ({', '.join(self.names)}), "
@@ -128,8 +139,24 @@ def label_space_of(names: Sequence[str], *, name: str = "custom") -> LabelSpace:
         return LabelSpace(name=name, names=tuple(names))
     if len(set(canonical)) != len(canonical):
         return LabelSpace(name=name, names=tuple(names))
-    order = (*EXPRESSIONS, "other")
+    order = list(_SYNONYMS)
     return LabelSpace(name=name, names=tuple(sorted(canonical, key=order.index)))
+
+
+COMPOUND_EXPRESSIONS: tuple[str, ...] = (
+    "happily surprised",
+    "happily disgusted",
+    "sadly fearful",
+    "sadly angry",
+    "sadly surprised",
+    "sadly disgusted",
+    "fearfully angry",
+    "fearfully surprised",
+    "angrily surprised",
+    "angrily disgusted",
+    "disgustedly surprised",
+)
+"""Two expressions at once, in the order of RAF-DB."""
 
 
 ACTION_UNITS: tuple[str, ...] = (
@@ -156,6 +183,8 @@ ACTION_UNIT_TITLES: dict[str, str] = {
 ACTION_UNIT_PRESENT = 0.4
 """The least value of an action unit that is present: an intensity of 2 of 5, as usual on DISFA.
 Annotations of presence are 0 or 1."""
+
+_SIX = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 
 LABEL_SPACES: dict[str, LabelSpace] = {
     space.name: space
@@ -197,6 +226,41 @@ LABEL_SPACES: dict[str, LabelSpace] = {
                 "happiness",
                 "sadness",
                 "surprise",
+            ),
+        ),
+        LabelSpace(name="rafdb-compound", names=COMPOUND_EXPRESSIONS),
+        LabelSpace(
+            name="ckplus7",
+            names=("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise"),
+        ),
+        LabelSpace(name="oulu", names=_SIX),
+        LabelSpace(name="mmi", names=_SIX),
+        LabelSpace(name="jaffe", names=EXPRESSIONS[:-1]),
+        LabelSpace(name="kdef", names=EXPRESSIONS[:-1]),
+        LabelSpace(name="sfew", names=EXPRESSIONS[:-1]),
+        LabelSpace(
+            name="expw",
+            names=("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"),
+        ),
+        LabelSpace(
+            name="dfew",
+            names=("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear"),
+        ),
+        LabelSpace(name="ferv39k", names=EXPRESSIONS[:-1]),
+        LabelSpace(
+            name="mafw",
+            names=(
+                "anger",
+                "disgust",
+                "fear",
+                "happiness",
+                "neutral",
+                "sadness",
+                "surprise",
+                "contempt",
+                "anxiety",
+                "helplessness",
+                "disappointment",
             ),
         ),
         LabelSpace(

@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from toy_corpora import SMALL, ToyDetector, png
 
-from mien.corpora import corpus_of, diffusionfer
+from mien.corpora import corpus_of
+from mien.corpora.expressions import diffusionfer
 from mien.corpora.items import Item, LeftOut, Options
 from mien.data.dataset import Dataset
 from mien.preparation.prepare import prepare

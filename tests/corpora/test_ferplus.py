@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from toy_corpora import SMALL, VOTES, png
 
-from mien.corpora import CORPORA, corpus_of, ferplus
+from mien.corpora import CORPORA, corpus_of
+from mien.corpora.expressions import ferplus
 from mien.corpora.items import Item, LeftOut, Options
 from mien.preparation.prepare import prepare
 from mien.schema import MienError, Preprocessing

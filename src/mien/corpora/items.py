@@ -54,7 +54,9 @@ class Item:
     """One image that may become a row. ``image`` is a path, the bytes of a file, or pixels.
 
     ``label`` is a name of the reading's label space; ``votes`` follow its vote names. A ``tight``
-    image is resized, not aligned. ``extra`` holds values of the reading's additional columns.
+    image is resized, not aligned. ``box`` says which of several faces is meant: left, top, width,
+    height in pixels. ``unit`` is what must not be in two splits, where that is neither the subject
+    nor the video. ``extra`` holds values of the reading's additional columns.
     """
 
     id: str
@@ -68,6 +70,8 @@ class Item:
     video: str | None = None
     frame: int | None = None
     time: float | None = None
+    box: tuple[float, float, float, float] | None = None
+    unit: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -121,6 +125,7 @@ class Reading:
 class Corpus:
     """A corpus that can be prepared; ``layout`` describes the files that its reader expects.
 
+    ``ask`` says where its owners give it away; empty where it comes with no owner.
     ``color`` is the best color for its crops: gray where all of its images are gray. A corpus
     with ``videos`` consists of recordings instead of images.
     """
@@ -133,6 +138,7 @@ class Corpus:
     label_space: LabelSpace | None = None
     color: Literal["rgb", "gray"] = "rgb"
     videos: bool = False
+    ask: str = ""
 
 
 def stamp(path: Path) -> str:
@@ -167,9 +173,13 @@ def split_name(text: str) -> str | None:
 
 
 _SPLITS = {
-    **dict.fromkeys(("train", "training", "trainset"), "train"),
+    **dict.fromkeys(("train", "training", "trainset", "trainingset"), "train"),
     **dict.fromkeys(
-        ("val", "valid", "validation", "dev", "development", "valset", "publictest"), "valid"
+        (
+            *("val", "valid", "validation", "dev", "development", "valset", "validationset"),
+            "publictest",
+        ),
+        "valid",
     ),
     **dict.fromkeys(("test", "testing", "testset", "privatetest"), "test"),
 }

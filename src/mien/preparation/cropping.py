@@ -69,6 +69,8 @@ class Cropper:
             except MienError as error:
                 left_out.append((entry.id, entry.source, f"image unreadable: {error}"))
                 continue
+            if entry.box is not None:
+                image = _around(image, entry.box)
             tight = entry.tight or is_tight(image)
             face: Face | None = None
             if not tight:
@@ -78,7 +80,7 @@ class Cropper:
                 if not faces:
                     left_out.append((entry.id, entry.source, "no face found"))
                     continue
-                face = faces[0]
+                face = faces[0] if entry.box is None else _central(faces, image)
             elif self._landmarks:
                 face = find_tight_face(image, self._ready_detector())
             try:
@@ -116,3 +118,27 @@ class Cropper:
             "crop": np.ascontiguousarray(crop).tobytes(),
             **{name: item.extra.get(name) for name in self._extra},
         }
+
+
+def _around(image: UInt8Array, box: tuple[float, float, float, float]) -> UInt8Array:
+    """The part of an image around a face: its box and half of its size on each side.
+
+    The whole image where the box lies outside of it.
+    """
+    left, top, width, height = box
+    rows = slice(max(0, int(top - height / 2)), max(0, int(top + 1.5 * height)))
+    columns = slice(max(0, int(left - width / 2)), max(0, int(left + 1.5 * width)))
+    part = image[rows, columns]
+    return np.ascontiguousarray(part) if part.size else image
+
+
+def _central(faces: Sequence[Face], image: UInt8Array) -> Face:
+    """The face in the middle of an image that was cut around it."""
+    middle = np.array(image.shape[1::-1]) / 2
+
+    def distance(face: Face) -> float:
+        box = face.box
+        center = np.array([box.left + box.width / 2, box.top + box.height / 2])
+        return float(np.linalg.norm(center - middle))
+
+    return min(faces, key=distance)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from mien.corpora.depression.scores import (
+    SIGNED_LICENSE_TERMS,
+    Entry,
+    reading_of,
+    rows_of,
+    score_of,
+)
 from mien.corpora.items import Corpus, LeftOut, Options, Reading, VideoItem, storable
-from mien.corpora.severity import SIGNED_LICENSE_TERMS, Entry, reading_of, rows_of, score_of
 from mien.faces.kinds import VIDEO_SUFFIXES
 from mien.scales import SCALES
 from mien.schema import MienError

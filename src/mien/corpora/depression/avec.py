@@ -7,6 +7,13 @@ from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
+from mien.corpora.depression.scores import (
+    SIGNED_LICENSE_TERMS,
+    Entry,
+    check_task,
+    reading_of,
+    scored,
+)
 from mien.corpora.items import (
     Corpus,
     LeftOut,
@@ -16,7 +23,6 @@ from mien.corpora.items import (
     split_name,
     storable,
 )
-from mien.corpora.severity import SIGNED_LICENSE_TERMS, Entry, check_task, reading_of, scored
 from mien.faces.kinds import VIDEO_SUFFIXES
 from mien.scales import SCALES
 from mien.schema import MienError

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from mien.corpora.depression.scores import Entry, check_task, reading_of, rows_of, score_of
 from mien.corpora.items import (
     Corpus,
     LeftOut,
@@ -14,7 +15,6 @@ from mien.corpora.items import (
     split_name,
     storable,
 )
-from mien.corpora.severity import Entry, check_task, reading_of, rows_of, score_of
 from mien.scales import SCALES, Scale
 from mien.schema import MienError
 

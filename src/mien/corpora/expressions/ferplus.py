@@ -188,7 +188,7 @@ def _published(pixels: Path, votes: Path) -> Iterator[Item | LeftOut]:
         if not name:
             yield LeftOut(f"fer{index:07d}.png", line, _REMOVED)
             continue
-        image = _pixels(text)
+        image = pixels_of(text)
         if image is None:
             yield LeftOut(name, line, "image unreadable: expected 2,304 values from 0 to 255")
         else:
@@ -233,7 +233,7 @@ def _item(
     )
 
 
-def _pixels(text: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | None:
+def pixels_of(text: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | None:
     """48 x 48 pixels from their decimal text, or None for other text."""
     if not re.fullmatch(r"[\d\s]+", text):
         return None

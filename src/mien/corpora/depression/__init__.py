@@ -1,0 +1,1 @@
+"""Recordings whose sessions have a score on a depression scale."""

@@ -1,0 +1,1 @@
+"""Images and frames with valence and arousal."""

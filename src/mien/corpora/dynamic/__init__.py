@@ -1,0 +1,1 @@
+"""Sequences of an expression: posed ones with a peak, and clips of films."""

@@ -1,0 +1,1 @@
+"""Images with an expression each."""

@@ -1,0 +1,1 @@
+"""Frames with action units."""
