@@ -15,10 +15,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.faces.native import cv2
 from mien.schema import Alignment, Box, Face, FloatArray, Preprocessing, UInt8Array
 
 TEMPLATE: NDArray[np.float64] = np.array(
