@@ -86,6 +86,9 @@ def confirmed_face(
                 return face_of_mesh(networks, image, again, again.presence)
     if close is None or not boxes or score < max(_LEAST_BOX_SCORE, least):
         return None
+    # What lies on its side and has no landmarks is rather a thing.
+    if math.cos(close.region.angle) < 0.5:
+        return None
     box = _box(close.points)
     if close.score + score < _LEAST_BOX_SUM or min(box.width, box.height) < _LEAST_BOX_SIDE:
         return None
