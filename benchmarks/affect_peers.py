@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets
-from mien.faces.detect import MediaPipeDetector
+from mien.faces.detect import FaceDetector
 
 ALPHAS = np.logspace(-1, 5, 13)
 
@@ -24,7 +24,7 @@ def blendshapes(dataset: Dataset, cache: Path) -> Floats:
     """MediaPipe's blendshapes of every crop, ``(N, 52)``, computed once; NaN without a face."""
     if not cache.is_file():
         found: list[list[float] | None] = []
-        with MediaPipeDetector(max_faces=1) as detector:
+        with FaceDetector(max_faces=1) as detector:
             for row in range(len(dataset)):
                 faces = detector(dataset.crops[row])
                 shapes = faces[0].blendshapes if faces else {}

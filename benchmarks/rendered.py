@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.faces.detect import MediaPipeDetector
+from mien.faces.detect import FaceDetector
 from mien.labels import EXPRESSIONS
 from mien.schema import Preprocessing
 from mien.synthetic.actions import draw_expression, face_units
@@ -29,7 +29,7 @@ from mien.synthetic.rendering.scene import frontal_scene
 def detected(count: int) -> int:
     """How many of ``count`` frontal heads, one a subject, MediaPipe finds at 192 pixels."""
     recipe, found = Preprocessing(size=192, margin=0.5), 0
-    with MediaPipeDetector(max_faces=1) as detect:
+    with FaceDetector(max_faces=1) as detect:
         for index in range(count):
             generator = np.random.default_rng((5, index))
             expression = draw_expression(EXPRESSIONS[index % 8], generator)

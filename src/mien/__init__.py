@@ -8,11 +8,17 @@ the commands of the same names call. Everything is imported when it is first use
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# onnxruntime sends telemetry and keeps a device's number in the user's cache, unless this is set
+# before it is imported; this module always comes first.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 __all__ = [
     "Dataset",
     "MienError",

@@ -110,7 +110,8 @@ class Face:
     ``landmarks`` is ``(478, 2)`` (MediaPipe's mesh) or ``(5, 2)`` (right eye, left eye, nose
     tip, right and left mouth corner; right and left are the person's), float32, in pixels of the
     upright image. ``blendshapes`` maps MediaPipe's 52 names to [0, 1]. ``score`` is the
-    detector's in [0, 1].
+    detector's in [0, 1]. ``reason`` says why a face that was seen cannot be read, such as a
+    profile; it is empty for all others.
     """
 
     box: Box
@@ -118,6 +119,7 @@ class Face:
     landmarks: FloatArray | None = None
     pose: Pose | None = None
     blendshapes: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
 
     def __post_init__(self) -> None:
         if self.landmarks is not None and self.landmarks.shape not in ((478, 2), (5, 2)):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from mien.faces.detect import MediaPipeDetector
+from mien.faces.detect import FaceDetector
 from mien.schema import Face, UInt8Array
 
 
@@ -15,13 +15,13 @@ def astronaut() -> UInt8Array:
 
 
 @pytest.fixture(scope="session")
-def detector() -> Iterator[MediaPipeDetector]:
-    with MediaPipeDetector() as detector:
+def detector() -> Iterator[FaceDetector]:
+    with FaceDetector() as detector:
         yield detector
 
 
 @pytest.fixture(scope="session")
-def face(detector: MediaPipeDetector, astronaut: UInt8Array) -> Face:
+def face(detector: FaceDetector, astronaut: UInt8Array) -> Face:
     (face,) = detector(astronaut)
     return face
 

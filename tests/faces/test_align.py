@@ -12,7 +12,7 @@ from mien.faces.align import (
     fixed_crop,
     template_points,
 )
-from mien.faces.detect import MediaPipeDetector
+from mien.faces.detect import FaceDetector
 from mien.schema import Alignment, Box, Face, FloatArray, Preprocessing, UInt8Array
 
 PREPROCESSINGS = st.builds(
@@ -126,7 +126,7 @@ def test_an_aligned_face_is_left_as_it_is(astronaut: UInt8Array) -> None:
 
 
 def test_a_real_face_lands_on_the_template(
-    detector: MediaPipeDetector, astronaut: UInt8Array, face: Face
+    detector: FaceDetector, astronaut: UInt8Array, face: Face
 ) -> None:
     preprocessing = Preprocessing(size=256, margin=0.25)
     crop, _ = crop_face(astronaut, face, preprocessing)

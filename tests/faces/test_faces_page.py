@@ -4,7 +4,8 @@ from typing import get_args
 
 import pytest
 
-from mien.faces import detect, native
+from mien.faces import detect
+from mien.faces.model_file import INSTALL_FACE_MODELS
 from mien.schema import Preprocessing
 
 PAGE = (Path(__file__).parents[2] / "docs" / "faces.md").read_text("utf-8")
@@ -25,5 +26,6 @@ def test_the_page_names_every_partial_image() -> None:
 
 
 def test_the_page_tells_what_the_code_does() -> None:
-    assert native.INSTALL_LIBRARIES in PAGE
-    assert f"above {detect._TILED_ABOVE:,} pixels" in PAGE
+    assert INSTALL_FACE_MODELS in PAGE
+    assert detect._FAST_PIXELS == 512 * 512 and "512 x 512" in PAGE
+    assert detect._THOROUGH_PIXELS == 2**22 and "4 million pixels" in PAGE

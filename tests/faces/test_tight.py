@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from mien.faces.align import cut_face, landmarks_in_crop, landmarks_in_fixed_crop
-from mien.faces.detect import MediaPipeDetector
+from mien.faces.detect import FaceDetector
 from mien.faces.tight import find_tight_face
 from mien.schema import Alignment, Box, Face, Preprocessing, UInt8Array
 
@@ -93,7 +93,7 @@ def test_a_face_is_needed_where_the_image_is_not_tight() -> None:
 
 
 def test_a_real_face_of_48_pixels(
-    detector: MediaPipeDetector, astronaut: UInt8Array, face: Face
+    detector: FaceDetector, astronaut: UInt8Array, face: Face
 ) -> None:
     preprocessing = Preprocessing(size=48)
     whole = cut_face(astronaut, face, preprocessing)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from toy_videos import faceless, moving_face, write_video
 
+from mien.faces.follow import VideoFaceDetector
 from mien.faces.tracks import (
     GAP_SECONDS,
     NO_FACE,
-    MediaPipeFramesDetector,
     Tracked,
     Tracker,
     track_faces,
@@ -114,6 +114,40 @@ def test_a_dark_frame_ends_nobody() -> None:
     assert tracker.assign(brighter, [face_at(102)], 0.6) == [0]
 
 
+def test_who_comes_back_after_a_cut_keeps_the_number() -> None:
+    tracker = Tracker()
+    one, two = person(1, shade=60), person(2, shade=200)
+    shots = [(one, 100.0)] * 10 + [(two, 100.0)] * 10 + [(one, 160.0)] * 3 + [(two, 90.0)] * 3
+    found = [
+        tracker.assign(np.roll(picture, int(left) - 100, axis=1), [face_at(left)], 0.2 * i)
+        for i, (picture, left) in enumerate(shots)
+    ]
+    assert found == [[0]] * 10 + [[1]] * 10 + [[0]] * 3 + [[1]] * 3
+
+
+def test_a_cut_between_similar_pictures_is_one_too() -> None:
+    tracker = Tracker()
+    one, two = person(1, shade=110), person(2, shade=130)
+    assert 10 < np.abs(one.astype(float) - two).mean() < 40
+    assert tracker.assign(one, [face_at(100)], 0.0) == [0]
+    assert tracker.assign(two, [face_at(100)], 0.2) == [1]
+
+
+def test_a_zoom_splits_nobody() -> None:
+    tracker, scene = Tracker(), person(1)
+    assert tracker.assign(scene, [face_at(100)], 0.0) == [0]
+    near = cv2.warpAffine(scene, np.float32([[2.5, 0, -195], [0, 2.5, -135]]), (320, 240))
+    assert tracker.assign(np.asarray(near, np.uint8), [face_at(55, 15, 150)], 0.2) == [0]
+    assert tracker.assign(scene, [face_at(100)], 0.4) == [0]
+
+
+def test_a_dissolve_splits_nobody() -> None:
+    tracker, one, two = Tracker(), person(1, shade=60), person(1, shade=180)
+    for step in range(11):
+        mixed = (one * (1 - step / 10) + two * (step / 10)).astype(np.uint8)
+        assert tracker.assign(mixed, [face_at(100 + step)], step / 10) == [0]
+
+
 class Script:
     """A detector that says what it is told, frame by frame."""
 
@@ -143,12 +177,12 @@ def test_every_frame_is_told_of_one_by_one() -> None:
 
 
 @pytest.fixture(scope="module")
-def frames_detector() -> Iterator[MediaPipeFramesDetector]:
-    with MediaPipeFramesDetector() as detector:
+def frames_detector() -> Iterator[VideoFaceDetector]:
+    with VideoFaceDetector() as detector:
         yield detector
 
 
-def test_a_face_in_a_video(frames_detector: MediaPipeFramesDetector, tmp_path: Path) -> None:
+def test_a_face_in_a_video(frames_detector: VideoFaceDetector, tmp_path: Path) -> None:
     pytest.importorskip("av", reason="videos are read with PyAV")
     pictures = moving_face(6, (320, 240))
     pictures = [*pictures[:4], *faceless(2, (320, 240)), *pictures[4:]]
@@ -164,7 +198,7 @@ def test_a_face_in_a_video(frames_detector: MediaPipeFramesDetector, tmp_path: P
     assert 40 < face.box.width < 160 and face.pose is not None and face.blendshapes
 
 
-def test_two_people_side_by_side(frames_detector: MediaPipeFramesDetector) -> None:
+def test_two_people_side_by_side(frames_detector: VideoFaceDetector) -> None:
     both = [
         np.concatenate([left, right], axis=1)
         for left, right in zip(
@@ -184,7 +218,7 @@ def test_two_people_side_by_side(frames_detector: MediaPipeFramesDetector) -> No
 
 
 def test_what_was_seen_before_a_restart_is_forgotten(
-    frames_detector: MediaPipeFramesDetector,
+    frames_detector: VideoFaceDetector,
 ) -> None:
     pictures = moving_face(4, (320, 240))
 
@@ -201,7 +235,7 @@ def test_what_was_seen_before_a_restart_is_forgotten(
 
 def test_wrong_use(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="max_faces of at least 1"):
-        MediaPipeFramesDetector(max_faces=0)
+        VideoFaceDetector(max_faces=0)
     (tmp_path / "none.task").write_bytes(b"")
     with pytest.raises(MienError, match=r"expected MediaPipe's face_landmarker.task"):
-        MediaPipeFramesDetector(model=tmp_path / "none.task")
+        VideoFaceDetector(model=tmp_path / "none.task")

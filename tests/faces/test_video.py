@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,27 @@ def test_every_frame_once_and_in_order(tmp_path: Path, name: str, settings: dict
     assert {frame.pixels.dtype for frame in frames} == {np.dtype(np.uint8)}
     assert levels(path) == list(range(30))
     assert video.seconds == pytest.approx(3.0, abs=0.11)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "shape"),
+    [
+        (Fraction(16, 11), (120, 233)),
+        (Fraction(1, 2), (240, 160)),
+        (Fraction(1), (120, 160)),
+        (Fraction(90), (120, 160)),
+    ],
+)
+def test_frames_have_the_size_that_is_displayed(
+    tmp_path: Path, aspect: Fraction, shape: tuple[int, int]
+) -> None:
+    path = write_video(tmp_path / "a.mkv", [corner_picture()] * 3, codec="libx264", aspect=aspect)
+    with Video(path) as video:
+        for frame in video.frames():
+            assert frame.pixels.shape[:2] == shape
+            red = frame.pixels[..., 0] > 120
+            assert red.mean() == pytest.approx(0.25, abs=0.02)
+            assert red[: shape[0] // 2 - 2, : shape[1] // 2 - 2].all()
 
 
 def test_times_are_the_files_own(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from mien.faces.align import crop_face, cut_face, fixed_crop
-from mien.faces.detect import MediaPipeDetector
+from mien.faces.detect import FaceDetector
 from mien.faces.partial_image import compose_partial_image
 from mien.faces.tensors import to_tensor
 from mien.faces.tight import find_tight_face
@@ -211,7 +211,7 @@ def test_closes_only_its_own_detector(model_file: Path, monkeypatch: pytest.Monk
     with Predictor.load(model_file, detector=given) as predictor:
         predictor(picture())
     assert not given.closed
-    monkeypatch.setattr("mien.faces.detect.MediaPipeDetector", lambda: made)
+    monkeypatch.setattr("mien.faces.detect.FaceDetector", lambda: made)
     with Predictor.load(model_file) as predictor:
         predictor(picture())
     assert made.calls == 1 and made.closed
@@ -257,7 +257,7 @@ def test_a_photo_and_its_dataset_give_the_same_tensor(
         landmarks=tight,
         workers=1,
     ).dataset
-    with MediaPipeDetector() as detector:
+    with FaceDetector() as detector:
         for color, mode in itertools.product(colors, ("full", *MODES)):
             recipe = Preprocessing(size=SIZE, color=color, partial_image=mode)
             predictor = Predictor.load(_reads(write_model, recipe), detector=detector)

@@ -372,7 +372,7 @@ def test_a_photo_through_the_real_detector(tmp_path):
     for name in ("happy", "neutral"):
         (tmp_path / "in" / name).mkdir(parents=True)
     Image.fromarray(photo).save(tmp_path / "in" / "happy" / "astronaut.png")
-    Image.fromarray(data.coins()).save(tmp_path / "in" / "neutral" / "coins.png")
+    Image.fromarray(data.coffee()).save(tmp_path / "in" / "neutral" / "coffee.png")
     result = prepare("folder", tmp_path / "in", tmp_path / "out", preprocessing=Preprocessing())
     assert result.dataset.column("id").tolist() == ["happy/astronaut.png"]
     assert result.left_out == {"no face found": 1}

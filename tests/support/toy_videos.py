@@ -46,6 +46,7 @@ def write_video(
     pixels: str = "yuv420p",
     times: Sequence[float] | None = None,
     rotation: int = 0,
+    aspect: Fraction | None = None,
     sound: bool = False,
     **options: str,
 ) -> Path:
@@ -65,6 +66,8 @@ def write_video(
             stream.options = {"deadline": "realtime", "cpu-used": "16"}
         unit = Fraction(1, 1000 if times else rate)
         stream.codec_context.time_base = unit
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
         if rotation:
             stream.set_display_rotation(rotation)
         if sound:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mien.faces.align import TEMPLATE, anchor_points, template_points
-from mien.faces.detect import MediaPipeDetector
+from mien.faces.detect import FaceDetector
 from mien.labels import EXPRESSIONS
 from mien.schema import MienError, Preprocessing
 from mien.synthetic.actions import draw_expression, face_units
@@ -166,10 +166,10 @@ def test_subjects_differ_and_one_looks_alike():
 
 
 @pytest.mark.slow
-def test_mediapipe_finds_frontal_faces_where_they_are():
+def test_frontal_faces_are_found_where_they_are():
     recipe = Preprocessing(size=192, margin=0.5)
     count, differences = 0, []
-    with MediaPipeDetector() as detect:
+    with FaceDetector() as detect:
         for index in range(24):
             generator = np.random.default_rng((5, index))
             expression = draw_expression(EXPRESSIONS[index % 8], generator)

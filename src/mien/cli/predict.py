@@ -45,7 +45,7 @@ def predict(
 
     Every input gives at least one row. The exit code is 1 if some input could not be read.
     """
-    from mien.faces.detect import YuNetDetector
+    from mien.faces.yunet import YuNetDetector
     from mien.inference.pipeline import write_predictions
 
     summary = write_predictions(

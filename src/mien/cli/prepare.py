@@ -62,7 +62,8 @@ def prepare(
     from mien.cli.options import preprocessing
     from mien.cli.printing import print_dataset, print_json
     from mien.corpora import corpus_of
-    from mien.faces.detect import MediaPipeDetector, YuNetDetector
+    from mien.faces.detect import FaceDetector
+    from mien.faces.yunet import YuNetDetector
     from mien.preparation.prepare import prepare as prepare_dataset
 
     result = prepare_dataset(
@@ -82,7 +83,7 @@ def prepare(
         scale=scale,
         disjoint=disjoint,
         workers=workers,
-        detector=partial(YuNetDetector, detector) if detector else MediaPipeDetector,
+        detector=partial(YuNetDetector, detector) if detector else FaceDetector,
     )
     info = result.dataset.info
     if as_json:

@@ -2,7 +2,7 @@
 
 ``TEMPLATE`` is the framing of FER2013's tight 48 x 48 crops, so that photos look to a network like
 the corpora that it was trained on. It was measured with
-:class:`mien.faces.detect.MediaPipeDetector` on 1,549 of 1,591 random faces of FER+'s training
+MediaPipe's Face Landmarker on 1,549 of 1,591 random faces of FER+'s training
 split, each enlarged to 192 pixels with a border: the median positions of eye centers and mouth
 corners, made symmetrical. Those crops are not aligned; positions vary around the median by 7 %
 (eyes) to 9 % (mouth) of the side.
@@ -15,10 +15,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.faces.native import cv2
 from mien.schema import Alignment, Box, Face, FloatArray, Preprocessing, UInt8Array
 
 TEMPLATE: NDArray[np.float64] = np.array(

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.faces.align import INTERPOLATION
-from mien.faces.native import cv2
 from mien.faces.regions import REGIONS, action_unit_bounds
 from mien.schema import FloatArray, Patch, Preprocessing, UInt8Array
 

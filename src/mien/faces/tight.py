@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from mien.faces.boxes import box_of
 from mien.faces.detect import Detector
-from mien.faces.native import cv2
 from mien.schema import Face, FloatArray, UInt8Array
 
 # As in the measurement of the template, see mien.faces.align: landmarks are finer in an enlarged

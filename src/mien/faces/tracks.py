@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol
 
+import cv2
 import numpy as np
 
 from mien.faces.align import crop_face
-from mien.faces.boxes import distinct, overlap
-from mien.faces.detect import TASK_FILE, close_all, faces_of, model_file_error, read_bundle
-from mien.faces.model_file import face_landmarker_file
-from mien.faces.native import cv2, explained_libraries, ignore_profiling_signal, quiet_stderr
+from mien.faces.boxes import overlap
 from mien.faces.video import Frame
 from mien.schema import Box, Face, FloatArray, Preprocessing, UInt8Array
 
@@ -24,13 +18,18 @@ GAP_SECONDS = 1.0
 """A track ends when its person is not seen for longer."""
 NO_FACE = "no face found"
 _LEAST_OVERLAP, _LARGEST_STEP, _MOST_GROWTH = 0.2, 0.6, 1.8
-# Thumbnails of unrelated pictures differ by more, in mean gray levels (99 of 100 pairs).
-_CUT = 30.0
+# Thumbnails of unrelated pictures differ by more, in mean gray levels (99 of 100 pairs); those of
+# neighboring frames by less than the first number.
+_CALM, _CUT = 10.0, 30.0
 _THUMBNAIL = (16, 16)
 # Small aligned faces of two people correlate by less than 0.8 (99 of 100 pairs). Those of one
 # person in neighboring frames correlate by more (also about 99), and rarely by less than 0.4.
 _LOOK = Preprocessing(size=16)
 _SAME_LOOK, _OTHER_LOOK, _SOON_SECONDS = 0.8, 0.4, 0.5
+# After a cut a person may come back, anywhere in the picture: who looks as in one of the last
+# different sightings of a track.
+_COMES_BACK_LOOK, _COMES_BACK_SECONDS = 0.85, 60.0
+_LOOKS_KEPT, _ANOTHER_LOOK = 5, 0.95
 
 
 class Tracked(NamedTuple):
@@ -49,86 +48,6 @@ class FramesDetector(Protocol):
         ...
 
 
-class MediaPipeFramesDetector:
-    """MediaPipe's Face Landmarker in video mode, which follows the faces that it has found.
-
-    Faster than :class:`~mien.faces.detect.MediaPipeDetector`, for the frames of one video in
-    order; call :meth:`restart` before the next video. It gives no scores, so each is 1.
-    """
-
-    def __init__(
-        self, *, model: str | Path | None = None, max_faces: int = 4, min_score: float = 0.5
-    ) -> None:
-        if max_faces < 1 or not 0 <= min_score <= 1:
-            raise ValueError(
-                "expected max_faces of at least 1 and min_score in [0, 1], "
-                f"got {max_faces} and {min_score}"
-            )
-        self._path = Path(model) if model is not None else face_landmarker_file()
-        _, self._bundle = read_bundle(self._path)
-        self._max_faces, self._min_score = max_faces, min_score
-        self._landmarker: Any = None
-        self._close: Any = None
-        self._last = -1
-        self._ran_on_face = False
-
-    def at(self, image: UInt8Array, time: float) -> list[Face]:
-        """Find the faces of an ``(H, W, 3)`` uint8 RGB frame, unordered; landmarks are (478, 2)."""
-        if self._landmarker is None:
-            self.restart()
-        # Milliseconds must increase, even where two frames share one.
-        self._last = max(self._last + 1, round(time * 1000))
-        picture = self._image(image_format=self._format, data=np.ascontiguousarray(image))
-        with contextlib.nullcontext() if self._ran_on_face else quiet_stderr():
-            result = self._landmarker.detect_for_video(picture, self._last)
-        faces = faces_of(result, image)
-        self._ran_on_face = self._ran_on_face or bool(faces)
-        # A face that moved fast is found twice, once where it was expected.
-        return distinct(faces)
-
-    def restart(self) -> None:
-        """Forget the video: the next frame starts another one."""
-        self.close()
-        ignore_profiling_signal()
-        with explained_libraries(), quiet_stderr():
-            import mediapipe
-            from mediapipe.tasks.python import BaseOptions, vision
-
-            self._image, self._format = mediapipe.Image, mediapipe.ImageFormat.SRGB
-            try:
-                self._landmarker = vision.FaceLandmarker.create_from_options(
-                    vision.FaceLandmarkerOptions(
-                        base_options=BaseOptions(model_asset_buffer=self._bundle),
-                        running_mode=vision.RunningMode.VIDEO,
-                        num_faces=self._max_faces,
-                        min_face_detection_confidence=self._min_score,
-                        output_face_blendshapes=True,
-                        output_facial_transformation_matrixes=True,
-                    )
-                )
-            except (RuntimeError, ValueError, FileNotFoundError) as error:
-                raise model_file_error(self._path, TASK_FILE) from error
-        self._close = weakref.finalize(self, close_all, self._landmarker)
-        self._last = -1
-
-    def close(self) -> None:
-        """Release the model; the next frame loads it again."""
-        if self._close is not None:
-            self._close()
-        self._landmarker = self._close = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
 class _Sighting(NamedTuple):
     box: Box
     points: FloatArray | None
@@ -140,7 +59,15 @@ class _Track:
     number: int
     last: _Sighting
     time: float
+    looks: tuple[FloatArray, ...] = ()
     cut: bool = False
+
+    def seen(self, sighting: _Sighting, time: float) -> _Track:
+        """The track after another sighting, with its latest different looks."""
+        looks, look = self.looks, sighting.look
+        if look is not None and all(float((look * old).sum()) < _ANOTHER_LOOK for old in looks):
+            looks = (*looks[1 - _LOOKS_KEPT :], look)
+        return _Track(self.number, sighting, time, looks)
 
 
 class Tracker:
@@ -149,9 +76,9 @@ class Tracker:
     A face continues the track whose last box it overlaps most, whose landmarks are nearest and
     whose face looks most similar. Its box must overlap a little, or its landmarks must have moved
     by less than 0.6 of the face's width, and its size must have changed by less than a factor of
-    1.8. A track without a face for :data:`GAP_SECONDS` ends. After a cut, when most of the
-    picture changes at once, only a face that looks the same continues a track; so a dark frame
-    ends none. The thresholds are our choice.
+    1.8, unless it looks the same. A track without a face for :data:`GAP_SECONDS` ends. After a cut,
+    when most of the picture changes at once, only a face that looks the same continues a track,
+    for a minute and wherever it is; so a dark frame ends none. The thresholds are our choice.
     """
 
     def __init__(self) -> None:
@@ -164,21 +91,23 @@ class Tracker:
         """Return the track number of each face of a frame; they are distinct."""
         sightings = [_Sighting(face.box, _anchors(face), _look(image, face)) for face in faces]
         thumbnail = _thumbnail(image)
-        if self._thumbnail is not None and np.abs(thumbnail - self._thumbnail).mean() > _CUT:
-            for track in self._tracks:
-                track.cut = True
+        before = thumbnail if self._thumbnail is None else self._thumbnail
+        change = float(np.abs(thumbnail - before).mean())
         # With few frames per second, the previous one may be longer ago than the gap.
+        alive = min(self._last_time, time - GAP_SECONDS)
+        for track in self._tracks:
+            track.cut = track.cut or (change > _CUT and track.time >= alive)
         self._tracks = [
             track
             for track in self._tracks
-            if track.time >= min(self._last_time, time - GAP_SECONDS)
+            if track.time >= (time - _COMES_BACK_SECONDS if track.cut else alive)
         ]
         self._thumbnail, self._last_time = thumbnail, time
         pairs = sorted(
             (-similarity, track.number, index)
             for track in self._tracks
             for index, sighting in enumerate(sightings)
-            if (similarity := _similarity(track, sighting, time)) > 0
+            if (similarity := _similarity(track, sighting, time, change)) > 0
         )
         numbers: dict[int, int] = {}
         for _, number, index in pairs:
@@ -188,10 +117,12 @@ class Tracker:
             if index not in numbers:
                 numbers[index] = self._count
                 self._count += 1
-        unseen = [track for track in self._tracks if track.number not in numbers.values()]
-        self._tracks = unseen + [
-            _Track(numbers[index], sighting, time) for index, sighting in enumerate(sightings)
-        ]
+        known = {track.number: track for track in self._tracks}
+        for index, sighting in enumerate(sightings):
+            number = numbers[index]
+            track = known.get(number) or _Track(number, sighting, time)
+            known[number] = track.seen(sighting, time)
+        self._tracks = list(known.values())
         return [numbers[index] for index in range(len(sightings))]
 
 
@@ -205,16 +136,26 @@ def track_faces(frames: Iterable[Frame], detector: FramesDetector) -> Iterator[T
         yield Tracked(frame, pairs, "" if faces else NO_FACE)
 
 
-def _similarity(track: _Track, sighting: _Sighting, time: float) -> float:
-    """How well a face continues a track, in (0, 3]; 0 where it does not."""
+def _similarity(track: _Track, sighting: _Sighting, time: float, change: float) -> float:
+    """How well a face continues a track, in (0, 3]; 0 where it does not.
+
+    ``change`` is how much the picture has changed since the last frame, in gray levels.
+    """
     last, box, points, look = track.last, *sighting
+    correlation, recalled = 1.0, 0.0
+    if last.look is not None and look is not None:
+        correlation = float((last.look * look).sum())
+        recalled = max(float((old * look).sum()) for old in track.looks)
+    if track.cut and recalled >= _COMES_BACK_LOOK:
+        return recalled
+    soon = time - track.time <= _SOON_SECONDS
+    needed = float(np.interp(change, (_CALM, _CUT), (_OTHER_LOOK, _SAME_LOOK))) if soon else -1.0
+    if correlation < (_SAME_LOOK if track.cut else needed):
+        return 0.0
     growth = (box.width * box.height) / (last.box.width * last.box.height)
     if not 1 / _MOST_GROWTH**2 < growth < _MOST_GROWTH**2:
-        return 0.0
-    correlation = 1.0 if last.look is None or look is None else float((last.look * look).sum())
-    soon = time - track.time <= _SOON_SECONDS
-    if correlation < (_SAME_LOOK if track.cut else _OTHER_LOOK if soon else -1.0):
-        return 0.0
+        # A zoom, or a step toward the camera between two frames.
+        return recalled if recalled >= _SAME_LOOK and _one_holds_the_other(last.box, box) else 0.0
     shared, near = overlap(last.box, box), 0.0
     if last.points is not None and points is not None:
         step = float(np.linalg.norm(points - last.points, axis=1).mean()) / last.box.width
@@ -222,6 +163,13 @@ def _similarity(track: _Track, sighting: _Sighting, time: float) -> float:
     if shared < _LEAST_OVERLAP and not near:
         return 0.0
     return shared + near + max(correlation, 0.0)
+
+
+def _one_holds_the_other(one: Box, two: Box) -> bool:
+    """Whether the middle of the smaller box lies in the larger one."""
+    small, large = sorted((one, two), key=lambda box: box.width * box.height)
+    x, y = small.left + small.width / 2 - large.left, small.top + small.height / 2 - large.top
+    return 0 <= x <= large.width and 0 <= y <= large.height
 
 
 def _anchors(face: Face) -> FloatArray | None:

@@ -1,4 +1,4 @@
-"""Video files as upright frames with their own times, decoded one at a time."""
+"""Video files as upright frames of their own shape and times, decoded one at a time."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ _SLACK_FRAMES = 0.75
 _JOINED_SECONDS = 1.0
 # Text, which libav renders like the screen of a terminal.
 _NO_VIDEO = {"tty"}
+# Pixels that are stated to be longer than this are a fault of the file.
+_LONGEST_PIXEL = 4.0
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
     """A decoded frame: its index in the file, its time in seconds, and its upright pixels.
 
-    ``pixels`` is ``(H, W, 3)`` uint8 RGB.
+    ``pixels`` is ``(H, W, 3)`` uint8 RGB, as the video is displayed.
     """
 
     index: int
@@ -72,6 +74,9 @@ class Video:
         fps = self._stream.average_rate or self._stream.guessed_rate
         self.fps = float(fps) if fps else None
         self.seconds = self._duration()
+        aspect = float(self._stream.sample_aspect_ratio or 1)
+        fits = 1 / _LONGEST_PIXEL <= aspect <= _LONGEST_PIXEL
+        self._aspect = aspect if fits else 1.0
         self._reformatter = av.video.reformatter.VideoReformatter()
         self._begun = False
         self.read = 0
@@ -171,7 +176,14 @@ class Video:
         return None
 
     def _upright(self, frame: Any) -> UInt8Array:
-        pixels = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        # Pixels that are not square are made so, by enlarging the picture in one direction.
+        pixels = self._reformatter.reformat(
+            frame,
+            width=round(frame.width * max(1.0, self._aspect)),
+            height=round(frame.height * max(1.0, 1 / self._aspect)),
+            format="rgb24",
+            threads=1,
+        ).to_ndarray()
         # The orientation of the camera: degrees counterclockwise, in quarter turns.
         turns = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(pixels, turns) if turns else pixels, np.uint8)

@@ -92,7 +92,7 @@ def write_predictions(
     tight
         Photos are tight crops; videos are not affected.
     detector
-        For photos and for the frames of videos; MediaPipe's unless one is given.
+        For photos and for the frames of videos; mien's own unless one is given.
     max_pixels
         Photos with more are unreadable; 120 million unless a number is given.
     lines, json

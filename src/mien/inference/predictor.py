@@ -9,9 +9,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-import weakref
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -64,9 +62,9 @@ class CroppedFace:
 class Predictor:
     """A model of faces and a detector; called with an image, it predicts every face in it.
 
-    The detector is MediaPipe's unless one is given, and is only created when the first photo needs
-    it. Use the predictor as a context manager, or call :meth:`close`, to free the detector early;
-    a detector that was passed in is left open.
+    The detector is a :class:`~mien.faces.detect.FaceDetector` unless one is given, and is only
+    created when the first photo needs it. Use the predictor as a context manager, or call
+    :meth:`close`, to free the detector early; a detector that was passed in is left open.
     """
 
     def __init__(self, model: OnnxModel, *, detector: Detector | None = None) -> None:
@@ -78,9 +76,6 @@ class Predictor:
         self.model = model
         self._detector = detector
         self._created: list[Detector] = []
-        # Registered before MediaPipe is imported and so run after its own exit handler: a
-        # MediaPipe object that nobody closed prints a traceback when the interpreter ends.
-        weakref.finalize(self, _close_late, self._created)
         self._detecting = threading.Lock()
 
     @classmethod
@@ -200,9 +195,9 @@ class Predictor:
 
     def _ready_detector(self) -> Detector:
         if self._detector is None:
-            from mien.faces.detect import MediaPipeDetector
+            from mien.faces.detect import FaceDetector
 
-            self._detector = MediaPipeDetector()
+            self._detector = FaceDetector()
             self._created.append(self._detector)
         return self._detector
 
@@ -238,6 +233,8 @@ class Predictor:
 
 def _geometric_doubt(face: Face) -> str:
     """Why a face is too small or too far turned to be read; empty when it is not."""
+    if face.reason:
+        return face.reason
     box = face.box
     if min(box.width, box.height) < MIN_FACE_PIXELS:
         side, extent = min((box.width, "wide"), (box.height, "high"))
@@ -252,10 +249,3 @@ def _geometric_doubt(face: Face) -> str:
 
 def _in_pixels(landmarks: FloatArray | None, preprocessing: Preprocessing) -> FloatArray | None:
     return None if landmarks is None else landmarks * np.float32(preprocessing.size)
-
-
-def _close_late(detectors: list[Detector]) -> None:
-    for detector in detectors:
-        # At the interpreter's end MediaPipe's worker thread may be gone already.
-        with suppress(RuntimeError):
-            detector.close()

@@ -12,13 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mien.faces.align import cut_face
-from mien.faces.tracks import (
-    GAP_SECONDS,
-    NO_FACE,
-    FramesDetector,
-    MediaPipeFramesDetector,
-    track_faces,
-)
+from mien.faces.follow import VideoFaceDetector
+from mien.faces.tracks import GAP_SECONDS, NO_FACE, FramesDetector, track_faces
 from mien.faces.video import Frame, Video, load_av
 from mien.heads import Arrays
 from mien.inference.clips import ClipReader, clip_fps, clips_of
@@ -82,7 +77,7 @@ def predict_video(
     fps
         Frames per second to read; more where ``clip_model`` was trained on more.
     detector
-        MediaPipe's, in its mode for video, unless one is given.
+        A :class:`~mien.faces.follow.VideoFaceDetector` unless one is given.
     on_frame
         Called with each frame that is read and its predictions, sorted by ``track``; a frame
         without a face has one with status ``no-face``.
@@ -108,7 +103,7 @@ def predict_video(
     with ExitStack() as stack:
         stack.enter_context(video)
         if detector is None:
-            detector = stack.enter_context(MediaPipeFramesDetector())
+            detector = stack.enter_context(VideoFaceDetector())
         for frame, faces, _ in track_faces(_frames(video, fps, on_skipped), detector):
             predictions = reader.read(frame, faces)
             if on_frame is not None:

@@ -77,10 +77,12 @@ class Cropper:
                 faces = self._ready_detector()(image)
                 searched += 1
                 several_faces += len(faces) > 1
-                if not faces:
-                    left_out.append((entry.id, entry.source, "no face found"))
+                readable = [face for face in faces if not face.reason]
+                if not readable:
+                    reason = faces[0].reason if faces else "no face found"
+                    left_out.append((entry.id, entry.source, reason))
                     continue
-                face = faces[0] if entry.box is None else _central(faces, image)
+                face = readable[0] if entry.box is None else _central(readable, image)
             elif self._landmarks:
                 face = find_tight_face(image, self._ready_detector())
             try:

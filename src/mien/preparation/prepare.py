@@ -18,8 +18,8 @@ from mien import __version__
 from mien.corpora import corpus_of
 from mien.corpora.items import Corpus, LeftOut, Options, Reading
 from mien.data.dataset import CROPS_FILE, FACES_FILE, INFO_FILE, LEFT_OUT_FILE, Dataset
-from mien.faces.detect import MediaPipeDetector
-from mien.faces.tracks import MediaPipeFramesDetector
+from mien.faces.detect import FaceDetector
+from mien.faces.follow import VideoFaceDetector
 from mien.files import remove_temporaries
 from mien.preparation.cropping import Cropper, DetectorMaker, Entry
 from mien.preparation.parts import blocks_of, is_part, read_part
@@ -63,7 +63,7 @@ def prepare(
     disjoint: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
-    detector: DetectorMaker = MediaPipeDetector,
+    detector: DetectorMaker = FaceDetector,
 ) -> PrepareResult:
     """Prepare the corpus at ``source`` as the new dataset folder ``out``, and open it.
 
@@ -72,9 +72,9 @@ def prepare(
     number of ``workers`` (default: one per core) and of interruptions. The options ``tight`` to
     ``disjoint`` are those of :class:`~mien.corpora.items.Options`. Of several faces in an image
     the largest is kept, of several people in a recording the one seen for the longest time.
-    Recordings are always searched by MediaPipe. Crops are stored whole; the partial image of
-    ``preprocessing`` (default: in the corpus's color) is composed when they are read. Without
-    ``progress``, a bar is shown on stderr where that is a terminal.
+    Recordings are always searched by :class:`~mien.faces.follow.VideoFaceDetector`. Crops are
+    stored whole; the partial image of ``preprocessing`` (default: in the corpus's color) is
+    composed when they are read. Without ``progress``, a bar is shown on stderr where that is a terminal.
 
     Raises :class:`MienError` for an unknown corpus, for settings that do not apply to it, for a
     source that is not laid out as expected or shows no face, for an ``out`` that exists, for a
@@ -96,7 +96,7 @@ def prepare(
             *(["classes"] if classes else []),
             *(["valid-from-train"] if valid_from_train else []),
             *(["landmarks"] if landmarks else []),
-            *(["detector"] if detector is not MediaPipeDetector else []),
+            *(["detector"] if detector is not FaceDetector else []),
         ],
         recordings=[
             *(["task"] if task else []),
@@ -130,7 +130,7 @@ def prepare(
             "source": reading.fingerprint,
             "preprocessing": preprocessing.hash,
             "options": repr(options),
-            "detector": _name_of(MediaPipeFramesDetector if reader.videos else detector),
+            "detector": _name_of(VideoFaceDetector if reader.videos else detector),
             "entries": reading.total,
             "chunk": chunk,
             "version": __version__,

@@ -16,7 +16,8 @@ import pyarrow as pa
 from mien.corpora.items import LeftOut, VideoItem
 from mien.data.dataset import FACES_SCHEMA
 from mien.faces.align import cut_face
-from mien.faces.tracks import MediaPipeFramesDetector, track_faces
+from mien.faces.follow import VideoFaceDetector
+from mien.faces.tracks import track_faces
 from mien.faces.video import Video
 from mien.files import temporary_sibling
 from mien.preparation.cropping import Entry
@@ -57,7 +58,7 @@ class VideoCropper:
     ) -> None:
         self._corpus, self._preprocessing, self._fps = corpus, preprocessing, fps
         self._stopped = stopped
-        self._detector: MediaPipeFramesDetector | None = None
+        self._detector: VideoFaceDetector | None = None
         self._schema = part_schema(preprocessing, fields)
         self._extra = [field.name for field in fields]
 
@@ -96,7 +97,7 @@ class VideoCropper:
             write_part_file(path, self._schema, buffer.chosen(), about)
 
     def _read(self, item: VideoItem, buffer: _Buffer) -> _Recording:
-        self._detector = self._detector or MediaPipeFramesDetector()
+        self._detector = self._detector or VideoFaceDetector()
         self._detector.restart()
         rows: Counter[int] = Counter()  # of each track
         seconds_seen: Counter[int] = Counter()

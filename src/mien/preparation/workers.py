@@ -64,7 +64,7 @@ def write_parts(
         finally:
             writer.close()
         return
-    # Forked copies of MediaPipe's and Arrow's threads would hang, so processes are spawned.
+    # A forked copy of Arrow's threads would hang, so processes are spawned.
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     running: dict[Future[None], int] = {}

@@ -19,7 +19,6 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mien.data.dataset import Dataset
-from mien.faces.native import ignore_profiling_signal
 from mien.files import remove_temporaries, write_text
 from mien.models import FORMAT
 from mien.networks.backbones import restore_batch_norm
@@ -105,8 +104,6 @@ def fit(
             default_root_dir=out,
         )
         on_interrupt = signal.getsignal(signal.SIGINT)
-        # Lightning restores what Python knows of every signal, and this one's default kills.
-        ignore_profiling_signal()
         try:
             trainer.fit(
                 module,

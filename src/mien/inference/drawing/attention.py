@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.faces.native import cv2
 from mien.schema import FloatArray, Patch
 
 FLAT = 0.001

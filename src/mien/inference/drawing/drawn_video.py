@@ -10,9 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
-from mien.faces.native import cv2
 from mien.faces.video import Frame, load_av
 from mien.files import explaining, replacing
 from mien.inference.drawing.annotate import annotate

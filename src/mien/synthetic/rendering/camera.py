@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
-from mien.faces.native import cv2
 from mien.schema import FloatArray, UInt8Array
 
 

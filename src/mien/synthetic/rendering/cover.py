@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.faces.native import cv2
 from mien.schema import FloatArray
 
 Project = Callable[[FloatArray], FloatArray]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
+import cv2
 import numpy as np
 
-from mien.faces.native import cv2
 from mien.schema import FloatArray
 from mien.synthetic.rendering.head import PARTS, Head
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.faces.native import cv2
 from mien.schema import FloatArray, MienError
 
 Ints = NDArray[np.int64]

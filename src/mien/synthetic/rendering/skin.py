@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.faces.native import cv2
 from mien.schema import FloatArray
 from mien.synthetic.rendering.subject import Subject
 

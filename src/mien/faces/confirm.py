@@ -1,0 +1,190 @@
+"""Candidate -> face: the mesh network confirms it, a closer look turns it the right way up."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from mien.faces.blazeface import Candidates, View, merged
+from mien.faces.boxes import box_of
+from mien.faces.face_networks import FaceNetworks
+from mien.faces.mesh import (
+    Mesh,
+    Region,
+    cut_region,
+    find_blendshapes,
+    find_mesh,
+    region_of_candidate,
+    region_of_landmarks,
+)
+from mien.faces.pose import head_matrix, pose_of
+from mien.schema import Box, Face, FloatArray, UInt8Array
+
+UNCONFIRMED = "no landmarks found: the face is in profile, blurred or covered"
+# Faces that stand on their head get scores of up to 0.77 from the finders, with a mesh of presence
+# 1 that stands on its head too; upright ones above are taken at their word.
+_UPRIGHT_SCORE = 0.82
+SURE_PRESENCE = 0.9
+# A closer look at what is a face gives 0.7 or more, and its mesh a presence near 1. A mesh that is
+# found again from its own place moves by less than 0.018 of the region's side on faces, and mostly
+# by 0.02 to 0.07 on coins, cells and galaxies.
+_LEAST_CLOSE, _LEAST_CLOSE_PRESENCE, _LARGEST_DRIFT = 0.6, 0.95, 0.022
+# The closer look misses faces that the image cuts off by a third or more; their mesh does not.
+_LEAST_CUT_SCORE, _LEAST_CUT_PRESENCE = 0.3, 0.99
+# Of a face without landmarks, the finder's score and both scores together.
+_LEAST_BOX_SCORE, _LEAST_BOX_SUM = 0.5, 1.4
+_LEAST_BOX_SIDE = 20.0
+_CLOSE_SIDE, _CLOSE_EXTENT = 128, 1.4
+# BlazeFace's boxes reach from the brows to the chin; ours, as the mesh, from the hairline.
+_BOX_WIDTH, _BOX_HEIGHT, _BOX_RAISED = 0.98, 1.13, 0.05
+
+
+class _CloseLook(NamedTuple):
+    score: float
+    points: FloatArray
+    region: Region
+
+
+def confirmed_face(
+    networks: FaceNetworks,
+    image: UInt8Array,
+    points: FloatArray,
+    score: float,
+    *,
+    least: float,
+    boxes: bool = True,
+) -> Face | None:
+    """The face of a candidate, ``(8, 2)`` points with a score; None where there is none.
+
+    A candidate that a closer look confirms, but in which no mesh is found, is a face without
+    landmarks, with a reason, unless ``boxes`` is False. ``least`` is the score that a face must
+    have.
+    """
+    region, mesh = region_of_candidate(points), None
+    if score >= max(_UPRIGHT_SCORE, least):
+        mesh = _mesh(networks, image, region)
+        if mesh.presence >= SURE_PRESENCE:
+            return face_of_mesh(networks, image, mesh, score)
+    close = _close_look(networks, image, region)
+    seen = close is not None and close.score >= _LEAST_CLOSE
+    if close is not None and seen and max(score, close.score) >= least:
+        closer = _mesh(networks, image, close.region)
+        if closer.presence >= _LEAST_CLOSE_PRESENCE and _agree(closer, close.region):
+            again = _found_again(networks, image, closer)
+            if again is not None:
+                return face_of_mesh(networks, image, again, max(score, close.score))
+            boxes = False
+    if score >= _LEAST_CUT_SCORE and not _inside(region, image):
+        mesh = mesh or _mesh(networks, image, region)
+        upright = close is None or not seen or _agree(mesh, close.region)
+        if upright and mesh.presence >= _LEAST_CUT_PRESENCE and _is_cut(mesh, image):
+            again = _found_again(networks, image, mesh)
+            if again is not None:
+                return face_of_mesh(networks, image, again, again.presence)
+    if close is None or not boxes or score < max(_LEAST_BOX_SCORE, least):
+        return None
+    # What lies on its side and has no landmarks is rather a thing.
+    if math.cos(close.region.angle) < 0.5:
+        return None
+    box = _box(close.points)
+    if close.score + score < _LEAST_BOX_SUM or min(box.width, box.height) < _LEAST_BOX_SIDE:
+        return None
+    return Face(box, score, reason=UNCONFIRMED)
+
+
+def face_of_mesh(networks: FaceNetworks, image: UInt8Array, mesh: Mesh, score: float) -> Face:
+    """The face of a mesh: landmarks, pose and blendshapes."""
+    points = mesh.points[:, :2].astype(np.float32)
+    return Face(
+        box=box_of(points),
+        score=score,
+        landmarks=points,
+        pose=pose_of(head_matrix(mesh.points, image.shape, networks.geometry)),
+        blendshapes=find_blendshapes(networks.shapes, mesh),
+    )
+
+
+def _box(corners: FloatArray) -> Box:
+    low, high = corners
+    width, height = (high - low).tolist()
+    x, y = ((low + high) / 2).tolist()
+    top = y - (_BOX_HEIGHT / 2 + _BOX_RAISED) * height
+    return Box(x - _BOX_WIDTH * width / 2, top, _BOX_WIDTH * width, _BOX_HEIGHT * height)
+
+
+def _mesh(networks: FaceNetworks, image: UInt8Array, region: Region) -> Mesh:
+    """The mesh of a region; where the image cuts a face off, a mirror may complete it."""
+    mesh = find_mesh(networks.mesh, image, region)
+    if mesh.presence >= SURE_PRESENCE or _inside(region, image):
+        return mesh
+    completed = find_mesh(networks.mesh, image, region, cv2.BORDER_REFLECT_101)
+    return max(mesh, completed, key=lambda one: one.presence)
+
+
+def _found_again(networks: FaceNetworks, image: UInt8Array, mesh: Mesh) -> Mesh | None:
+    """The mesh as it is found at the place of the first; None where it moves or vanishes."""
+    region = region_of_landmarks(mesh.points)
+    again = _mesh(networks, image, region)
+    steps = np.linalg.norm(again.points[:, :2] - mesh.points[:, :2], axis=1)
+    stays = steps.mean() <= _LARGEST_DRIFT * region.side
+    return again if stays and again.presence >= SURE_PRESENCE else None
+
+
+def _close_look(networks: FaceNetworks, image: UInt8Array, region: Region) -> _CloseLook | None:
+    """What the short-range finder sees in a region, turned to where it is most sure of a face."""
+    nearest = round(region.angle / (math.pi / 2))
+    best: _CloseLook | None = None
+    for quarters in (nearest, nearest + 2, nearest + 1, nearest - 1):
+        turned = Region(region.x, region.y, region.side * _CLOSE_EXTENT, quarters * math.pi / 2)
+        view = cut_region(image, turned, _CLOSE_SIDE, cv2.BORDER_CONSTANT)
+        found = merged(networks.short(View(view, 1.0, (0.0, 0.0))))
+        look = _nearest_middle(found, turned)
+        if look is not None and (best is None or look.score > best.score):
+            best = look
+        if best is not None and best.score >= _UPRIGHT_SCORE:
+            break
+    return best
+
+
+def _nearest_middle(found: Candidates, turned: Region) -> _CloseLook | None:
+    """The best candidate of a turned crop whose middle lies in the box that was looked at."""
+    scale = turned.side / _CLOSE_SIDE
+    cos, sin = math.cos(turned.angle), math.sin(turned.angle)
+    for points, score in zip(found.points, found.scores, strict=True):
+        middle = points[:2].mean(axis=0) / _CLOSE_SIDE - 0.5
+        if np.abs(middle).max() > 0.25:
+            continue
+        # Of the crop's own pixels; the region's angle says where they lie in the image.
+        own = region_of_candidate(points)
+        x, y = (own.x - _CLOSE_SIDE / 2) * scale, (own.y - _CLOSE_SIDE / 2) * scale
+        center = np.array([turned.x + cos * x - sin * y, turned.y + sin * x + cos * y], np.float32)
+        half = (points[1] - points[0]) * np.float32(scale / 2)
+        # The box of a turned face lies along the image's sides.
+        half = half[::-1] if round(turned.angle / (math.pi / 2)) % 2 else half
+        region = Region(
+            float(center[0]), float(center[1]), own.side * scale, own.angle + turned.angle
+        )
+        return _CloseLook(float(score), np.stack([center - half, center + half]), region)
+    return None
+
+
+def _agree(mesh: Mesh, region: Region) -> bool:
+    """Whether a mesh stands as upright as a region, within 60 degrees."""
+    difference = region_of_landmarks(mesh.points).angle - region.angle
+    return math.cos(difference) >= 0.5
+
+
+def _is_cut(mesh: Mesh, image: UInt8Array) -> bool:
+    """Whether landmarks lie beyond the image."""
+    flat = mesh.points[:, :2]
+    return bool((flat < 0).any() or (flat > (image.shape[1], image.shape[0])).any())
+
+
+def _inside(region: Region, image: UInt8Array) -> bool:
+    height, width = image.shape[:2]
+    reach = region.side / 2 * (abs(math.cos(region.angle)) + abs(math.sin(region.angle)))
+    across = reach <= region.x <= width - reach
+    return bool(across and reach <= region.y <= height - reach)

@@ -1,0 +1,135 @@
+"""A TensorFlow Lite network as a function from one array to its outputs.
+
+LiteRT runs it where it is installed, OpenCV elsewhere; ``MIEN_FACE_BACKEND`` set to ``litert`` or
+``opencv`` decides otherwise. Both give the same numbers to about 1e-4.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mien.faces.native import quiet_stderr
+from mien.schema import FloatArray, MienError
+
+BACKENDS = ("litert", "opencv")
+Network = Callable[[FloatArray], list[FloatArray]]
+"""Takes ``(1, H, W, 3)`` or another float32 array of the network's own rank; gives its outputs."""
+
+# A fully convolutional network is prepared once for every shape it has seen lately.
+_SHAPES_KEPT = 12
+
+
+def chosen_backend() -> str:
+    """``"litert"`` or ``"opencv"``: what ``MIEN_FACE_BACKEND`` names, or what is installed."""
+    wanted = os.environ.get("MIEN_FACE_BACKEND", "")
+    if wanted and wanted not in BACKENDS:
+        raise MienError(
+            f"expected MIEN_FACE_BACKEND to be one of {', '.join(BACKENDS)}, got {wanted!r}"
+        )
+    if wanted != "opencv" and importlib.util.find_spec("ai_edge_litert") is not None:
+        return "litert"
+    if wanted == "litert":
+        raise MienError(
+            "expected the package ai-edge-litert for MIEN_FACE_BACKEND=litert, got none; "
+            "install it with: pip install ai-edge-litert"
+        )
+    return "opencv"
+
+
+def open_network(
+    content: bytes, outputs: Sequence[str], *, threads: int = 2, backend: str | None = None
+) -> Network:
+    """Open the network in the bytes of a ``.tflite`` file; it gives ``outputs``, in this order.
+
+    A network keeps state while it runs: call it from one thread at a time. Raises ``ValueError``
+    for bytes that are no such network.
+    """
+    opened: Network
+    if (backend or chosen_backend()) == "litert":
+        opened = _LiteRT(content, outputs, threads)
+    else:
+        opened = _OpenCV(content, outputs)
+    return opened
+
+
+class _LiteRT:
+    def __init__(self, content: bytes, outputs: Sequence[str], threads: int) -> None:
+        self._content, self._outputs, self._threads = content, outputs, threads
+        self._prepared: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        # Damaged content shows here and not at the first face.
+        self._prepare(None)
+
+    def __call__(self, values: FloatArray) -> list[FloatArray]:
+        interpreter = self._prepared.get(values.shape) or self._prepare(values.shape)
+        self._prepared.move_to_end(values.shape)
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values)
+        interpreter.invoke()
+        places = {out["name"]: out["index"] for out in interpreter.get_output_details()}
+        return [interpreter.get_tensor(places[name]) for name in self._outputs]
+
+    def _prepare(self, shape: tuple[int, ...] | None) -> Any:
+        from ai_edge_litert.interpreter import Interpreter
+
+        # The first interpreter of a process greets on stderr and has no switch for that.
+        with quiet_stderr():
+            try:
+                made = Interpreter(model_content=self._content, num_threads=self._threads)
+                entry = made.get_input_details()[0]
+                if shape is not None and tuple(entry["shape"]) != shape:
+                    made.resize_tensor_input(entry["index"], shape)
+                made.allocate_tensors()
+            except RuntimeError as error:
+                raise ValueError(str(error)) from error
+        names = {out["name"] for out in made.get_output_details()}
+        if not names.issuperset(self._outputs):
+            raise ValueError(f"expected outputs {', '.join(self._outputs)}, got {sorted(names)}")
+        self._prepared[shape or tuple(made.get_input_details()[0]["shape"].tolist())] = made
+        if len(self._prepared) > _SHAPES_KEPT:
+            self._prepared.popitem(last=False)
+        return made
+
+
+class _OpenCV:
+    def __init__(self, content: bytes, outputs: Sequence[str]) -> None:
+        self._content, self._outputs = content, list(outputs)
+        self._prepared: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        first = self._read()
+        if not set(first.getLayerNames()).issuperset(outputs):
+            raise ValueError(f"expected outputs {', '.join(outputs)}, got others")
+
+    def __call__(self, values: FloatArray) -> list[FloatArray]:
+        net = self._prepared.get(values.shape)
+        if net is None:
+            net = self._prepared[values.shape] = self._read()
+            if len(self._prepared) > _SHAPES_KEPT:
+                self._prepared.popitem(last=False)
+        self._prepared.move_to_end(values.shape)
+        if values.ndim == 4:
+            # OpenCV's importer turns pictures of TensorFlow's order into its own.
+            values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+        net.setInput(values)
+        return [np.asarray(out, np.float32) for out in net.forward(self._outputs)]
+
+    def _read(self) -> Any:
+        engine = getattr(cv2.dnn, "ENGINE_CLASSIC", None)
+        try:
+            with quiet_stderr():
+                if engine is None:
+                    return cv2.dnn.readNetFromTFLite(np.frombuffer(self._content, np.uint8))
+                # OpenCV 5.0 mixes up several outputs in its new engine, and chooses the engine
+                # for files only.
+                with tempfile.TemporaryDirectory() as folder:
+                    path = Path(folder) / "network.tflite"
+                    path.write_bytes(self._content)
+                    return cv2.dnn.readNetFromTFLite(str(path), engine)
+        except cv2.error as error:
+            raise ValueError(str(error)) from error

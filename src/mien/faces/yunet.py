@@ -1,0 +1,81 @@
+"""YuNet, a finder of small faces that knows five landmarks of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+
+from mien.faces.boxes import largest_first
+from mien.faces.detect import check_image
+from mien.faces.face_networks import model_file_error
+from mien.faces.native import quiet_stderr
+from mien.schema import Box, Face, UInt8Array
+
+_YUNET_FILE = "YuNet's ONNX file"
+_LONGEST_SIDE = 2048
+
+
+class YuNetDetector:
+    """YuNet through ``cv2.FaceDetectorYN``: 5 landmarks, for small faces in group photos.
+
+    It finds faces of about ten pixels. Photos are first shrunk to 2,048 pixels on their longer
+    side, as its time grows with the area. ``model`` is YuNet's ONNX file, which mien does not
+    ship. Raises :class:`MienError` for a file that is missing or not a model.
+    """
+
+    name = "yunet"
+
+    def __init__(self, model: str | Path, *, min_score: float = 0.7) -> None:
+        path = Path(model)
+        if not path.is_file():
+            raise model_file_error(path, _YUNET_FILE)
+        with quiet_stderr():
+            try:
+                self._net: Any = cv2.FaceDetectorYN.create(
+                    str(path), "", (320, 320), score_threshold=min_score
+                )
+                self._net.detect(np.zeros((320, 320, 3), np.uint8))
+            except cv2.error as error:
+                raise model_file_error(path, _YUNET_FILE) from error
+
+    def __call__(self, image: UInt8Array) -> list[Face]:
+        """Find the faces of an ``(H, W, 3)`` uint8 RGB image, largest first, with 5 landmarks."""
+        check_image(image)
+        frame = _shrunk(image)
+        scale = max(frame.shape[:2]) / max(image.shape[:2])
+        self._net.setInputSize((frame.shape[1], frame.shape[0]))
+        _, rows = self._net.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        faces = []
+        for row in [] if rows is None else rows:
+            left, top, width, height = (float(value) / scale for value in row[:4])
+            if width > 0 and height > 0:
+                points = row[4:14].reshape(5, 2) / np.float32(scale)
+                faces.append(Face(Box(left, top, width, height), float(row[14]), points))
+        return largest_first(faces)
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to release."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _shrunk(image: UInt8Array) -> UInt8Array:
+    height, width = image.shape[:2]
+    scale = _LONGEST_SIDE / max(height, width)
+    if scale >= 1:
+        return image
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
