@@ -125,9 +125,9 @@ def find_model(name_or_file: str | os.PathLike[str]) -> Path:
     if path.is_file():
         return path
     names = ", ".join(shipped) or "none in this installation"
-    got = f"the folder {str(path)!r}" if path.is_dir() else repr(str(path))
+    got = f"the folder {str(path)!r}" if path.is_dir() else f"{str(path)!r}, which does not exist"
     raise MienError(
-        f"expected an ONNX file or the name of a shipped model ({names}), got {got}"
+        f"expected a run folder, an ONNX file or the name of a shipped model ({names}), got {got}"
         f"{did_you_mean(str(path), shipped)}"
     )
 

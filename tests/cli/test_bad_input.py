@@ -123,7 +123,6 @@ def test_a_folder_without_faces(command: Command, toy_model: Path, tmp_path: Pat
         ("misspelt.yaml", [], ("'optimiser'", "did you mean 'optimizer'")),
         ("broken.yaml", [], ("expected a recipe in YAML",)),
         ("picture.yaml", [], ("expected a readable recipe file",)),
-        ("triplet", ["sampler.classes=8"], ("at least 8 classes", "--set sampler.classes=6")),
     ],
 )
 def test_wrong_recipes_are_refused_before_anything_is_written(

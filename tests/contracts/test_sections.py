@@ -1,7 +1,6 @@
-"""Every head has a section of reports and comparisons, with the same functions and templates."""
+"""Every head has a section of reports and comparisons, with the same functions."""
 
 import inspect
-from importlib.resources import files
 
 import pytest
 
@@ -34,10 +33,3 @@ def test_a_section_has_the_functions_of_all(head: str) -> None:
     # What selects an epoch is found in the report under the same name.
     assert HEADS[head].metrics[0].name in section.METRICS
     assert all(metric.name == name for name, metric in section.METRICS.items())
-
-
-@pytest.mark.parametrize("head", HEADS)
-def test_a_section_has_its_templates(head: str) -> None:
-    templates = files("mien.reports").joinpath("templates")
-    for name in (f"{head}.html", f"{head}_comparison.html"):
-        assert templates.joinpath(name).is_file(), name

@@ -7,6 +7,8 @@ Exit codes: 0 done; 1 done, but some input could not be read (or nobody reads th
 from __future__ import annotations
 
 import sys
+import time
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -26,13 +28,13 @@ from mien.cli import (
     train,
 )
 from mien.cli.exits import ExplainedCommands, open_closed_streams
+from mien.terminal import be_quiet, tell
 
 app = typer.Typer(
     name="mien",
     cls=ExplainedCommands,
     help="Read affect from faces, and train, compare and export your own models.",
     no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -57,14 +59,38 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _start(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
             "--version", callback=_print_version, is_eager=True, help="Print the version."
         ),
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no progress, only results and errors.")
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Also print the time and the peak memory it took."),
+    ] = False,
 ) -> None:
-    pass
+    be_quiet(quiet)
+    if verbose:
+        context.call_on_close(partial(_print_costs, time.monotonic()))
+
+
+def _print_costs(started: float) -> None:
+    tell(f"mien: {time.monotonic() - started:.1f} s{_peak_memory()}")
+
+
+def _peak_memory() -> str:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return ""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    megabytes = peak / (1e6 if sys.platform == "darwin" else 1e3)
+    return f", at most {megabytes:.0f} MB of memory"
 
 
 # In the order of the help text.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.options import Json
+from mien.terminal import tell
 
 
 def train(
@@ -38,7 +38,14 @@ def train(
 ) -> None:
     """Train a model and keep its best epoch on the validation split."""
     from mien.cli.printing import print_json
+    from mien.data.dataset import Dataset
     from mien.models import RUN_FILE
+    from mien.recipes import read_recipe
+
+    # What is misspelt is told at once; importing torch takes seconds.
+    read_recipe(recipe)
+    for folder in data:
+        Dataset.open(folder)
     from mien.training.train import train as train_recipe
 
     run = train_recipe(
@@ -70,14 +77,10 @@ def _print_epoch(line: Mapping[str, Any]) -> None:
         f"{name} {line['valid'][name]:.4f}" for name in first if name in line["valid"]
     )
     loss, seconds = line["train"]["loss"], line["seconds"]
-    _print_progress(f"epoch {line['epoch']}  loss {loss:.4f}  {values}  {seconds:.0f} s")
+    tell(f"epoch {line['epoch']}  loss {loss:.4f}  {values}  {seconds:.0f} s")
     if "warning" in line:
-        _print_progress(f"mien: epoch {line['epoch']}: {line['warning']}")
+        tell(f"mien: epoch {line['epoch']}: {line['warning']}")
 
 
 def _print_view(split: str, view: int, views: int) -> None:
-    _print_progress(f"computing the frozen backbone's features of {split}, view {view} of {views}")
-
-
-def _print_progress(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    tell(f"computing the frozen backbone's features of {split}, view {view} of {views}")

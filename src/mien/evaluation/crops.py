@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from mien.data.dataset import Dataset
 from mien.schema import MienError, Preprocessing, UInt8Array
+from mien.terminal import shows_progress
 
 Rows = NDArray[np.int64]
 
@@ -71,9 +71,7 @@ def with_progress(starts: range) -> Iterable[int]:
     from rich.progress import track
 
     console = Console(stderr=True)
-    return track(
-        starts, "evaluate", console=console, transient=True, disable=not sys.stderr.isatty()
-    )
+    return track(starts, "evaluate", console=console, transient=True, disable=not shows_progress())
 
 
 def _to_gray(crops: UInt8Array) -> UInt8Array:

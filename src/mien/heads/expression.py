@@ -53,6 +53,8 @@ class ExpressionHead(Head[ExpressionSettings, ExpressionInfo]):
     labels = "an expression"
     columns = ("label",)
     metrics = catalog.EXPRESSION
+    # On few faces many epochs are equally accurate.
+    tie_breaker = catalog.by_name(catalog.EXPRESSION)["nll"]
     Settings = ExpressionSettings
     Info = ExpressionInfo
 

@@ -79,6 +79,8 @@ class Head(ABC, Generic[SettingsT, InfoT]):
     """The dataset's columns that hold its labels."""
     metrics: ClassVar[tuple[Metric, ...]]
     """Measured on the split valid after each epoch; the first selects the epoch by default."""
+    tie_breaker: ClassVar[Metric | None] = None
+    """Which of two epochs is better that are equal in the selecting metric; None: the earlier."""
     parity_unit: ClassVar[float] = 1.0
     """What a difference between network and exported model is divided by before it is judged."""
     Settings: type[SettingsT]

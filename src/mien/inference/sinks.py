@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from mien.inference.drawing.drawn_video import DrawnVideo, drawn_video
 from mien.inference.rows import Entry, Rows
 from mien.inference.tables import open_table
 from mien.schema import MienError, Prediction, Status
+from mien.terminal import shows_progress
 
 Sink = Callable[[Sequence[Entry]], None]
 """Takes the rows of a photo, a frame or a video, in order."""
@@ -105,7 +105,7 @@ def _when(prediction: Prediction, columns: dict[str, object]) -> list[str]:
 @contextmanager
 def progress(shown: bool) -> Iterator[Callable[[], None]]:
     """A bar on stderr that each call advances; only on a terminal, and only where ``shown``."""
-    if not (shown and sys.stderr.isatty()):
+    if not (shown and shows_progress()):
         yield lambda: None
         return
     from rich.console import Console

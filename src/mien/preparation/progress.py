@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
+
+from mien.terminal import shows_progress
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished entries and the total."""
@@ -13,7 +14,7 @@ Progress = Callable[[int, int], None]
 @contextlib.contextmanager
 def shown_progress(progress: Progress | None, total: int, name: str) -> Iterator[Progress]:
     """Yield the caller's ``progress``, or a bar with this name, or nothing without a terminal."""
-    if progress is not None or not sys.stderr.isatty():
+    if progress is not None or not shows_progress():
         yield progress or (lambda done, total: None)
         return
     from rich.console import Console

@@ -22,6 +22,9 @@ NEAR_TRIVIAL, CONTRACTED = 0.1, 0.5
 """A triplet loss this close to its trivial value, as a share of it, with every triplet active and a
 spread below the second figure only contracts the embedding: it has not begun to sort it."""
 
+FEWEST_ROWS = 20
+"""Validation rows below which no collapse is called."""
+
 _ROWS_AT_ONCE = 128
 
 
@@ -61,7 +64,9 @@ def watch(module: TrainingModule, labels: Tensor, losses: dict[str, float]) -> d
         "relative": relative,
         "active": active,
     }
-    sentence = diagnosis(values)
+    # A softmax has no trivial answer of this kind, and a few rows say little about all.
+    judged = len(rows) >= FEWEST_ROWS and any(not loss.trains for loss in module.recipe.losses)
+    sentence = diagnosis(values) if judged else ""
     return {"embedding": values} | ({"warning": sentence} if sentence else {})
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from mien.files import remove_temporaries, write_text
 from mien.models import FORMAT
 from mien.networks.backbones import restore_batch_norm
 from mien.schema import MienError
+from mien.terminal import shows_progress
 from mien.training.memory import keep_freed_memory
 from mien.training.module import TrainingModule
 from mien.training.recipe import Recipe, load_recipe
@@ -85,7 +85,7 @@ def fit(
         callbacks.append(
             WeightAveraging(use_buffers=True, multi_avg_fn=_averaging(recipe.averaging))
         )
-    terminal = sys.stderr.isatty()
+    terminal = shows_progress()
     if terminal:
         # The other bar of Lightning writes to stdout, which belongs to results.
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))

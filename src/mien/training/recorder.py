@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ import torch
 from safetensors.torch import save_file
 
 from mien.files import replacing, write_json, write_text
+from mien.heads import HEADS
 from mien.models import RUN_FILE
 from mien.training.collapse import watch
 from mien.training.module import TrainingModule
+from mien.training.recipe.recipe import Recipe
 from mien.training.setup import Setup
 from mien.training.validation import calibrated, join_outputs, validation_metrics, validations
 
@@ -44,7 +46,7 @@ class Recorder(lightning.Callback):
         self.out, self.setup_, self.document, self.on_epoch = out, setup, document, on_epoch
         expressions = setup.units.targets["valid"]["expression"]
         self.labels = torch.from_numpy(setup.units.batch_rows(expressions))
-        self.best = math.nan
+        self.best: tuple[float, float] = (math.nan, math.nan)
         self.started = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
@@ -89,10 +91,7 @@ class Recorder(lightning.Callback):
         with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         recipe = module.recipe
-        value = values[recipe.select]
-        better = math.isnan(self.best) or recipe.metrics[recipe.select].better(value, self.best)
-        if better:
-            self.best = value
+        better = self._is_better(recipe, values)
         if better or recipe.keep == "last":
             infos = calibrated(self.setup_.infos, measured)
             self._write_model(
@@ -110,6 +109,22 @@ class Recorder(lightning.Callback):
             )
         if self.on_epoch:
             self.on_epoch(line)
+
+    def _is_better(self, recipe: Recipe, values: Mapping[str, float]) -> bool:
+        """Whether these are the best values so far, which then are kept in mind.
+
+        Of epochs with the same value, the head's second metric decides, then the earlier one wins.
+        """
+        metric, second = recipe.metrics[recipe.select], HEADS[recipe.selecting_head].tie_breaker
+        value = values[metric.name]
+        tied = math.nan if second is None else values.get(second.name, math.nan)
+        best, best_tied = self.best
+        better = math.isnan(best) or metric.better(value, best)
+        if value == best and second is not None:
+            better = second.better(tied, best_tied)
+        if better:
+            self.best = (value, tied)
+        return better
 
     def _write_model(self, module: TrainingModule, description: dict[str, Any]) -> None:
         # Learned parts of the losses (centers) go along, under a prefix of their own.

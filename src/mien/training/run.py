@@ -51,6 +51,8 @@ def load_run(folder: str | Path) -> Run:
     Raises :class:`~mien.schema.MienError` for a folder that is no run or whose files are damaged.
     """
     folder = Path(folder)
+    if not folder.exists():
+        raise MienError(f"expected a run folder, got {str(folder)!r}, which does not exist")
     if not (folder / RUN_FILE).is_file() or not (folder / WEIGHTS).is_file():
         raise MienError(
             f"expected a run folder with {RUN_FILE} and {WEIGHTS}, got {folder}; "

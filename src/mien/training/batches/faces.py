@@ -27,6 +27,8 @@ class FaceBatches:
 
     def __init__(self, recipe: Recipe, rows: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
         self.recipe, self.rows, self.labels = recipe, rows, labels
+        # A folder of one's own may have fewer classes than a recipe for seven expects.
+        self.classes = min(recipe.sampler.classes, len(np.unique(labels[labels >= 0])))
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -38,7 +40,7 @@ class FaceBatches:
         if sampler.kind == "shuffled":
             return shuffled_batches(self.labels, sampler.batch_size, seed=seed, epoch=epoch)
         return class_balanced_batches(
-            self.labels, sampler.classes, sampler.samples, seed=seed, epoch=epoch
+            self.labels, self.classes, sampler.samples, seed=seed, epoch=epoch
         )
 
     def __len__(self) -> int:

@@ -152,6 +152,8 @@ class Graph(Settings):
 class Sampler(Settings):
     """Plain shuffled batches, or P x K: ``classes`` x ``samples`` rows per batch.
 
+    There are at most as many ``classes`` in a batch as the training rows have.
+
     Of clips, a batch holds ``batch_size`` different recordings from all over the scale, whatever
     ``kind`` says.
     """
