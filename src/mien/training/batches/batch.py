@@ -62,7 +62,7 @@ def mix(batch: Batch, *, alpha: float, seed: int, step: int) -> Batch:
     share = generator.beta(alpha, alpha)
     share = max(share, 1 - share)
     distribution = batch.targets["expression_distribution"]
-    blended = distribution * share
+    blended = torch.lerp(distribution[order], distribution, share)
     return Batch(
         torch.lerp(batch.inputs[order], batch.inputs, share),
         batch.targets | {"expression_distribution": blended},
