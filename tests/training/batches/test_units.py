@@ -83,7 +83,7 @@ def test_a_face_is_used_where_a_loss_has_a_label_for_it(affect_dataset: Path) ->
 
 
 def test_recordings_are_pooled_column_by_column_as_the_recipe_says(videos: Dataset) -> None:
-    units = open_units(of_clips("temporal.aggregate=median"), videos)
+    units = open_units(of_clips("temporal.aggregate=median", "clips.per_video=5"), videos)
     owners = units.owners
     generator = np.random.default_rng(0)
     values = generator.normal(size=(len(owners), 3)) ** 3
