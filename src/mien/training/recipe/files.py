@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
@@ -26,8 +28,9 @@ def load_recipe(name_or_file: str | Path, changes: Iterable[str] = ()) -> Recipe
     text = _recipe_text(str(name_or_file))
     try:
         tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        where = str(error).replace("\n", " ")
+    # ValueError: a date or a number that is none, such as 2001-99-99.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        where = " ".join(str(error).split())
         raise MienError(f"expected a recipe in YAML, got {name_or_file}: {where}") from None
     if not isinstance(tree, dict):
         raise MienError(f"expected a recipe (a YAML mapping), got {name_or_file}")
@@ -35,6 +38,10 @@ def load_recipe(name_or_file: str | Path, changes: Iterable[str] = ()) -> Recipe
         _apply(tree, change)
     try:
         return Recipe.model_validate(tree)
+    except RecursionError:
+        raise MienError(
+            f"expected a recipe, got {name_or_file} with lists in lists without end"
+        ) from None
     except ValidationError as error:
         raise MienError(f"recipe {name_or_file}: {_explain(error)}") from None
 
@@ -55,8 +62,8 @@ def _apply(tree: dict[str, Any], change: str) -> None:
         raise MienError(f"expected --set key=value, got {change!r}")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise MienError(f"expected a YAML value after '=', got {change!r}") from None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise MienError(f"expected a YAML value after '=', got {change[:80]!r}") from None
     if isinstance(value, str):
         # YAML 1.1 reads 1e-3 as text; a number is what was meant.
         with contextlib.suppress(ValueError):
@@ -86,7 +93,7 @@ def _apply(tree: dict[str, Any], change: str) -> None:
 
 def _position(items: list[Any], part: str, change: str) -> int:
     """Where in a list; the first free place appends."""
-    if not part.isdigit() or int(part) > len(items):
+    if not re.fullmatch(r"[0-9]{1,9}", part) or int(part) > len(items):
         raise MienError(
             f"--set {change}: expected an item number up to {len(items)}, which appends, "
             f"got {part!r}"
@@ -107,8 +114,15 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "unknown_loss" and isinstance(got, dict):
         name = str(got.get("loss"))
         return f"{where}: {message}, got {name!r}{did_you_mean(name, LOSSES)}"
-    shown = f", got {got!r}" if isinstance(got, str | int | float | bool) else ""
+    shown = f", got {_shown(got)}" if isinstance(got, str | int | float | bool) else ""
     return f"{where}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
 
 
 def _keys_at(place: list[str | int]) -> list[str]:
