@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from mien.errors import did_you_mean
+from mien.files import is_text
 from mien.heads import HEADS, ByHead, HeadInfo
 from mien.metrics.aggregation import Aggregate
 from mien.schema import MienError, Preprocessing
@@ -176,6 +177,8 @@ def parse_info(
     try:
         fields = json.loads(text)
         version = fields["format"]
+        if not is_text(fields):
+            raise ValueError("half of a letter")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MienError(
             f"expected JSON with a format number in the metadata of {name}, got {text[:40]!r}; "

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mien.files import is_text
 from mien.labels import LabelSpace
 from mien.scales import Scale
 from mien.schema import MienError, Preprocessing
@@ -66,6 +67,8 @@ def read_description(folder: Path) -> tuple[Description, dict[str, Any]]:
     path = folder / INFO_FILE
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
+        if not is_text(info):
+            raise ValueError("text with half of a letter")
     except (FileNotFoundError, NotADirectoryError):
         got = f"no {INFO_FILE} in it" if folder.is_dir() else "no such folder"
         raise MienError(

@@ -28,7 +28,8 @@ def listed_paths(stream: BinaryIO) -> Iterator[str]:
     if encoding:
         decoder = codecs.getincrementaldecoder(encoding)("replace")
         texts = (decoder.decode(part) for part in _chained(head, rest))
-        pieces = (text.replace("\ufeff", "").encode("utf-8", "surrogatepass") for text in texts)
+        texts = (text.replace("\ufeff", "").replace("\0", "\n") for text in texts)
+        pieces = (text.encode("utf-8", "surrogatepass") for text in texts)
         yield from _paths(pieces, b"\n")
     else:
         head = head.removeprefix(codecs.BOM_UTF8)
@@ -51,7 +52,7 @@ def _utf16(head: bytes) -> str | None:
         return marked
     for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
         high, low = head[first::2], head[1 - first :: 2]
-        if high.count(0) > 0.6 * len(high) and not low.count(0):
+        if high.count(0) > 0.6 * len(high) and low.count(0) < 0.3 * len(low):
             return encoding
     return None
 

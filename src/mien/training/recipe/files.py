@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from mien.errors import MienError, did_you_mean
+from mien.files import is_text
 from mien.heads import HEADS
 from mien.recipes import read_recipe
 from mien.training.losses import LOSSES
@@ -36,6 +37,10 @@ def load_recipe(name_or_file: str | Path, changes: Iterable[str] = ()) -> Recipe
         raise MienError(f"expected a recipe (a YAML mapping), got {name_or_file}")
     for change in changes:
         _apply(tree, change)
+    if not is_text(tree):
+        raise MienError(
+            f"expected a recipe in text, got {name_or_file} with half of a letter: write it again"
+        )
     try:
         return Recipe.model_validate(tree)
     except RecursionError:
@@ -59,7 +64,7 @@ def _recipe_text(name_or_file: str) -> str:
 def _apply(tree: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition("=")
     if not equals or not key:
-        raise MienError(f"expected --set key=value, got {change!r}")
+        raise MienError(f"expected --set key=value, got {change[:80]!r}")
     try:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
@@ -81,22 +86,22 @@ def _apply(tree: dict[str, Any], change: str) -> None:
                 node[part] = {}
             node = node[part]
         else:
-            raise MienError(f"--set {change}: {part!r} is inside a single value")
+            raise MienError(f"--set {change[:80]}: {part[:40]!r} is inside a single value")
     if isinstance(node, list):
         place = _position(node, last, change)
         node[place : place + 1] = [value]
     elif isinstance(node, dict):
         node[last] = value
     else:
-        raise MienError(f"--set {change}: {last!r} is inside a single value")
+        raise MienError(f"--set {change[:80]}: {last[:40]!r} is inside a single value")
 
 
 def _position(items: list[Any], part: str, change: str) -> int:
     """Where in a list; the first free place appends."""
     if not re.fullmatch(r"[0-9]{1,9}", part) or int(part) > len(items):
         raise MienError(
-            f"--set {change}: expected an item number up to {len(items)}, which appends, "
-            f"got {part!r}"
+            f"--set {change[:80]}: expected an item number up to {len(items)}, which appends, "
+            f"got {part[:40]!r}"
         )
     return int(part)
 
