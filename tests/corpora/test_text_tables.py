@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from mien.corpora.depression.recordings import CORPUS as RECORDINGS
 from mien.corpora.items import Options
-from mien.corpora.recordings import CORPUS as RECORDINGS
 from mien.corpora.text_tables import header_of, lines_of, listed_file, number_of, rows_by_name
 from mien.schema import MienError
 
