@@ -111,6 +111,26 @@ def write_json(path: str | os.PathLike[str], document: Any, *, advice: str = ADV
     return write_text(path, text + "\n", advice=advice)
 
 
+def is_text(document: Any) -> bool:
+    """Whether every string in lists and dicts can be written.
+
+    JSON and YAML can spell one half of a letter of UTF-16, which no file takes.
+    """
+    waiting, seen = [document], set()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            try:
+                node.encode("utf-8")
+            except UnicodeEncodeError:
+                return False
+        elif isinstance(node, dict | list) and id(node) not in seen:
+            seen.add(id(node))
+            waiting.extend(node)
+            waiting.extend(node.values() if isinstance(node, dict) else ())
+    return True
+
+
 @contextmanager
 def explaining(path: str | os.PathLike[str], advice: str = ADVICE) -> Iterator[None]:
     """Turn an ``OSError`` of writing ``path`` into a MienError: expected, got, what to do."""

@@ -7,6 +7,7 @@ A bare integer never crosses a file boundary: every dataset, run and model store
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -86,12 +87,15 @@ class LabelSpace(BaseModel):
         return len(self.names)
 
     def index(self, name: str) -> int:
-        """Return the index of a class by its name or, failing that, by a synonym.
+        """Return the index of a class by its name or, failing that, a spelling or synonym of it.
 
         Raises ``ValueError`` that lists the classes for an unknown name.
         """
         if name in self.names:
             return self.names.index(name)
+        spellings = [_spelling(each) for each in self.names]
+        if spellings.count(_spelling(name)) == 1:
+            return spellings.index(_spelling(name))
         try:
             canonical = canonical_expression(name)
         except ValueError:
@@ -127,20 +131,36 @@ class LabelSpace(BaseModel):
 def label_space_of(names: Sequence[str], *, name: str = "custom") -> LabelSpace:
     """Make a label space of a user's class names.
 
-    Where all are expressions, they get their canonical names and order. Other names stay as they
-    are.
+    Where all are expressions, they get their canonical names and order, and words for the same
+    expression are one class. Other names stay as they are, and those that differ in case or in
+    spaces, hyphens and underscores are one class, which has the first of them.
 
-    >>> label_space_of(["angry", "happy"]).names
+    >>> label_space_of(["angry", "happy", "Happy"]).names
     ('happiness', 'anger')
+    >>> label_space_of(["Cat", "dog", "cat"]).names
+    ('Cat', 'dog')
     """
     try:
         canonical = [canonical_expression(word) for word in names]
     except ValueError:
-        return LabelSpace(name=name, names=tuple(names))
-    if len(set(canonical)) != len(canonical):
-        return LabelSpace(name=name, names=tuple(names))
-    order = list(_SYNONYMS)
-    return LabelSpace(name=name, names=tuple(sorted(canonical, key=order.index)))
+        canonical = []
+    # Words with different numbers, such as happy1 and happy2, are no spellings of one class.
+    with_numbers = {
+        (word, *re.findall(r"\d+", given)) for word, given in zip(canonical, names, strict=False)
+    }
+    if canonical and len(with_numbers) == len(set(canonical)):
+        order = list(_SYNONYMS)
+        return LabelSpace(name=name, names=tuple(sorted(set(canonical), key=order.index)))
+    first: dict[str, str] = {}
+    for given in names:
+        first.setdefault(_spelling(given), given)
+    return LabelSpace(name=name, names=tuple(first.values()))
+
+
+def _spelling(name: str) -> str:
+    """What is the same in all spellings of a name."""
+    text = unicodedata.normalize("NFKC", name).strip().casefold()
+    return re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", text)
 
 
 COMPOUND_EXPRESSIONS: tuple[str, ...] = (

@@ -7,7 +7,9 @@ prediction, :mod:`mien.training.start` takes one's backbone as start weights.
 from __future__ import annotations
 
 import json
+import math
 import os
+import reprlib
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +23,7 @@ from pydantic import (
 )
 
 from mien.errors import did_you_mean
+from mien.files import is_text
 from mien.heads import HEADS, ByHead, HeadInfo
 from mien.metrics.aggregation import Aggregate
 from mien.schema import MienError, Preprocessing
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 METADATA_KEY = "mien"
 FORMAT = 2
 RUN_FILE = "model.json"
+MOST_NUMBERS = 50_000_000
+"""The most numbers of one input, and of a batch of several: 200 MB, or 64 frames of 512 x 512."""
 
 
 class ClipsInfo(BaseModel):
@@ -40,7 +45,7 @@ class ClipsInfo(BaseModel):
     prediction of a recording by ``aggregate``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     length: int = Field(ge=1, le=512)
     stride: int = Field(ge=1, le=100)
@@ -78,6 +83,14 @@ class ModelInfo(BaseModel):
     def _has_a_head(self) -> ModelInfo:
         if not self.heads:
             raise ValueError(f"expected heads ({', '.join(HEADS)}), got none")
+        return self
+
+    @model_validator(mode="after")
+    def _input_fits_into_memory(self) -> ModelInfo:
+        if math.prod(self.input_shape) > MOST_NUMBERS:
+            raise ValueError(
+                f"expected inputs of at most {MOST_NUMBERS:,} numbers, got {self.input_shape}"
+            )
         return self
 
     @property
@@ -164,19 +177,26 @@ def parse_info(
     try:
         fields = json.loads(text)
         version = fields["format"]
+        if not is_text(fields):
+            raise ValueError("half of a letter")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MienError(
             f"expected JSON with a format number in the metadata of {name}, got {text[:40]!r}; "
             f"{advice}"
         ) from error
     if version != FORMAT:
+        writer = fields.get("created_with")
         raise MienError(
-            f"expected model format {FORMAT}, got {version!r} in {name}; "
+            f"expected model format {FORMAT}, got {reprlib.repr(version)} in {name}; "
             "use the mien version that wrote it"
-            + (f" ({fields['created_with']})" if fields.get("created_with") else "")
+            + (f" ({writer[:40]})" if isinstance(writer, str) and writer else "")
         )
     try:
         info = ModelInfo.model_validate(fields)
+    except RecursionError as error:
+        raise MienError(
+            f"expected mien metadata in {name}, got lists in lists without end; {advice}"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -187,7 +207,7 @@ def parse_info(
     if info.preprocessing_hash != info.preprocessing.hash:
         raise MienError(
             f"expected preprocessing hash {info.preprocessing.hash} in {name}, "
-            f"got {info.preprocessing_hash}; the metadata was edited, {advice}"
+            f"got {info.preprocessing_hash[:40]}; the metadata was edited, {advice}"
         )
     return info
 
@@ -212,7 +232,7 @@ def open_session(path: str | os.PathLike[str], *, threads: int | None = None) ->
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     # onnxruntime's errors share no class but Exception.
     except Exception as error:
-        detail = str(error).rsplit("failed:", 1)[-1].splitlines()[0].strip().rstrip(".")
+        detail = str(error).rsplit("failed:", 1)[-1].strip().split("\n")[0].rstrip(".")
         raise MienError(
             f"expected an ONNX model, got {str(path)!r}, which onnxruntime cannot load ({detail})"
         ) from error

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from mien.errors import MienError as MienError
 
 UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
+
+
+_Positive = Annotated[float, Field(gt=0)]
 
 
 class Preprocessing(BaseModel):
@@ -32,7 +35,7 @@ class Preprocessing(BaseModel):
     expression to another image of the same size, see :mod:`mien.faces.partial_image`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     template: Literal["eyes-mouth"] = "eyes-mouth"
     size: int = Field(default=112, ge=16, le=1024)
@@ -40,7 +43,7 @@ class Preprocessing(BaseModel):
     color: Literal["rgb", "bgr", "gray"] = "rgb"
     interpolation: Literal["linear", "cubic", "area"] = "cubic"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    std: tuple[_Positive, _Positive, _Positive] = (0.229, 0.224, 0.225)
     partial_image: Literal["full", "stack", "stack-eyes-mouth", "mask"] = "full"
 
     @property

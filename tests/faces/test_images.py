@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 from PIL import Image
 
 from mien.faces.images import load_image
@@ -294,3 +295,69 @@ def test_damage_never_raises_anything_but_our_error(noise: bytes, kind: str) -> 
 def test_suffixes_are_lower_case_with_a_dot() -> None:
     assert {".jpg", ".jpeg", ".png", ".webp", ".tif", ".gif", ".bmp"} <= IMAGE_SUFFIXES
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in IMAGE_SUFFIXES)
+
+
+def test_images_in_memory_are_read_in_any_form() -> None:
+    data = encoded(Image.fromarray(RGB), "PNG")
+    for source in (bytearray(data), memoryview(data), Image.fromarray(RGB), RGB.copy(order="F")):
+        np.testing.assert_array_equal(load_image(source), RGB)
+    np.testing.assert_array_equal(load_image(RAMP[..., None]), load_image(RAMP))
+
+
+def test_a_pillow_image_is_upright_and_stays_open() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.fromarray(RGB[:8]), "PNG", exif=exif)
+    with Image.open(io.BytesIO(data)) as image:
+        np.testing.assert_array_equal(load_image(image), load_image(data))
+        assert image.size == (16, 8) and image.getpixel((0, 0)) is not None
+        with pytest.raises(MienError, match="at most 100 pixels"):
+            load_image(image, max_pixels=100)
+    with pytest.raises(MienError, match="a complete Pillow image"):
+        half = encoded(Image.effect_noise((64, 64), 60), "PNG")[:2000]
+        load_image(Image.open(io.BytesIO(half)))
+
+
+class Tensor:
+    """What numpy needs of the tensors of other packages."""
+
+    def __init__(self, values: NDArray[Any], *, on_device: bool = False) -> None:
+        self.values, self.on_device = values, on_device
+
+    def cpu(self) -> "Tensor":
+        return Tensor(self.values)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
+        if self.on_device:
+            raise TypeError("can't convert a tensor of a device")
+        return self.values
+
+
+def test_tensors_are_arrays() -> None:
+    np.testing.assert_array_equal(load_image(Tensor(RGB, on_device=True)), RGB)
+    with pytest.raises(MienError, match=r"got \(3, 16, 16\); move the channels to the end"):
+        load_image(Tensor(RGB.transpose(2, 0, 1)))
+
+
+@pytest.mark.parametrize("source", [None, 3, [RGB, RGB], ["a.png"], io.StringIO("text")])
+def test_anything_else_is_one_sentence(source: Any) -> None:
+    with pytest.raises(MienError, match=r"^expected an image as a path, .* got "):
+        load_image(source)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_few_bits_in_sixteen_are_stretched(bits: int) -> None:
+    wide = np.round(RAMP / 255 * (2**bits - 1)).astype(np.uint16)
+    for source in (wide, encoded(Image.fromarray(wide), "PNG"), Image.fromarray(wide)):
+        assert np.abs(load_image(source)[..., 0].astype(int) - RAMP).max() <= 1
+
+
+def test_large_pictures_are_converted_as_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = ["L", "P", "RGBA", "CMYK", "I", "F", "I;16"]
+    pictures = [Image.fromarray(RAMP).convert(mode) for mode in modes]
+    pictures[2].putalpha(Image.fromarray(RAMP.T))
+    arrays = [np.dstack([RGB, RAMP]), RAMP.astype(np.uint16) * 257, RAMP / 255]
+    expected = [load_image(each) for each in (*pictures, *arrays)]
+    monkeypatch.setattr("mien.faces.images._STRIP", 50)
+    for source, pixels in zip((*pictures, *arrays), expected, strict=True):
+        np.testing.assert_array_equal(load_image(source), pixels)

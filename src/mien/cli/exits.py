@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -15,6 +16,9 @@ from mien.errors import MienError
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _CLOSED = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+_TOO_LITTLE_MEMORY = (
+    "expected enough memory for this, got too little; close other programs or ask for less"
+)
 _EXTRAS = {
     **dict.fromkeys(
         (
@@ -57,7 +61,12 @@ class ExplainedCommands(TyperGroup):
         except OSError as error:
             _stop(_explained(error))
         except MemoryError:
-            _stop("expected enough memory for this, got too little; close other programs")
+            _stop(_TOO_LITTLE_MEMORY)
+        except RuntimeError as error:
+            # What torch raises where there is too little.
+            if re.search(r"not enough memory|can't allocate memory|out of memory", str(error)):
+                _stop(_TOO_LITTLE_MEMORY)
+            raise
         except KeyboardInterrupt:
             _stop("interrupted", code=130)
 

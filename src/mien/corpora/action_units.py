@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mien.corpora.text_tables import number_of
 from mien.data.dataset import ACTION_UNIT_FIELDS
 
 _COLUMNS = frozenset(field.name for field in ACTION_UNIT_FIELDS)
@@ -48,7 +49,7 @@ def _value(name: str, cell: Any) -> float | None:
     if cell is None or not str(cell).strip():
         return None
     try:
-        value = float(cell)
+        value = number_of(cell)
     except ValueError:
         raise ValueError(f"{name} is not a number: {cell!r}") from None
     if math.isnan(value) or value in _NOT_ANNOTATED:

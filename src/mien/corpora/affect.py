@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from mien.corpora.text_tables import number_of
+
 _NOT_LABELED = -2.0  # the mark of AffectNet
 
 
@@ -29,7 +31,7 @@ def _number(name: str, cell: Any) -> float | None:
     if cell is None or not str(cell).strip():
         return None
     try:
-        value = float(cell)
+        value = number_of(cell)
     except ValueError:
         raise ValueError(f"{name} is not a number: {cell!r}") from None
     if math.isnan(value) or value == _NOT_LABELED:

@@ -7,7 +7,7 @@ import os
 import re
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -38,7 +38,7 @@ _LAYOUT = (
     "relative to the file"
 )
 _IGNORED = re.compile(r"\..*|__MACOSX|(readme|licen[cs]e)(\..*)?|thumbs\.db|desktop\.ini", re.I)
-_NUMERIC = re.compile(r"[+-]?\d+")
+_NUMERIC = re.compile(r"[+-]?\d{1,18}")
 
 
 def read(source: Path, options: Options) -> Reading:
@@ -100,7 +100,11 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
 
     space, names = _classes(labels, options.classes, source)
     valid, test = options.valid_from_train, 0.0
-    notes = []
+    notes = [
+        f"read as one class, {name}: {', '.join(words)}"
+        for name, words in _spellings(names).items()
+        if len(words) > 1
+    ]
     if not splits:
         valid, test = 0.1, 0.1
     elif valid and "valid" in splits:
@@ -205,6 +209,14 @@ def _classes(
             f"expected --classes that name the labels of {source}, got others: {error}; name every "
             f"label"
         ) from None
+
+
+def _spellings(names: Mapping[str, str]) -> dict[str, list[str]]:
+    """The words of the source for each class."""
+    words: defaultdict[str, list[str]] = defaultdict(list)
+    for word, name in sorted(names.items()):
+        words[name].append(word)
+    return words
 
 
 def _top_folders(source: Path) -> list[str]:

@@ -145,7 +145,7 @@ def stamp(path: Path) -> str:
     """The size and time of a file, as text; ``"-"`` where there is no file."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a null byte in the name
         return "-"
     return f"{status.st_size} {status.st_mtime_ns}"
 

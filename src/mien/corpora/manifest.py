@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from mien.corpora.action_units import action_unit_columns, action_units
 from mien.corpora.affect import valence_arousal
 from mien.corpora.items import stamp, storable
+from mien.corpora.text_tables import header_of, lines_of, listed_file
 from mien.schema import MienError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -83,7 +83,7 @@ def columns_of(path: Path) -> Columns:
                 f"expected a Parquet file at {path}, got {error}: copy it again"
             ) from None
     else:
-        types = dict.fromkeys(_header(path)[0])
+        types = dict.fromkeys(header_of(path)[0])
     names = {name.strip().lower(): name for name in types}
     columns = {
         role: next((names[name] for name in spellings if name in names), None)
@@ -150,7 +150,7 @@ def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Ro
             )
             continue
         text = _text(row.get(columns.image))
-        file = path.parent / (text or "")
+        file = listed_file(path.parent, text or "")
         yield Row(
             id=storable(text or f"{path.name}:{index}"),
             source=storable(text or path.name),
@@ -187,33 +187,14 @@ def _records(path: Path, columns: Columns, *, with_images: bool) -> Iterator[dic
             for batch in table.iter_batches(batch_size=256, columns=names or [columns.image]):
                 yield from batch.to_pylist()
         return
-    header, delimiter = _header(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as text:
-            lines = csv.reader(text, delimiter=delimiter)
-            next(lines)
-            for line in lines:
-                if not line:
-                    continue
-                if len(line) != len(header):
-                    raise MienError(
-                        f"expected {len(header)} columns in line {lines.line_num} of {path}, got "
-                        f"{len(line)}: correct it"
-                    )
-                yield dict(zip(header, line, strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise MienError(f"expected a table as UTF-8 text in {path}, got {error}") from None
-
-
-def _header(path: Path) -> tuple[list[str], str]:
-    """The column names, and the delimiter that is most frequent among them."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as text:
-            first = text.readline()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MienError(f"expected a table as UTF-8 text in {path}, got {error}") from None
-    delimiter = max(",;\t", key=first.count)
-    return next(csv.reader([first], delimiter=delimiter), []), delimiter
+    header, _ = header_of(path)
+    for number, line in lines_of(path):
+        if len(line) != len(header):
+            raise MienError(
+                f"expected {len(header)} columns in line {number} of {path}, got {len(line)}: "
+                "correct it"
+            )
+        yield dict(zip(header, line, strict=True))
 
 
 def _text(value: Any) -> str | None:

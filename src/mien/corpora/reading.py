@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from mien.corpora.items import Item, LeftOut, Options, Reading, split_name, stamp, storable
 from mien.corpora.splitting import Cuts, cut, rank
+from mien.corpora.text_tables import header_of, rows_by_name
 from mien.faces.kinds import IMAGE_SUFFIXES
 from mien.labels import LabelSpace, canonical_expression
 from mien.schema import MienError
@@ -160,25 +160,18 @@ def lines_of(path: Path) -> Iterator[str]:
 
 
 def table_rows(path: Path, columns: Iterable[str]) -> Iterator[dict[str, str]]:
-    """The rows of a CSV by lower-case column name, without white space around names and cells.
+    """The rows of a table by lower-case column name, without white space around names and cells.
 
-    Raises :class:`MienError` for a file that cannot be read or lacks one of ``columns``.
+    Delimiters and encodings are as for :mod:`mien.corpora.text_tables`. Raises :class:`MienError`
+    for a file that cannot be read or lacks one of ``columns``.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as text:
-            rows = csv.reader(text)
-            header = [name.strip().lower() for name in next(rows, [])]
-            if missing := [name for name in columns if name not in header]:
-                raise MienError(
-                    f"expected the columns {', '.join(columns)} in {path}, got none of "
-                    f"{', '.join(missing)}: copy it again"
-                )
-            for row in rows:
-                if row:
-                    cells = (cell.strip() for cell in row)
-                    yield dict(zip(header, cells, strict=False))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MienError(f"expected a CSV at {path}, got {error}: copy it again") from None
+    header = [name.strip().lower() for name in header_of(path)[0]]
+    if missing := [name for name in columns if name not in header]:
+        raise MienError(
+            f"expected the columns {', '.join(columns)} in {path}, got none of "
+            f"{', '.join(missing)}: copy it again"
+        )
+    yield from rows_by_name(path)
 
 
 def native(path: str) -> str:

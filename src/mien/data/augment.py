@@ -25,7 +25,7 @@ class Augmentation(BaseModel):
     ``erase`` fills a rectangle, with sides of 15 % to 40 % of the crop's, with the crop's mean.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     flip: float = Field(default=0.5, ge=0, le=1)
     rotation: float = Field(default=10.0, ge=0, le=180)

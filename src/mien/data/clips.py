@@ -24,7 +24,7 @@ class Clips(BaseModel):
     shorter than a clip is padded with its last frame.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     length: int = Field(default=16, ge=1, le=512)
     stride: int = Field(default=2, ge=1, le=100)

@@ -106,7 +106,7 @@ def read_regions(
         for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=["landmarks"]):
             column = batch.column(0)
             mesh = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False) == _MESH
-            if mesh.any():
+            if mesh.any() and not column.flatten().null_count:
                 values = column.filter(pa.array(mesh)).flatten().to_numpy(zero_copy_only=False)
                 landmarks = values.reshape(-1, _MESH // 2, 2) * np.float32(preprocessing.size)
                 rows = start + np.flatnonzero(mesh)

@@ -6,7 +6,6 @@ Opening reads the description and two headers. Columns and crops are read when t
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,16 +17,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from mien.data.crops import Crops, PartialCrops
+from mien.data.description import FORMAT as FORMAT
+from mien.data.description import INFO_FILE as INFO_FILE
+from mien.data.description import read_description
 from mien.heads import HEADS
 from mien.labels import ACTION_UNITS, LabelSpace
 from mien.scales import Scale
 from mien.schema import FloatArray, MienError, Preprocessing
 
-FORMAT = 1
-FACES_FILE, CROPS_FILE, INFO_FILE = "faces.parquet", "crops.npy", "dataset.json"
+FACES_FILE, CROPS_FILE = "faces.parquet", "crops.npy"
 LEFT_OUT_FILE = "left_out.csv"
 
 FACES_SCHEMA = pa.schema(
@@ -52,6 +52,8 @@ FACES_SCHEMA = pa.schema(
 ``landmarks`` are x, y pairs as fractions of the crop, flattened. ``quality`` is the detector's
 score in [0, 1], null where no detector ran. ``time`` is in seconds.
 """
+
+_NEVER_NULL = frozenset(field.name for field in FACES_SCHEMA if not field.nullable)
 
 VALENCE_AROUSAL_FIELDS = (pa.field("valence", pa.float32()), pa.field("arousal", pa.float32()))
 """Columns of a corpus with valence and arousal: both in [-1, 1], or both null."""
@@ -98,19 +100,10 @@ class Dataset:
         for files that are missing, truncated, from another dataset, or (with ``verify``) changed.
         """
         folder = Path(folder)
-        info = _read_info(folder)
+        description, info = read_description(folder)
         for name in (FACES_FILE, CROPS_FILE, LEFT_OUT_FILE):
             _check_file(folder / name, info["files"], verify=verify)
-        try:
-            label_space = LabelSpace.model_validate(info["label_space"])
-            preprocessing = Preprocessing.model_validate(info["preprocessing"])
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise MienError(
-                f"expected a label space and preprocessing that this version knows in "
-                f"{folder / INFO_FILE}, got {first['msg']!r} at {where!r}: prepare it again"
-            ) from None
+        preprocessing = description.preprocessing
         rows = _check_faces(folder / FACES_FILE)
         crops = _open_crops(folder / CROPS_FILE)
         if crops.shape != (rows, preprocessing.size, preprocessing.size, 3):
@@ -120,10 +113,10 @@ class Dataset:
             )
         return cls(
             folder=folder,
-            label_space=label_space,
+            label_space=description.label_space,
             preprocessing=preprocessing,
-            license_terms=info["license_terms"],
-            vote_names=tuple(info["vote_names"]),
+            license_terms=description.license_terms,
+            vote_names=description.vote_names,
             info=info,
             crops=crops,
         )
@@ -188,7 +181,11 @@ class Dataset:
     @cached_property
     def faces(self) -> pa.Table:
         """The whole table, with ``N`` rows; :meth:`column` reads a single column."""
-        table = pq.read_table(self.folder / FACES_FILE)
+        path = self.folder / FACES_FILE
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged_faces(path, error) from None
         if self.assigned_splits is None:
             return table
         index = table.schema.get_field_index("split")
@@ -209,7 +206,16 @@ class Dataset:
             raise MienError(
                 f"expected a column of {path} ({', '.join(names)}), got {name!r}: name one of them"
             )
-        values: NDArray[Any] = pq.read_table(path, columns=[name])[name].to_numpy()
+        try:
+            column = pq.read_table(path, columns=[name])[name]
+            values: NDArray[Any] = column.to_numpy()
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+            raise _damaged_faces(path, error) from None
+        if name in _NEVER_NULL and column.null_count:
+            raise MienError(
+                f"expected a {name} in every row of {path}, got {column.null_count} rows without: "
+                "prepare the dataset again"
+            )
         return values
 
     @cached_property
@@ -320,39 +326,19 @@ class Dataset:
             return None
         no_votes = np.zeros(len(self.vote_names), dtype=np.int64)
         rows = [no_votes if row is None else row for row in self.column("votes")]
-        return np.array(rows, dtype=np.int64)
+        whole = all(len(row) == len(no_votes) and not np.isnan(row).any() for row in rows)
+        if not whole or not set(self.label_space.names) <= set(self.vote_names):
+            raise MienError(
+                f"expected a number for each of {', '.join(self.vote_names)} in the votes of "
+                f"{self.folder / FACES_FILE}, and a name among them for each class, got others: "
+                "prepare the dataset again"
+            )
+        return np.array(rows, dtype=np.int64).reshape(len(rows), len(no_votes))
 
 
 def _reopen(folder: Path, preprocessing: Preprocessing, splits: NDArray[Any] | None) -> Dataset:
     dataset = Dataset.open(folder).with_preprocessing(preprocessing)
     return dataset if splits is None else dataset.with_splits(splits)
-
-
-def _read_info(folder: Path) -> dict[str, Any]:
-    path = folder / INFO_FILE
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        got = f"no {INFO_FILE} in it" if folder.is_dir() else "no such folder"
-        raise MienError(
-            f"expected a dataset folder at {folder}, got {got}: make one with mien prepare"
-        ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise MienError(
-            f"expected a dataset description in {path}, got {error}: prepare it again"
-        ) from None
-    if not isinstance(info, dict) or info.get("format") != FORMAT:
-        version = info.get("format") if isinstance(info, dict) else type(info).__name__
-        raise MienError(
-            f"expected a dataset of format {FORMAT} in {path}, got {version!r}: prepare it again "
-            f"or use the version of mien that wrote it"
-        )
-    needed = {"label_space", "preprocessing", "license_terms", "vote_names", "files"}
-    if missing := sorted(needed - set(info)):
-        raise MienError(
-            f"expected the keys {', '.join(missing)} in {path}, got none: prepare it again"
-        )
-    return info
 
 
 def sha256_of(path: Path) -> str:
@@ -363,8 +349,8 @@ def sha256_of(path: Path) -> str:
 
 def _check_file(path: Path, files: dict[str, Any], *, verify: bool) -> None:
     try:
-        expected, digest = int(files[path.name]["bytes"]), files[path.name]["sha256"]
-    except (KeyError, TypeError, ValueError):
+        expected, digest = files[path.name]["bytes"], files[path.name]["sha256"]
+    except KeyError:
         raise MienError(
             f"expected the size and sha256 of {path.name} in {path.parent / INFO_FILE}, got none: "
             f"prepare it again"
@@ -387,17 +373,28 @@ def _check_faces(path: Path) -> int:
     """The number of rows of ``faces.parquet``, which must have all columns."""
     try:
         metadata = pq.read_metadata(path)
-    except (OSError, pa.ArrowException) as error:
-        raise MienError(
-            f"expected a Parquet file at {path}, got {error}: prepare the dataset again"
-        ) from None
-    missing = sorted(set(FACES_SCHEMA.names) - set(metadata.schema.to_arrow_schema().names))
+        schema = metadata.schema.to_arrow_schema()
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+        raise _damaged_faces(path, error) from None
+    missing = sorted(set(FACES_SCHEMA.names) - set(schema.names))
     if missing:
         raise MienError(
             f"expected the columns {', '.join(missing)} in {path}, got none: prepare the dataset "
             f"again"
         )
+    for field in (*FACES_SCHEMA, *VALENCE_AROUSAL_FIELDS, *ACTION_UNIT_FIELDS, SEVERITY_FIELD):
+        types = [each.type for each in schema if each.name == field.name]
+        if types and types != [field.type]:
+            raise MienError(
+                f"expected one column {field.name} of {field.type} in {path}, got "
+                f"{' and '.join(map(str, types))}: prepare the dataset again"
+            )
     return int(metadata.num_rows)
+
+
+def _damaged_faces(path: Path, error: Exception) -> MienError:
+    reason = " ".join(str(error).split())[:200]
+    return MienError(f"expected a Parquet file at {path}, got {reason}: prepare the dataset again")
 
 
 def _open_crops(path: Path) -> Crops:
@@ -406,7 +403,8 @@ def _open_crops(path: Path) -> Crops:
         stored = crops._stored
         if stored.dtype != np.uint8 or stored.ndim != 4 or stored.shape[3] not in (1, 3):
             raise ValueError(f"an array of {stored.dtype} and shape {stored.shape}")
-    except (OSError, ValueError, EOFError) as error:
+    # numpy has errors of all kinds for damaged headers.
+    except Exception as error:
         raise MienError(
             f"expected crops of shape (N, S, S, 1 or 3) in uint8 in {path}, got {error}: prepare "
             f"the dataset again"

@@ -28,7 +28,7 @@ class ExpressionSettings(HeadSettings):
 class Calibration(BaseModel):
     """How the probabilities were calibrated; the temperature is inside the exported network."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     temperature: float = Field(default=1.0, gt=0, le=1e6)
     method: str = "none"

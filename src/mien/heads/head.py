@@ -23,7 +23,7 @@ Arrays = Mapping[str, NDArray[Any]]
 class HeadSettings(BaseModel):
     """What a recipe says of a head, under ``heads.NAME``; a head adds its own keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class HeadInfo(BaseModel):
@@ -32,7 +32,7 @@ class HeadInfo(BaseModel):
     A head adds what its numbers mean (classes, scale, units) and what was calibrated.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Validation(NamedTuple):

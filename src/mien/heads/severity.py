@@ -31,7 +31,7 @@ class SeveritySettings(HeadSettings):
 class Conformal(BaseModel):
     """The interval around a score: ``half_width`` points each way, None with a ``reason``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     coverage: float = Field(default=0.9, gt=0, lt=1)
     half_width: float | None = Field(default=None, ge=0)

@@ -28,7 +28,8 @@ def listed_paths(stream: BinaryIO) -> Iterator[str]:
     if encoding:
         decoder = codecs.getincrementaldecoder(encoding)("replace")
         texts = (decoder.decode(part) for part in _chained(head, rest))
-        pieces = (text.replace("\ufeff", "").encode("utf-8", "surrogatepass") for text in texts)
+        texts = (text.replace("\ufeff", "").replace("\0", "\n") for text in texts)
+        pieces = (text.encode("utf-8", "surrogatepass") for text in texts)
         yield from _paths(pieces, b"\n")
     else:
         head = head.removeprefix(codecs.BOM_UTF8)
@@ -45,13 +46,13 @@ def _parter(head: bytes) -> bytes:
 
 
 def _utf16(head: bytes) -> str | None:
-    """UTF-16 by its mark, or by line ends of two bytes where there is none."""
+    """UTF-16 by its mark, or where nearly every second byte is null, which no list has else."""
     marked = _UTF16.get(head[:2])
-    if marked or b"\0" not in head:
+    if marked or len(head) < 8:
         return marked
-    for encoding in _UTF16.values():
-        end = "\r\n".encode(encoding)
-        if head.find(end) % 2 == 0:
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        high, low = head[first::2], head[1 - first :: 2]
+        if high.count(0) > 0.6 * len(high) and low.count(0) < 0.3 * len(low):
             return encoding
     return None
 

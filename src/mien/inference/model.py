@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.heads import HEADS, Arrays
-from mien.models import RUN_FILE, ModelInfo, find_model, open_session, session_info
+from mien.models import MOST_NUMBERS, RUN_FILE, ModelInfo, find_model, open_session, session_info
 from mien.schema import MienError, ModelOutput, UInt8Array, concatenate_outputs
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class OnnxModel:
             )
         if batch_size < 1:
             raise ValueError(f"expected a batch size of at least 1, got {batch_size}")
+        batch_size = max(1, min(batch_size, MOST_NUMBERS // math.prod(shape)))
         outputs = [
             self._run(crops[start : start + batch_size])
             # An empty run for no crops: its arrays have the right widths.
@@ -70,9 +72,15 @@ class OnnxModel:
 
         tensor = to_tensor(crops.reshape(-1, *crops.shape[-3:]), self.info.preprocessing)
         batch = tensor.reshape(len(crops), *self.info.input_shape)
-        arrays = dict(
-            zip(self._names, self._session.run(self._names, {"input": batch}), strict=True)
-        )
+        try:
+            outputs = self._session.run(self._names, {"input": batch})
+        # onnxruntime's errors share no class but Exception.
+        except Exception as error:
+            raise MienError(
+                f"expected the model {self.info.name!r} to run, got {_short(error)}; "
+                "close other programs if memory is short, or export it again"
+            ) from error
+        arrays = dict(zip(self._names, outputs, strict=True))
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise MienError(
                 f"expected finite numbers from the model {self.info.name!r}, got NaN or infinity; "
@@ -176,3 +184,7 @@ def _fits(node: Any, shape: tuple[int | str, ...]) -> bool:
             for actual, size in zip(node.shape[1:], shape, strict=True)
         )
     )
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__

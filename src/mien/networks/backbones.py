@@ -58,9 +58,12 @@ def create_backbone(
         backbone: nn.Module = timm.create_model(
             name, num_classes=0, global_pool="", pretrained=weights == "hub", **options
         )
-    except TypeError as error:
+    # Arguments reach code of all kinds, which has errors of all kinds for wrong ones.
+    except Exception as error:
+        if not arguments:
+            raise
         raise MienError(
-            f"backbone {name!r} does not take these arguments: {error}; "
+            f"backbone {name!r} does not take these arguments: {' '.join(str(error).split())}; "
             "correct backbone.arguments in the recipe"
         ) from None
     if weights is not None and weights != "hub":

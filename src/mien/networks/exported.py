@@ -26,7 +26,7 @@ def read_onnx(path: str | Path) -> onnx.ModelProto:
     """The graph in a file; raises :class:`MienError` where there is none."""
     try:
         return onnx.load(str(path))
-    except (OSError, DecodeError) as error:
+    except (OSError, ValueError, DecodeError, onnx.checker.ValidationError) as error:
         raise MienError(f"expected an ONNX model, got {path}: {error}") from None
 
 

@@ -21,7 +21,10 @@ from mien.schema import MienError, ModelOutput, concatenate_outputs
 from mien.training.batches.faces import images_for_network
 from mien.training.recorder import LOSSES_PREFIX, WEIGHTS
 
-_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, RuntimeError)
+_DAMAGED = (
+    *(ValueError, LookupError, TypeError, AttributeError, RuntimeError),
+    *(ArithmeticError, AssertionError, MemoryError),
+)
 
 
 class Run(NamedTuple):
@@ -75,7 +78,7 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except (*_DAMAGED, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).split("\n")[0] or type(error).__name__
         raise MienError(
             f"the model in {folder} is damaged or of another version: {reason}"
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mien.corpora.items import (
     split_name,
     storable,
 )
+from mien.corpora.text_tables import listed_file
 from mien.scales import SCALES, Scale
 from mien.schema import MienError
 
@@ -40,7 +42,7 @@ def _read_table(source: Path, options: Options) -> Reading:
         item = VideoItem(
             id=storable(row["video"]),
             source=storable(row["video"]),
-            path=source.parent / row["video"],
+            path=listed_file(source.parent, row["video"]),
             split=split or "",
             subject=row.get("subject") or None,
             task=task,
@@ -65,10 +67,11 @@ def _read_table(source: Path, options: Options) -> Reading:
 def _scale(name: str | None) -> Scale:
     if name is None or name in SCALES:
         return SCALES[name or "bdi-ii"]
-    if name.isdigit() and int(name) > 0:
+    if re.fullmatch(r"[0-9]{1,4}", name) and 0 < int(name) <= 1000:
         return Scale(name=f"0 to {int(name)}", top=int(name))
     raise MienError(
-        f"expected a scale ({', '.join(SCALES)}) or its highest score, got {name!r}: name one"
+        f"expected a scale ({', '.join(SCALES)}) or its highest score, got {name[:40]!r}: name "
+        "one, at most 1000"
     )
 
 

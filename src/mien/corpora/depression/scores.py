@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from mien.corpora.items import (
     stamp,
 )
 from mien.corpora.splitting import cut, rank
+from mien.corpora.text_tables import header_of, number_of, rows_by_name
 from mien.data.dataset import SEVERITY_FIELD
 from mien.labels import LABEL_SPACES
 from mien.scales import Scale
@@ -64,7 +64,7 @@ def score_of(text: str, scale: Scale) -> float:
     if not text:
         raise ValueError("expected a number, got none")
     try:
-        value = float(text)
+        value = number_of(text)
     except ValueError:
         raise ValueError(f"expected a number, got {text[:20]!r}") from None
     if not 0 <= value <= scale.top:
@@ -73,25 +73,17 @@ def score_of(text: str, scale: Scale) -> float:
 
 
 def rows_of(path: Path, columns: set[str]) -> Iterator[dict[str, str]]:
-    """Yield the rows of a CSV by lower-case column name; missing cells are empty.
+    """Yield the rows of a table by lower-case column name; missing cells are empty.
 
     Raises :class:`MienError` where one of ``columns`` is missing.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as text:
-            reader = csv.DictReader(text, restval="")
-            names = {name.strip().lower() for name in reader.fieldnames or []}
-            if not columns <= names:
-                raise MienError(
-                    f"expected the columns {' and '.join(sorted(columns))} in {path}, got "
-                    f"{', '.join(sorted(names)) or 'none'}: rename them"
-                )
-            for row in reader:
-                yield {key.strip().lower(): value.strip() for key, value in row.items() if key}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    names = {name.strip().lower() for name in header_of(path)[0]}
+    if not columns <= names:
         raise MienError(
-            f"expected a table as UTF-8 text at {path}, got {error}: save it again"
-        ) from None
+            f"expected the columns {' and '.join(sorted(columns))} in {path}, got "
+            f"{', '.join(sorted(names)) or 'none'}: rename them"
+        )
+    yield from rows_by_name(path)
 
 
 def reading_of(

@@ -23,6 +23,7 @@ from mien.corpora.items import (
     stamp,
     storable,
 )
+from mien.corpora.text_tables import rows_by_name, text_of
 from mien.labels import EXPRESSIONS, LABEL_SPACES, canonical_expression
 from mien.schema import MienError
 
@@ -165,7 +166,7 @@ def _parquet(path: Path, split: str) -> Iterator[Item | LeftOut]:
 
 def _published(pixels: Path, votes: Path) -> Iterator[Item | LeftOut]:
     names = LABEL_SPACES["fer2013"].names
-    pairs = zip(_rows(pixels), _rows(votes), strict=True)
+    pairs = zip(rows_by_name(pixels), rows_by_name(votes), strict=True)
     for index, (face, vote) in enumerate(pairs):
         line = f"{pixels.name}:{index + 2}"
         try:
@@ -243,16 +244,8 @@ def pixels_of(text: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | No
     return values.astype(np.uint8).reshape(48, 48)
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    """Rows of a CSV by lower-case column name; some copies have spaces around the names."""
-    with path.open(encoding="utf-8-sig", newline="") as text:
-        lines = csv.DictReader(text)
-        lines.fieldnames = [name.strip().lower() for name in lines.fieldnames or ()]
-        yield from lines
-
-
 def _lines(path: Path) -> list[list[str]]:
-    with path.open(encoding="utf-8-sig", newline="") as text:
+    with text_of(path) as text:
         return [row for row in csv.reader(text) if row]
 
 

@@ -43,7 +43,7 @@ class Loss(BaseModel):
     from the blended targets of mixup, ``uses_attention`` whether element-wise attention reaches it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     head: ClassVar[str] = "expression"
     trains: ClassVar[tuple[str, ...]] = ()

@@ -14,7 +14,7 @@ from mien.training.recipe.start import describe_backbone
 class Settings(BaseModel):
     """What the parts share: they are frozen and take no unknown key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Backbone(Settings):
@@ -70,9 +70,9 @@ class Embedding(Settings):
     the heads.
     """
 
-    size: int | None = Field(default=None, ge=2)
-    hidden_size: int | None = Field(default=None, ge=2)
-    slices: int = Field(default=1, ge=1)
+    size: int | None = Field(default=None, ge=2, le=8_192)
+    hidden_size: int | None = Field(default=None, ge=2, le=8_192)
+    slices: int = Field(default=1, ge=1, le=8_192)
     pooling: Literal["average", "max"] = "average"
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
@@ -118,7 +118,7 @@ class Temporal(Settings):
     """
 
     kind: TemporalKind = "gru"
-    hidden_size: int = Field(default=128, ge=2, le=65_536)
+    hidden_size: int = Field(default=128, ge=2, le=8_192)
     aggregate: Aggregate = "mean"
 
 
@@ -137,8 +137,8 @@ class Graph(Settings):
     weight: float = Field(default=0.5, ge=0, lt=1)
     normalization: Literal["released", "symmetric"] = "released"
     nodes: str = "one-hot"
-    node_size: int = Field(default=300, ge=1, le=65_536)
-    hidden_size: int = Field(default=512, ge=1, le=65_536)
+    node_size: int = Field(default=300, ge=1, le=8_192)
+    hidden_size: int = Field(default=512, ge=1, le=8_192)
 
     @model_validator(mode="after")
     def _adjacency_is_known(self) -> Graph:
@@ -159,9 +159,9 @@ class Sampler(Settings):
     """
 
     kind: Literal["shuffled", "class-balanced"] = "shuffled"
-    batch_size: int = Field(default=64, ge=2)
-    classes: int = Field(default=7, ge=2)
-    samples: int = Field(default=8, ge=1)
+    batch_size: int = Field(default=64, ge=2, le=65_536)
+    classes: int = Field(default=7, ge=2, le=1024)
+    samples: int = Field(default=8, ge=1, le=1024)
 
 
 class Optimizer(Settings):
@@ -177,6 +177,6 @@ class Optimizer(Settings):
 class Schedule(Settings):
     """Linear warm-up, then a cosine down to ``final`` times the learning rate."""
 
-    epochs: int = Field(default=10, ge=1)
+    epochs: int = Field(default=10, ge=1, le=1_000_000)
     warmup: float = Field(default=0.5, ge=0, description="in epochs")
     final: float = Field(default=1e-3, ge=0, le=1)

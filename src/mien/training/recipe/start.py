@@ -23,13 +23,18 @@ def describe_backbone(backbone: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(weights, str) or not is_model(weights):
         return dict(backbone)
     info, folded = _read(weights)
-    known = info.recipe.get("backbone", {})
-    if "name" not in known:
+    known = info.recipe.get("backbone")
+    if not isinstance(known, Mapping) or not isinstance(known.get("name"), str):
         raise MienError(
             f"expected the architecture of the backbone in the metadata of {weights}, which names "
             "no backbone; export it again, or start from its run's model.safetensors"
         )
     name, arguments = known["name"], known.get("arguments", {})
+    if not isinstance(arguments, Mapping):
+        raise MienError(
+            f"expected the backbone's arguments by name in the metadata of {weights}, got "
+            f"{type(arguments).__name__}; export it again"
+        )
     if backbone.get("name", name) != name:
         _refuse(weights, "name", name, backbone["name"])
     changes = backbone.get("arguments") or {}

@@ -1,0 +1,149 @@
+"""Inputs rebuilt from public bug reports, each with what has to come out of the commands.
+
+The inputs are made by a script beside this repository; small versions of each kind are in the tests
+of the modules that read them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.data.dataset import Dataset
+from mien.faces.images import load_image
+
+if TYPE_CHECKING:
+    from conftest import Command
+
+SCRIPT = Path(__file__).resolve().parents[2] / "shared" / "cases" / "make_cases.py"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SCRIPT.is_file(), reason=f"needs {SCRIPT}"),
+]
+
+Rows = dict[str, dict[str, str]]
+Predict = Callable[..., Rows]
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("av")
+    pytest.importorskip("skimage")
+    out = tmp_path_factory.mktemp("cases")
+    subprocess.run([sys.executable, SCRIPT, out], check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture
+def predict(command: Command, cases: Path, monkeypatch: pytest.MonkeyPatch) -> Predict:
+    """Predict in a folder of the cases: rows by source, which must be there once each."""
+
+    def run(folder: str, *arguments: object, stdin: str = "", code: int = 0) -> Rows:
+        monkeypatch.chdir(cases / folder)
+        if stdin:
+            content = (cases / folder / stdin).read_bytes()
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        table = cases / "t.csv"
+        ended = command("predict", *arguments, "--out", table)
+        assert (ended.code, ended.err) == (code, "")
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert len({row["source"] for row in rows}) == len(rows)
+        return {row["source"]: row for row in rows}
+
+    return run
+
+
+def happy(row: dict[str, str]) -> bool:
+    return (row["status"], row["expression"]) == ("ok", "happiness")
+
+
+@pytest.mark.parametrize("table", ["case.csv", "synonyms.csv"])
+def test_two_spellings_of_one_class_are_one_class(
+    table: str, command: Command, cases: Path, tmp_path: Path
+) -> None:
+    source = cases / "spelling" / table
+    ended = command("prepare", "folder", source, "--tight", "--workers", 1, "--out", "data")
+    assert ended.code == 0
+    assert Dataset.open(tmp_path / "data").label_space.names == ("happiness", "sadness", "fear")
+
+
+@pytest.mark.parametrize("listing", ["nul.lst", "utf16.lst", "bom.lst"])
+def test_every_line_of_a_list_has_a_row(listing: str, predict: Predict) -> None:
+    rows = predict("lists", "-", stdin=listing)
+    assert list(rows) == ["a.jpg", "b.jpg"]
+    assert all(map(happy, rows.values()))
+
+
+def test_damaged_side_chunks_hide_no_pixels(predict: Predict) -> None:
+    rows = predict("side_chunks", "checksum.png", "profile.png", "text.png")
+    assert len(rows) == 3 and all(map(happy, rows.values()))
+
+
+def test_a_folder_is_searched_behind_links_once(predict: Predict) -> None:
+    rows = predict("folders", "album", code=1)
+    assert set(rows) == {"album/one.jpg", "album/linked/two.jpg", "album/IMG_1.HEIC"}
+    assert "HEIC" in rows.pop("album/IMG_1.HEIC")["reason"]
+    assert all(map(happy, rows.values()))
+
+
+def test_videos_of_every_container_are_read(predict: Predict, cases: Path) -> None:
+    names = sorted(path.name for path in (cases / "containers").iterdir())
+    assert list(predict("containers", *names)) == names
+    rows = predict(".", "containers", "--rows", "summary")
+    assert set(rows) == {f"containers/{name}" for name in names}
+    assert all(map(happy, rows.values()))
+
+
+def test_paths_of_windows_are_found(command: Command, cases: Path, tmp_path: Path) -> None:
+    source = cases / "from_windows" / "win.csv"
+    ended = command("prepare", "folder", source, "--tight", "--workers", 1, "--out", "data")
+    assert ended.code == 0 and len(Dataset.open(tmp_path / "data")) == 20
+
+
+def test_a_jpeg_may_lack_its_end_but_not_its_half(predict: Predict) -> None:
+    rows = predict("end_marker", "no-end.jpg", "half.jpg", code=1)
+    assert happy(rows["no-end.jpg"]) and rows["half.jpg"]["status"] == "unreadable"
+
+
+def test_images_in_memory_are_read(cases: Path) -> None:
+    path = cases / "lists" / "a.jpg"
+    expected = load_image(path)
+    for source in (Image.open(path), bytearray(path.read_bytes()), memoryview(path.read_bytes())):
+        np.testing.assert_array_equal(load_image(source), expected)
+
+
+def test_recordings_may_be_listed_with_semicolons(
+    command: Command, cases: Path, tmp_path: Path
+) -> None:
+    table = cases / "containers" / "t.csv"
+    table.write_text("video;score;subject\nplain.mp4;12,5;a\n")
+    ended = command("prepare", "recordings", table, "--workers", 1, "--out", "data")
+    table.unlink()
+    assert ended.code == 0
+    assert Dataset.open(tmp_path / "data").severity.tolist() == [12.5] * 5
+
+
+def test_a_photo_of_108_megapixels_is_read(predict: Predict, cases: Path) -> None:
+    portrait = Image.open(cases / "lists" / "a.jpg")
+    large = Image.new("RGB", (12_000, 9_000), (90, 110, 90))
+    large.paste(portrait.resize((4_096, 4_096)), (4_000, 2_000))
+    large.save(cases / "lists" / "large.jpg", quality=60)
+    row = predict("lists", "large.jpg", "--max-pixels", 100_000_000, code=1)["large.jpg"]
+    assert row["status"] == "unreadable" and "--max-pixels" in row["reason"]
+    assert happy(predict("lists", "large.jpg")["large.jpg"])
+
+
+def test_twelve_bits_in_sixteen_are_stretched(predict: Predict, cases: Path) -> None:
+    gray = np.asarray(Image.open(cases / "lists" / "a.jpg").convert("L")).astype(np.uint16)
+    Image.fromarray(gray * 16).save(cases / "lists" / "narrow.png")
+    assert happy(predict("lists", "narrow.png")["narrow.png"])

@@ -1,0 +1,204 @@
+"""Forged models, datasets and recipes: one sentence each, wherever they are read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mien.data.dataset import Dataset
+from mien.data.targets import make_targets
+from mien.labels import LABEL_SPACES
+from mien.models import FORMAT, parse_info
+from mien.schema import MienError, Preprocessing
+
+DEEP = "[" * 100_000
+LONG = "9" * 6_000
+
+
+def description(**changes: Any) -> dict[str, Any]:
+    preprocessing = Preprocessing(**changes.pop("crops", {}))
+    expression = {"label_space": LABEL_SPACES["ferplus"].model_dump(mode="json")}
+    return {
+        "format": FORMAT,
+        "name": "forged",
+        "heads": {"expression": expression | changes.pop("expression", {})},
+        "preprocessing": preprocessing.model_dump(mode="json"),
+        "preprocessing_hash": preprocessing.hash,
+    } | changes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        DEEP,
+        "null",
+        "[]",
+        json.dumps(description(format=LONG)),
+        json.dumps(description()).replace('"forged"', LONG),
+        json.dumps(description(format={"a": 1}, created_with=["x"])),
+        json.dumps(description(name="\ud800")),
+        json.dumps(description(heads=None)),
+        json.dumps(description(recipe=None)),
+        json.dumps(description(expression={"calibration": {"temperature": 0}})),
+        json.dumps(description(expression={"calibration": {"temperature": float("nan")}})),
+        json.dumps(description(expression={"abstain_below": float("nan")})),
+        json.dumps(description(expression={"label_space": {"name": "x", "names": ["a", "a"]}})),
+        json.dumps(description(clips={"length": -1, "stride": 1})),
+        json.dumps(description(crops={"size": 1024}, clips={"length": 512, "stride": 1})),
+        json.dumps(description(preprocessing={"std": [0, 1, 1]})),
+        json.dumps(description(preprocessing={"mean": [float("inf"), 1, 1]})),
+    ],
+)
+def test_a_forged_description_of_a_model(text: str) -> None:
+    with pytest.raises(MienError) as caught:
+        parse_info(text, "m.onnx")
+    assert "m.onnx" in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_an_honest_description_is_read() -> None:
+    parse_info(json.dumps(description()), "m.onnx")
+
+
+def edited(**changes: Any) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        path = folder / "dataset.json"
+        path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), "utf-8")
+
+    return edit
+
+
+def replaced(old: str, new: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        path = folder / "dataset.json"
+        path.write_text(path.read_text("utf-8").replace(old, new, 1), "utf-8")
+
+    return edit
+
+
+def with_column(name: str, make: Callable[[int], pa.Array]) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        path = folder / "faces.parquet"
+        table = pq.read_table(path)
+        index = table.column_names.index(name)
+        pq.write_table(table.set_column(index, name, make(table.num_rows)), path)
+        keep_size(folder, "faces.parquet")
+
+    return edit
+
+
+def keep_size(folder: Path, name: str) -> None:
+    path = folder / "dataset.json"
+    info = json.loads(path.read_text("utf-8"))
+    info["files"][name]["bytes"] = (folder / name).stat().st_size
+    path.write_text(json.dumps(info), "utf-8")
+
+
+def with_header(shape: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
+        text = header.ljust(117) + "\n"
+        start = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little")
+        (folder / "crops.npy").write_bytes(start + text.encode() + bytes(4000))
+        keep_size(folder, "crops.npy")
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        edited(license_terms=None),
+        edited(vote_names=None),
+        edited(files=[]),
+        edited(files={"faces.parquet": {"bytes": float("inf"), "sha256": ""}}),
+        edited(left_out=[1]),
+        edited(counts={"train": 3}),
+        edited(scale={"name": "x", "top": -1}),
+        edited(videos={"a": None}),
+        edited(format=10**4000),
+        replaced("{", '{"deep": ' + DEEP + ","),
+        replaced("{", '{"long": ' + LONG + ","),
+        with_header("(-1, 32, 32, 3)"),
+        with_header("(1 << 70, 32, 32, 3)"),
+        with_header("((1,), 2)"),
+        with_header("(999999999999, 32, 32, 3)"),
+        with_column("split", lambda n: pa.nulls(n, pa.string())),
+        with_column("id", lambda n: pa.array(range(n))),
+        with_column("label", lambda n: pa.array(["nobody"] * n)),
+        with_column("landmarks", lambda n: pa.nulls(n)),
+    ],
+)
+def test_a_forged_dataset(forge: Callable[[Path], None], toy_dataset: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "dataset"
+    shutil.copytree(toy_dataset, folder)
+    forge(folder)
+    with pytest.raises(MienError, match="expected") as caught:
+        dataset = Dataset.open(folder)
+        _ = dataset.splits
+        make_targets(dataset, "majority")
+    assert len(str(caught.value)) < 700 and "\n" not in str(caught.value)
+
+
+def test_ragged_votes(toy_dataset: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "dataset"
+    shutil.copytree(toy_dataset, folder)
+    names = Dataset.open(folder).label_space.names
+    rows = pa.list_(pa.int16())
+    for votes in ([1], [1, None], [1] * (len(names) + 1)):
+        with_column("votes", lambda n, votes=votes: pa.array([votes] * n, rows))(folder)
+        edited(vote_names=list(names))(folder)
+        with pytest.raises(MienError, match="a number for each of"):
+            _ = Dataset.open(folder).votes
+    with_column("votes", lambda n: pa.array([[1] * len(names)] * n, rows))(folder)
+    assert np.array_equal(Dataset.open(folder).votes, np.ones((180, len(names))))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "losses.²={}",
+        f"losses.{LONG}=1",
+        "sampler.batch_size=1e11",
+        "embedding.size=1e9",
+        "embedding.size=0x" + "f" * 9000,
+        f"seed={LONG}",
+        "seed=18446744073709551616",
+        "seed=2001-99-99",
+        "optimizer.lr=.nan",
+        "optimizer.lr=.inf",
+        "augmentation.rotation=.nan",
+        f"name={DEEP}",
+        "schedule.epochs=1e300",
+        'name="\\ud800"',
+        "backbone.arguments={width: 1e11}",
+    ],
+)
+def test_an_absurd_change_of_a_recipe(change: str) -> None:
+    pytest.importorskip("torch")
+    from mien.networks.backbones import create_backbone
+    from mien.training.recipe import load_recipe
+
+    with pytest.raises(MienError) as caught:
+        recipe = load_recipe("softmax", [change])
+        create_backbone("test_resnet", arguments=recipe.backbone.arguments)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "text", [DEEP, f"seed: {LONG}", "a: 2001-99-99", "? [a]\n: b", "- 1", "\0"]
+)
+def test_a_forged_recipe_file(text: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from mien.training.recipe import load_recipe
+
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(MienError):
+        load_recipe(tmp_path / "r.yaml")
