@@ -60,7 +60,8 @@ class ModelInfo(BaseModel):
     ``heads`` maps the name of each head to what that head says. With ``clips`` the model reads
     clips of recordings, else single faces. ``attention`` says whether it gives attention maps.
     ``card`` is Markdown, ``license_terms`` the terms of use in one paragraph, ``trained_on`` has
-    ``corpus`` and ``checksum`` of the training dataset.
+    ``corpus`` and ``checksum`` of the training dataset, ``selected_on`` the ``split`` and the
+    metrics that the epoch was selected by.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -76,6 +77,7 @@ class ModelInfo(BaseModel):
     license_terms: str = ""
     recipe: dict[str, Any] = Field(default_factory=dict)
     trained_on: dict[str, Any] = Field(default_factory=dict)
+    selected_on: dict[str, Any] = Field(default_factory=dict)
     created_with: str = ""
     parity: dict[str, Any] = Field(default_factory=dict)
 

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from toy_corpora import png
+
+from mien.data.dataset import FACES_SCHEMA, SEVERITY_FIELD, Dataset
+from mien.labels import LABEL_SPACES
+from mien.preparation.prepare import prepare
+from mien.preparation.write import write_dataset
+from mien.scales import SCALES
+from mien.schema import Preprocessing
 
 BOM = "\ufeff"
 
@@ -149,7 +157,7 @@ def kdef(root: Path) -> Path:
 def ckplus(root: Path) -> Path:
     """Five frames in each sequence; half of the sequences have a label."""
     codes = (1, 2, 3, 4, 5, 6, 7)
-    for number in range(14):
+    for number in range(24):
         subject, sequence = f"S{number // 2 + 5:03d}", f"{number % 2 + 1:03d}"
         for frame in range(1, 6):
             name = f"{subject}_{sequence}_{frame:08d}"
@@ -158,7 +166,7 @@ def ckplus(root: Path) -> Path:
         if number % 2 == 0:
             put(
                 root / "Emotion" / subject / sequence / f"{name}_emotion.txt",
-                f"   {codes[number // 2]:.7e}\n",
+                f"   {codes[number // 2 % 7]:.7e}\n",
                 bom=number == 0,
             )
     return root
@@ -177,7 +185,7 @@ def oulu(root: Path) -> Path:
 
 def mmi(root: Path) -> Path:
     """Sessions as frames; one in profile, one with a seventh emotion, one with units only."""
-    for number in range(14):
+    for number in range(24):
         session = root / "Sessions" / str(100 + number)
         subject = number // 2 + 1
         emotion = 7 if number == 12 else number % 6 + 1
@@ -338,6 +346,72 @@ def mafw(root: Path) -> Path:
     for clip in range(55):
         _clip(root / "data" / "frames" / f"{clip:05d}", clip)
     return root
+
+
+def ferplus(root: Path) -> Path:
+    """The published tables; one row was removed by FER+."""
+    fer2013(root)
+    rows = (root / "fer2013.csv").read_text("utf-8-sig").splitlines()[1:-1]
+    put(root / "fer2013.csv", "\n".join(["emotion,pixels,Usage", *rows]) + "\n")
+    names = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    votes = [f"Usage,Image name,{names}"]
+    for number, row in enumerate(rows):
+        counts = ["9" if place == number % 8 else "0" for place in range(10)]
+        name = "" if number == 1 else f"fer{number:07d}.png"
+        votes.append(",".join([row.rsplit(",", 1)[1], name, *counts]))
+    put(root / "fer2013new.csv", "\n".join(votes) + "\n")
+    return root
+
+
+def avec(folder: Path, corpus: str) -> Dataset:
+    """A dataset as the recordings of AVEC give it; two subjects are in two parts."""
+    rows, crops = [], []
+    for number in range(24):
+        split = ("train", "valid", "test")[number % 3]
+        subject = "200" if number < 2 else f"{200 + number}"
+        for frame in range(3):
+            rows.append(
+                {
+                    "id": f"{number}/{frame}",
+                    "source": "fake",
+                    "corpus": corpus,
+                    "split": split,
+                    "subject": subject,
+                    "video": f"{number:02d}",
+                    "frame": frame,
+                    "time": frame / 5,
+                    "alignment": "fixed",
+                    "severity": float(2 * number),
+                }
+            )
+            crops.append(np.random.default_rng(number).integers(0, 256, (32, 32, 3), np.uint8))
+    table = pa.Table.from_pylist(rows, schema=pa.schema([*FACES_SCHEMA, SEVERITY_FIELD]))
+    return write_dataset(
+        folder,
+        [(table, np.stack(crops))],
+        rows=len(rows),
+        label_space=LABEL_SPACES["ferplus"],
+        preprocessing=Preprocessing(size=32),
+        corpus=corpus,
+        license_terms="made by a test",
+        scale=SCALES["bdi-ii"],
+    )
+
+
+def fake_dataset(corpus: str, folder: Path) -> Dataset:
+    """The dataset of a fake; every picture is a crop, so no face is looked for."""
+    if corpus.startswith("avec"):
+        return avec(folder / "dataset", corpus)
+    source = (ferplus if corpus == "ferplus" else FAKES[corpus])(folder / "source")
+    tight = corpus != "ferplus"
+    return prepare(
+        corpus,
+        source,
+        folder / "dataset",
+        preprocessing=Preprocessing(size=32),
+        tight=tight,
+        workers=1,
+    ).dataset
 
 
 FAKES: dict[str, Callable[[Path], Path]] = {

@@ -18,6 +18,7 @@ def corpora(
     """List the corpora that `mien prepare` reads, or show one."""
     from mien.cli.printing import print_json
     from mien.corpora import CORPORA, corpus_of
+    from mien.corpora.protocols import PROTOCOLS
 
     shown = [corpus_of(name)] if name else list(CORPORA.values())
     if as_json:
@@ -36,3 +37,6 @@ def corpora(
     if corpus.ask:
         print(f"Where to ask for it: {corpus.ask}")
     print(f"Terms: {corpus.license_terms}")
+    for protocol in PROTOCOLS.values():
+        if protocol.corpus == corpus.name:
+            print(f"Protocol {protocol.name}: {protocol.description}")

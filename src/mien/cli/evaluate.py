@@ -23,9 +23,18 @@ def evaluate(
         str | None,
         typer.Option(metavar="SPLIT", help="Also classify by the nearest neighbors in this split."),
     ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Measure the folds that `mien train --protocol` made in RUN."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a run or a model on a dataset, with a report."""
+    if protocol is not None:
+        _evaluate_folds(model, protocol, data, out, as_json=as_json)
+        return
     from mien.cli.printing import print_json, print_report
     from mien.evaluation.evaluate import evaluate as evaluate_model
 
@@ -34,3 +43,29 @@ def evaluate(
         print_json(report)
     else:
         print_report(report, page)
+
+
+def _evaluate_folds(
+    folder: str, protocol: str, data: Path, out: Path | None, *, as_json: bool
+) -> None:
+    from mien.cli.printing import print_json
+    from mien.corpora.protocols import protocol_of
+    from mien.evaluation.protocol import evaluate_protocol
+
+    chosen = protocol_of(protocol)
+    document, path = evaluate_protocol(folder, chosen, data, out)
+    if as_json:
+        print_json(document)
+        return
+    for warning in document["warnings"]:
+        print(f"Warning: {warning}.")
+    for metric in chosen.measures:
+        entry = document["metrics"][metric.name]
+        low, high = entry["low"], entry["high"]
+        interval = "" if low is None else f" [{low:.4f}, {high:.4f}]"
+        spread = "" if entry["sd_of_folds"] is None else f" +- {entry['sd_of_folds']:.4f}"
+        print(
+            f"{metric.title}: {entry['value']:.4f}{interval}; mean of {len(document['folds'])} "
+            f"folds {entry['mean_of_folds']:.4f}{spread}"
+        )
+    print(path)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.options import Json
+from mien.errors import MienError
 from mien.terminal import tell
 
 
@@ -34,6 +35,20 @@ def train(
         Path | None,
         typer.Option(metavar="DIR", help="Cache of a frozen backbone (default: DATASET/features)."),
     ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Train every fold of this protocol; RUN holds them all."),
+    ] = None,
+    select_on: Annotated[
+        str, typer.Option(metavar="SPLIT", help="The split that selects the epoch; never test.")
+    ] = "valid",
+    unsafe_select_on_test: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe-select-on-test",
+            help="Select the epoch on test, and say so in the model.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a model and keep its best epoch on the validation split."""
@@ -41,11 +56,27 @@ def train(
     from mien.data.dataset import Dataset
     from mien.models import RUN_FILE
     from mien.recipes import read_recipe
+    from mien.training.selection import check_selection
 
     # What is misspelt is told at once; importing torch takes seconds.
     read_recipe(recipe)
     for folder in data:
         Dataset.open(folder)
+    check_selection(select_on, unsafe=unsafe_select_on_test)
+    if protocol is not None:
+        _train_folds(
+            recipe,
+            protocol,
+            data,
+            out,
+            changes=changes or (),
+            resume=resume,
+            threads=threads,
+            features=features,
+            unsafe_select_on_test=unsafe_select_on_test,
+            as_json=as_json,
+        )
+        return
     from mien.training.train import train as train_recipe
 
     run = train_recipe(
@@ -56,6 +87,8 @@ def train(
         resume=resume,
         threads=threads,
         features=features,
+        select_on=select_on,
+        unsafe_select_on_test=unsafe_select_on_test,
         on_epoch=_print_epoch,
         on_features=_print_view,
     )
@@ -65,7 +98,53 @@ def train(
         print_json({"run": str(run), "epoch": epoch, **selected_on})
         return
     metric = selected_on["metric"]
-    print(f"{run}: epoch {epoch} is best on valid, {metric} {selected_on[metric]:.4f}")
+    split = selected_on["split"]
+    print(f"{run}: epoch {epoch} is best on {split}, {metric} {selected_on[metric]:.4f}")
+
+
+def _train_folds(
+    recipe: str,
+    protocol: str,
+    data: list[Path],
+    out: Path,
+    *,
+    unsafe_select_on_test: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    from mien.cli.printing import print_json
+    from mien.corpora.protocols import protocol_of
+
+    chosen = protocol_of(protocol)
+    if len(data) > 1:
+        raise MienError(
+            f"expected one dataset for the protocol {protocol}, got {len(data)}: a protocol is of "
+            "one corpus"
+        )
+    from mien.training.protocol import SUMMARY_FILE, train_protocol
+
+    train_protocol(
+        recipe,
+        chosen,
+        data[0],
+        out,
+        unsafe_select_on_test=unsafe_select_on_test,
+        on_epoch=_print_epoch,
+        on_features=_print_view,
+        on_fold=lambda number, folds: tell(f"fold {number} of {folds}"),
+        **options,
+    )
+    summary = json.loads((out / SUMMARY_FILE).read_text("utf-8"))
+    if as_json:
+        print_json(summary)
+        return
+    for run in summary["runs"]:
+        metric = run["selected_on"]["metric"]
+        print(
+            f"{out / run['run']}: epoch {run['epoch']} is best on {run['selected_on']['split']}, "
+            f"{metric} {run['selected_on'][metric]:.4f}"
+        )
+    print(f"mien evaluate {out} --protocol {protocol} --data {data[0]} measures them together")
 
 
 def _print_epoch(line: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mien.data.crops import Crops, Index
 from mien.data.dataset import FACES_SCHEMA, Dataset
+from mien.labels import LabelSpace
 from mien.schema import FloatArray, MienError, Preprocessing, UInt8Array
 
 
@@ -100,6 +101,10 @@ class ConcatDataset(Dataset):
         """Return a view of the same rows, as :meth:`Dataset.with_preprocessing` of each part."""
         parts = tuple(part.with_preprocessing(preprocessing) for part in self.parts)
         return _reopen(parts, self.assigned_splits)
+
+    def with_classes(self, space: LabelSpace) -> Dataset:
+        """Return a view of the same rows, as :meth:`Dataset.with_classes` of each part."""
+        return _reopen(tuple(part.with_classes(space) for part in self.parts), self.assigned_splits)
 
     def fixed_boxes(self, rows: NDArray[np.int64] | None = None) -> int:
         """Count as :meth:`Dataset.fixed_boxes` does, over all parts."""

@@ -79,8 +79,9 @@ class Dataset:
 
     ``info`` is the content of ``dataset.json``. ``vote_names`` names the columns of
     :attr:`votes` and is empty where there are none. ``crops`` is indexed like an array of shape
-    ``(N, S, S, 3)``, uint8 RGB. ``assigned_splits`` is set by :meth:`with_splits`. Pickling
-    carries the folder and the settings, not the pixels.
+    ``(N, S, S, 3)``, uint8 RGB. ``assigned_splits`` is set by :meth:`with_splits`,
+    ``assigned_classes`` by :meth:`with_classes`. Pickling carries the folder and the settings, not
+    the pixels.
     """
 
     folder: Path
@@ -91,6 +92,7 @@ class Dataset:
     info: dict[str, Any]
     crops: Crops
     assigned_splits: NDArray[Any] | None = None
+    assigned_classes: LabelSpace | None = None
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], *, verify: bool = False) -> Dataset:
@@ -131,7 +133,8 @@ class Dataset:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_reopen, (self.folder, self.preprocessing, self.assigned_splits))
+        assigned = (self.assigned_splits, self.assigned_classes)
+        return (_reopen, (self.folder, self.preprocessing, *assigned))
 
     def with_preprocessing(self, preprocessing: Preprocessing) -> Dataset:
         """Return a view of the same rows whose crops and tensors follow ``preprocessing``.
@@ -168,6 +171,20 @@ class Dataset:
             raise ValueError(f"expected {len(self)} names of splits, got shape {names.shape}")
         return replace(self, assigned_splits=names)
 
+    def with_classes(self, space: LabelSpace) -> Dataset:
+        """Return a view of the same rows with the classes of ``space``, matched by name.
+
+        A label that it lacks becomes no label. Raises :class:`MienError` for spaces that share
+        fewer than two classes.
+        """
+        try:
+            self.label_space.projection(space)
+        except ValueError as error:
+            raise MienError(
+                f"expected classes of {self.folder}, got others: {error}; choose some of them"
+            ) from None
+        return replace(self, label_space=space, assigned_classes=space)
+
     def fixed_boxes(self, rows: NDArray[np.int64] | None = None) -> int:
         """Count the ``rows`` (None: all) without the 478 landmarks that outline their regions.
 
@@ -186,12 +203,12 @@ class Dataset:
             table = pq.read_table(path)
         except (OSError, pa.ArrowException) as error:
             raise _damaged_faces(path, error) from None
-        if self.assigned_splits is None:
-            return table
-        index = table.schema.get_field_index("split")
-        return table.set_column(
-            index, table.schema.field(index), pa.array(self.assigned_splits, pa.string())
-        )
+        assigned = {"split": self.assigned_splits, "label": self.assigned_classes}
+        for name in (name for name, value in assigned.items() if value is not None):
+            index = table.schema.get_field_index(name)
+            values = pa.array(self.column(name), pa.string())
+            table = table.set_column(index, table.schema.field(index), values)
+        return table
 
     def column(self, name: str) -> NDArray[Any]:
         """One column as ``(N,)``; a missing string or list is None, a missing number is NaN.
@@ -216,6 +233,9 @@ class Dataset:
                 f"expected a {name} in every row of {path}, got {column.null_count} rows without: "
                 "prepare the dataset again"
             )
+        if name == "label" and self.assigned_classes is not None:
+            known = set(self.label_space.names)
+            values = np.array([value if value in known else None for value in values], object)
         return values
 
     @cached_property
@@ -336,8 +356,15 @@ class Dataset:
         return np.array(rows, dtype=np.int64).reshape(len(rows), len(no_votes))
 
 
-def _reopen(folder: Path, preprocessing: Preprocessing, splits: NDArray[Any] | None) -> Dataset:
+def _reopen(
+    folder: Path,
+    preprocessing: Preprocessing,
+    splits: NDArray[Any] | None,
+    classes: LabelSpace | None = None,
+) -> Dataset:
     dataset = Dataset.open(folder).with_preprocessing(preprocessing)
+    if classes is not None:
+        dataset = dataset.with_classes(classes)
     return dataset if splits is None else dataset.with_splits(splits)
 
 

@@ -20,6 +20,7 @@ from mien.metrics.attention import MapSums
 from mien.reports.document import unlabeled_warning
 from mien.reports.evaluation import Evaluation, HeadArrays, Reference
 from mien.schema import FloatArray, MienError, UInt8Array, concatenate_outputs
+from mien.training.selection import WARNING
 
 _CHUNK = 512
 
@@ -154,6 +155,8 @@ def evaluation_of(
         arrays[name] = read.arrays
         warnings += read.warnings
         left_out |= read.left_out
+    if model.info.selected_on.get("split") == "test":
+        warnings.append(WARNING)
     if dataset.info.get("corpus") == synthetic.CORPUS:
         warnings.append(synthetic.WARNING)
     warnings += [unlabeled_warning(unit, split, name) for name in names if name not in labeled]

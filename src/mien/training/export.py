@@ -25,6 +25,7 @@ from mien.models import METADATA_KEY
 from mien.networks.predictions import PredictionNetwork
 from mien.schema import MienError
 from mien.training.run import Run, load_run
+from mien.training.selection import WARNING
 
 _PARITY_FLOAT = 1e-4
 _PARITY_INT8 = 0.05
@@ -81,11 +82,14 @@ def export(
     parity = _parity(run.model, model, shape, limit=_PARITY_INT8 if int8 else _PARITY_FLOAT)
     uses = [info["use"] for info in heads.values() if info.get("use")]
     title = name or out.stem
+    card = card or "".join(f"# {title}\n\n{use}\n" for use in uses[:1])
+    if run.document.get("selected_on", {}).get("split") == "test":
+        card = f"{card or f'# {title}'}\n\n**{WARNING}.**\n"
     document = {
         **run.info.model_dump(mode="json", exclude={"heads", "card", "parity", "recipe"}),
         "name": title,
         "heads": heads,
-        "card": card or "".join(f"# {title}\n\n{use}\n" for use in uses[:1]),
+        "card": card,
         "recipe": _shareable(run.document["recipe"]),
         "selected_on": run.document.get("selected_on", {}),
         "mirror": mirror,

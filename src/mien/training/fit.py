@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import warnings
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from mien.data.dataset import Dataset
 from mien.files import remove_temporaries, write_text
-from mien.models import FORMAT
+from mien.models import FORMAT, RUN_FILE
 from mien.networks.backbones import restore_batch_norm
 from mien.schema import MienError
 from mien.terminal import shows_progress
@@ -38,6 +39,7 @@ def fit(
     resume: bool = False,
     threads: int | None = None,
     features: str | Path | None = None,
+    selected_on: str = "valid",
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
     on_features: Callable[[str, int, int], None] | None = None,
 ) -> Path:
@@ -49,11 +51,12 @@ def fit(
     last finished epoch and ends with the same weights, bit for bit on one machine's CPU, as if
     never interrupted. ``features`` is where the maps of a frozen backbone lie or are to lie (see
     :mod:`mien.training.batches.features`), in the dataset's folder unless said otherwise.
-    ``on_epoch`` receives each line of ``metrics.jsonl``, ``on_features`` each view of a frozen
-    backbone that has to be computed. Returns the folder.
+    ``selected_on`` is the split of the corpus that the rows of valid are from, for the record (see
+    :mod:`mien.training.selection`). ``on_epoch`` receives each line of ``metrics.jsonl``,
+    ``on_features`` each view of a frozen backbone that has to be computed. Returns the folder.
     """
     out = Path(out)
-    _check_folder(out, recipe, resume=resume)
+    _check_folder(out, recipe, resume=resume, selected_on=selected_on)
     if threads:
         torch.set_num_threads(threads)
     keep_freed_memory()
@@ -77,7 +80,11 @@ def fit(
         setup.network, recipe, setup.context, steps_per_epoch=setup.loaders.steps
     )
     recorder = Recorder(
-        out, setup=setup, document=_document(recipe, dataset, setup), on_epoch=on_epoch
+        out,
+        setup=setup,
+        document=_document(recipe, dataset, setup),
+        selected_on=selected_on,
+        on_epoch=on_epoch,
     )
     # The recorder stands before the averaging, so it sees the averaged weights of validation.
     callbacks: list[lightning.Callback] = [recorder]
@@ -155,8 +162,16 @@ def _license_paragraph(sources: dict[str, str]) -> str:
     return " ".join(parts)
 
 
-def _check_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:
+def _check_folder(out: Path, recipe: Recipe, *, resume: bool, selected_on: str) -> None:
     known = out / "recipe.yaml"
+    if resume and (out / RUN_FILE).is_file():
+        document = json.loads((out / RUN_FILE).read_text("utf-8"))
+        before = document.get("selected_on", {}).get("split", selected_on)
+        if before != selected_on:
+            raise MienError(
+                f"{out} selected its epoch on {before}, not on {selected_on}; resume with the same "
+                "options, or train into another folder"
+            )
     if resume and known.is_file():
         before, now = load_recipe(known).model_dump(), recipe.model_dump()
         if changed := [key for key in now if before[key] != now[key]]:

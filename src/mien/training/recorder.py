@@ -32,7 +32,8 @@ ADVICE = "make room and resume with --resume"
 class Recorder(lightning.Callback):
     """Writes metrics, the kept model and the checkpoint of a run.
 
-    ``document`` is what ``model.json`` says before an epoch is kept.
+    ``document`` is what ``model.json`` says before an epoch is kept, ``selected_on`` the split that
+    the epoch is selected on.
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class Recorder(lightning.Callback):
         *,
         setup: Setup,
         document: dict[str, Any],
+        selected_on: str = "valid",
         on_epoch: Callable[[dict[str, Any]], None] | None,
     ) -> None:
         self.out, self.setup_, self.document, self.on_epoch = out, setup, document, on_epoch
+        self.selected_on = selected_on
         expressions = setup.units.targets["valid"]["expression"]
         self.labels = torch.from_numpy(setup.units.batch_rows(expressions))
         self.best: tuple[float, float] = (math.nan, math.nan)
@@ -100,7 +103,7 @@ class Recorder(lightning.Callback):
                     "heads": {name: info.model_dump(mode="json") for name, info in infos.items()},
                     "epoch": trainer.current_epoch,
                     "selected_on": {
-                        "split": "valid",
+                        "split": self.selected_on,
                         "metric": recipe.select,
                         "keep": recipe.keep,
                         **values,

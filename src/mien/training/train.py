@@ -11,6 +11,7 @@ from mien.data.concat import concat_datasets
 from mien.data.dataset import Dataset
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
+from mien.training.selection import selecting_on
 
 Data = str | os.PathLike[str] | Dataset
 """A dataset, or the folder of one."""
@@ -25,6 +26,8 @@ def train(
     resume: bool = False,
     threads: int | None = None,
     features: str | os.PathLike[str] | None = None,
+    select_on: str = "valid",
+    unsafe_select_on_test: bool = False,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
     on_features: Callable[[str, int, int], None] | None = None,
 ) -> Path:
@@ -40,6 +43,8 @@ def train(
         The run folder to create.
     changes
         Changes of a recipe given by name or file, each ``"key.key=value"``.
+    select_on, unsafe_select_on_test
+        As for :func:`mien.training.selection.selecting_on`.
     resume, threads, features, on_epoch, on_features
         As for :func:`mien.training.fit.fit`.
 
@@ -54,6 +59,7 @@ def train(
     dataset = concat_datasets(
         [part if isinstance(part, Dataset) else Dataset.open(part) for part in parts]
     )
+    dataset, selected_on = selecting_on(dataset, select_on, unsafe=unsafe_select_on_test)
     return fit(
         recipe,
         dataset,
@@ -61,6 +67,7 @@ def train(
         resume=resume,
         threads=threads,
         features=None if features is None else Path(features),
+        selected_on=selected_on,
         on_epoch=on_epoch,
         on_features=on_features,
     )

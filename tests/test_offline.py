@@ -1,0 +1,71 @@
+"""No command looks for anybody: not mien, and not what it depends on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECK = Path(__file__).parents[2] / "shared" / "tools" / "offline_check.py"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHECK.is_file(), reason="needs shared/tools/offline_check.py"),
+    pytest.mark.skipif(
+        not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("unshare") is None,
+        reason="needs root on Linux, for a network of its own",
+    ),
+]
+
+SMALL = ("backbone.name=test_resnet", "schedule.epochs=1", "embedding.size=8")
+
+
+def watched(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """A command in a network of its own, at home in ``folder``."""
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    environment = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")}
+    # What a user's shell has not: the variable that mien is to set by itself.
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    return subprocess.run(
+        [sys.executable, str(CHECK), "--", *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_a_look_up_would_be_noticed(tmp_path: Path) -> None:
+    code = "import socket\ntry: socket.getaddrinfo('example.org', 80)\nexcept OSError: pass"
+    result = watched(tmp_path, sys.executable, "-c", code)
+    assert result.returncode == 1 and "example.org" in result.stderr
+
+
+def test_no_command_asks_for_a_name_or_calls_anybody(toy_folder: Path, tmp_path: Path) -> None:
+    from skimage import data
+    from skimage.io import imsave
+
+    imsave(tmp_path / "photo.png", data.astronaut())
+    changes = [part for change in SMALL for part in ("--set", change)]
+    for command in (
+        ("predict", "photo.png", "--out", "faces.csv", "--annotate", "drawn"),
+        ("models", "fer"),
+        ("prepare", "folder", str(toy_folder), "--out", "data", "--size", "32", "--workers", "1"),
+        ("train", "softmax", "--data", "data", "--out", "run", "--threads", "1", *changes),
+        ("evaluate", "run", "--data", "data", "--split", "test"),
+        ("export", "run", "--out", "mine.onnx"),
+        ("compare", "run", "mine.onnx", "--data", "data", "--out", "comparison"),
+        ("synth", "rendered", "--faces", "25", "--plain", "--size", "32", "--workers", "1"),
+    ):
+        result = watched(tmp_path, sys.executable, "-m", "mien", *command)
+        assert result.returncode == 0, (command, result.stderr[-2000:])
+        assert "names asked for: none; calls: none" in result.stderr, command
+    # onnxruntime would have left an identity of this machine there.
+    names = [path.name.lower() for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert not [name for name in names if "telemetry" in name or "device" in name or "uuid" in name]
