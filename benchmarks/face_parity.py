@@ -20,11 +20,11 @@ import numpy as np
 from skimage import data
 
 from face_photos import background, head, paste
-from mien.faces.blazeface import merged, view_of
+from mien.faces.blazeface import View, merged
 from mien.faces.confirm import face_of_mesh
 from mien.faces.detect import FaceDetector
 from mien.faces.face_networks import FaceNetworks, open_face_networks
-from mien.faces.mesh import find_mesh, region_of_candidate
+from mien.faces.mesh import Region, cut_region, find_mesh, region_of_candidate
 from mien.faces.pose import pose_of
 from mien.faces.tflite import BACKENDS
 from mien.schema import Face, UInt8Array
@@ -69,8 +69,12 @@ def photos(heads: int) -> dict[str, UInt8Array]:
 
 
 def as_mediapipe(networks: FaceNetworks, image: UInt8Array) -> list[Face]:
-    """The faces of the short-range finder's regions, as MediaPipe takes them."""
-    found = merged(networks.short(view_of(image, 128, 32)))
+    """The faces of the short-range finder's regions, sampled as MediaPipe samples the image."""
+    height, width = image.shape[:2]
+    side = max(height, width)
+    pixels = cut_region(image, Region(width / 2, height / 2, side), 128, cv2.BORDER_CONSTANT)
+    corner = (64 - 64 * width / side, 64 - 64 * height / side)
+    found = merged(networks.short(View(pixels, 128 / side, corner)))
     faces = []
     for points, score in zip(found.points, found.scores, strict=True):
         mesh = find_mesh(networks.mesh, image, region_of_candidate(points))
