@@ -20,7 +20,7 @@ import numpy as np
 from skimage import data
 
 from face_photos import background, head, paste
-from mien.faces.blazeface import View, merged
+from mien.faces.blazeface import Candidates, View, merged
 from mien.faces.confirm import face_of_mesh
 from mien.faces.detect import FaceDetector
 from mien.faces.face_networks import FaceNetworks, open_face_networks
@@ -74,11 +74,13 @@ def as_mediapipe(networks: FaceNetworks, image: UInt8Array) -> list[Face]:
     side = max(height, width)
     pixels = cut_region(image, Region(width / 2, height / 2, side), 128, cv2.BORDER_CONSTANT)
     corner = (64 - 64 * width / side, 64 - 64 * height / side)
-    found = merged(networks.short(View(pixels, 128 / side, corner)))
+    several = networks.short(View(pixels, 128 / side, corner))
+    sure = several.scores >= 0.5
+    found = merged(Candidates(several.points[sure], several.scores[sure]))
     faces = []
     for points, score in zip(found.points, found.scores, strict=True):
         mesh = find_mesh(networks.mesh, image, region_of_candidate(points))
-        if score >= 0.5 and mesh.presence >= 0.5:
+        if mesh.presence >= 0.5:
             faces.append(face_of_mesh(networks, image, mesh, float(score)))
     return faces
 
