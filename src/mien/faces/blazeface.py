@@ -21,6 +21,7 @@ SHORT_STRIDES, BACK_STRIDES = (8, 16), (16, 32)
 # Boxes that each cell of the finer and of the coarser grid predicts.
 _BOXES_PER_CELL = (2, 6)
 _SAME_FACE = 0.3  # intersection over union
+_LINEAR_SCALE = 0.4
 
 
 class Candidates(NamedTuple):
@@ -107,11 +108,13 @@ def view_of(image: UInt8Array, longest: int, cell: int, border: float = 0.0) -> 
 
 
 def shrunk(image: UInt8Array, longest: int) -> UInt8Array:
-    """The image with its longer side shrunk to ``longest`` pixels, by area."""
+    """The image with its longer side shrunk to ``longest`` pixels."""
     height, width = image.shape[:2]
     scale = longest / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    # Down to here a linear filter skips hardly a pixel, and is ten times as fast.
+    method = cv2.INTER_AREA if scale < _LINEAR_SCALE else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
 
 
 def turned(image: UInt8Array, turns: int) -> UInt8Array:

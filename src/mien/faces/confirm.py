@@ -27,6 +27,8 @@ UNCONFIRMED = "no landmarks found: the face is in profile, blurred or covered"
 # Faces that stand on their head get scores of up to 0.77 from the finders, with a mesh of presence
 # 1 that stands on its head too; upright ones above are taken at their word.
 _UPRIGHT_SCORE = 0.82
+# Most of what scores less is a thing: one look at it must do.
+_LEAST_TURNED_SCORE = 0.3
 SURE_PRESENCE = 0.9
 # A closer look at what is a face gives 0.7 or more, and its mesh a presence near 1. A mesh that is
 # found again from its own place moves by less than 0.018 of the region's side on faces, and mostly
@@ -68,7 +70,7 @@ def confirmed_face(
         mesh = _mesh(networks, image, region)
         if mesh.presence >= SURE_PRESENCE:
             return face_of_mesh(networks, image, mesh, score)
-    close = _close_look(networks, image, region)
+    close = _close_look(networks, image, region, any_turn=score >= _LEAST_TURNED_SCORE)
     seen = close is not None and close.score >= _LEAST_CLOSE
     if close is not None and seen and max(score, close.score) >= least:
         closer = _mesh(networks, image, close.region)
@@ -133,11 +135,14 @@ def _found_again(networks: FaceNetworks, image: UInt8Array, mesh: Mesh) -> Mesh 
     return again if stays and again.presence >= SURE_PRESENCE else None
 
 
-def _close_look(networks: FaceNetworks, image: UInt8Array, region: Region) -> _CloseLook | None:
+def _close_look(
+    networks: FaceNetworks, image: UInt8Array, region: Region, *, any_turn: bool = True
+) -> _CloseLook | None:
     """What the short-range finder sees in a region, turned to where it is most sure of a face."""
     nearest = round(region.angle / (math.pi / 2))
     best: _CloseLook | None = None
-    for quarters in (nearest, nearest + 2, nearest + 1, nearest - 1):
+    turns = (nearest, nearest + 2, nearest + 1, nearest - 1)
+    for quarters in turns if any_turn else turns[:1]:
         turned = Region(region.x, region.y, region.side * _CLOSE_EXTENT, quarters * math.pi / 2)
         view = cut_region(image, turned, _CLOSE_SIDE, cv2.BORDER_CONSTANT)
         found = merged(networks.short(View(view, 1.0, (0.0, 0.0))))

@@ -15,7 +15,7 @@ from mien.schema import MienError
 
 TASK_FILE = "MediaPipe's face_landmarker.task"
 # Below this a candidate is never a face, whatever the other networks say.
-_LEAST_CANDIDATE = 0.2
+_LEAST_CANDIDATE = 0.22
 
 
 class FaceNetworks(NamedTuple):

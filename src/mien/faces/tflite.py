@@ -12,7 +12,7 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -61,22 +61,29 @@ def open_network(
     return opened
 
 
+class _Ready(NamedTuple):
+    """An interpreter for one shape, with the places of its input and outputs."""
+
+    interpreter: Any
+    entry: int
+    outputs: list[int]
+
+
 class _LiteRT:
     def __init__(self, content: bytes, outputs: Sequence[str], threads: int) -> None:
         self._content, self._outputs, self._threads = content, outputs, threads
-        self._prepared: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        self._prepared: OrderedDict[tuple[int, ...], _Ready] = OrderedDict()
         # Damaged content shows here and not at the first face.
         self._prepare(None)
 
     def __call__(self, values: FloatArray) -> list[FloatArray]:
-        interpreter = self._prepared.get(values.shape) or self._prepare(values.shape)
+        ready = self._prepared.get(values.shape) or self._prepare(values.shape)
         self._prepared.move_to_end(values.shape)
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values)
-        interpreter.invoke()
-        places = {out["name"]: out["index"] for out in interpreter.get_output_details()}
-        return [interpreter.get_tensor(places[name]) for name in self._outputs]
+        ready.interpreter.set_tensor(ready.entry, values)
+        ready.interpreter.invoke()
+        return [ready.interpreter.get_tensor(place) for place in ready.outputs]
 
-    def _prepare(self, shape: tuple[int, ...] | None) -> Any:
+    def _prepare(self, shape: tuple[int, ...] | None) -> _Ready:
         from ai_edge_litert.interpreter import Interpreter
 
         # The first interpreter of a process greets on stderr and has no switch for that.
@@ -89,13 +96,14 @@ class _LiteRT:
                 made.allocate_tensors()
             except RuntimeError as error:
                 raise ValueError(str(error)) from error
-        names = {out["name"] for out in made.get_output_details()}
-        if not names.issuperset(self._outputs):
-            raise ValueError(f"expected outputs {', '.join(self._outputs)}, got {sorted(names)}")
-        self._prepared[shape or tuple(made.get_input_details()[0]["shape"].tolist())] = made
+        places = {out["name"]: out["index"] for out in made.get_output_details()}
+        if not set(places).issuperset(self._outputs):
+            raise ValueError(f"expected outputs {', '.join(self._outputs)}, got {sorted(places)}")
+        ready = _Ready(made, entry["index"], [places[name] for name in self._outputs])
+        self._prepared[shape or tuple(entry["shape"].tolist())] = ready
         if len(self._prepared) > _SHAPES_KEPT:
             self._prepared.popitem(last=False)
-        return made
+        return ready
 
 
 class _OpenCV:

@@ -13,7 +13,7 @@ from mien.faces.boxes import largest_first
 from mien.faces.detect import check_image
 from mien.faces.face_networks import model_file_error
 from mien.faces.native import quiet_stderr
-from mien.schema import Box, Face, UInt8Array
+from mien.schema import Box, Face, MienError, UInt8Array
 
 _YUNET_FILE = "YuNet's ONNX file"
 _LONGEST_SIDE = 2048
@@ -40,7 +40,10 @@ class YuNetDetector:
                 )
                 self._net.detect(np.zeros((320, 320, 3), np.uint8))
             except cv2.error as error:
-                raise model_file_error(path, _YUNET_FILE) from error
+                raise MienError(
+                    f"expected {_YUNET_FILE}, got a file that OpenCV {cv2.__version__} cannot load "
+                    f"at {str(path)!r}: use the file for this version"
+                ) from error
 
     def __call__(self, image: UInt8Array) -> list[Face]:
         """Find the faces of an ``(H, W, 3)`` uint8 RGB image, largest first, with 5 landmarks."""
