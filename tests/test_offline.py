@@ -67,5 +67,4 @@ def test_no_command_asks_for_a_name_or_calls_anybody(toy_folder: Path, tmp_path:
         assert result.returncode == 0, (command, result.stderr[-2000:])
         assert "names asked for: none; calls: none" in result.stderr, command
     # onnxruntime would have left an identity of this machine there.
-    names = [path.name.lower() for path in (tmp_path / "home").rglob("*") if path.is_file()]
-    assert not [name for name in names if "telemetry" in name or "device" in name or "uuid" in name]
+    assert not [path for path in (tmp_path / "home").rglob("*") if "onnxruntime" in path.name]
