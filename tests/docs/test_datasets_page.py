@@ -8,7 +8,7 @@ from toy_corpora import class_folders
 from mien.corpora import CORPORA
 from mien.data.dataset import FACES_SCHEMA
 from mien.data.targets import RULES
-from mien.faces.tight import TIGHT_BELOW
+from mien.faces.tight import SMALL_BELOW
 from mien.preparation.prepare import _CHUNK
 
 PAGE = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text("utf-8")
@@ -34,5 +34,5 @@ def test_the_tables_of_the_page():
     assert tuple(first_cells("| rule | label |")) == RULES
     for name in CORPORA:
         assert f"**`{name}`**" in PAGE
-    assert f"under {TIGHT_BELOW} pixels" in PAGE.replace("\n", " ")
+    assert f"under {SMALL_BELOW} pixels" in PAGE.replace("\n", " ")
     assert f"parts of {_CHUNK} images" in PAGE

@@ -129,7 +129,7 @@ def test_shipped_models_can_all_be_read() -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(MienError, match=r"expected an ONNX file .*none\.onnx"):
+    with pytest.raises(MienError, match=r"expected a run folder, an ONNX file .*none\.onnx"):
         open_onnx(tmp_path / "none.onnx")
 
 

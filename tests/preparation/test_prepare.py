@@ -26,7 +26,7 @@ from mien.preparation.parts import read_part
 from mien.preparation.prepare import left_out_table, prepare
 from mien.schema import Box, Face, MienError, Preprocessing
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1] / "support"
 
 
 @pytest.fixture(scope="module")

@@ -18,16 +18,17 @@ _LEAST_SIDE = 192
 _BORDER = 0.35
 
 
-TIGHT_BELOW = 100
-"""Images with a shorter side than this, in pixels, count as tight face crops."""
+SMALL_BELOW = 100
+"""Images with a shorter side than this, in pixels, are small."""
 
 
-def is_tight(image: UInt8Array) -> bool:
-    """Whether an ``(H, W, 3)`` image counts as a tight crop of one face by its size alone.
+def is_small(image: UInt8Array) -> bool:
+    """Whether an ``(H, W, 3)`` image is so small that a face in it fills it.
 
-    Detectors miss some faces that fill such small images. An image of one color is none.
+    Detectors miss some of these, so :func:`find_tight_face` looks for it; where it finds one, the
+    whole image is the crop.
     """
-    return min(image.shape[:2]) < TIGHT_BELOW and int(np.ptp(image)) > 0
+    return bool(min(image.shape[:2]) < SMALL_BELOW)
 
 
 def find_tight_face(image: UInt8Array, detector: Detector) -> Face | None:

@@ -104,8 +104,8 @@ class Predictor:
             ``(H, W, 3)`` in RGB, see :func:`~mien.faces.images.load_image`.
         tight
             Take the whole image as one face, for crops that are already tight. No face is
-            detected; a model of partial images still detects landmarks. Small images count as
-            tight by themselves, see :func:`~mien.faces.tight.is_tight`.
+            detected; a model of partial images still detects landmarks. A small image in which
+            one is detected is taken so by itself, see :func:`~mien.faces.tight.is_small`.
 
         Without a face there is one prediction with status ``no-face``. Raises
         :class:`~mien.schema.MienError` for an image that cannot be read.
@@ -122,10 +122,14 @@ class Predictor:
 
         Crops follow the model's preprocessing, partial images included.
         """
-        from mien.faces.tight import is_tight
+        from mien.faces.tight import find_tight_face, is_small
 
-        if tight or is_tight(image):
+        if tight:
             return [self.crop_face(image, self._tight_face(image), tight=True)]
+        if is_small(image):
+            with self._detecting:
+                small = find_tight_face(image, self._ready_detector())
+            return [] if small is None else [self.crop_face(image, small, tight=True)]
         with self._detecting:
             faces = self._ready_detector()(image)
         return [self.crop_face(image, face) for face in faces]

@@ -13,7 +13,7 @@ from mien.corpora.items import Item, LeftOut, VideoItem
 from mien.faces.align import cut_face
 from mien.faces.detect import Detector
 from mien.faces.images import load_image
-from mien.faces.tight import find_tight_face, is_tight
+from mien.faces.tight import find_tight_face, is_small
 from mien.preparation.parts import part_schema, write_part_file
 from mien.preparation.workers import Stopped
 from mien.schema import Face, MienError, Preprocessing, UInt8Array
@@ -71,9 +71,17 @@ class Cropper:
                 continue
             if entry.box is not None:
                 image = _around(image, entry.box)
-            tight = entry.tight or is_tight(image)
+            small = not entry.tight and is_small(image)
+            tight = entry.tight or small
             face: Face | None = None
-            if not tight:
+            if small:
+                searched += 1
+                detected = find_tight_face(image, self._ready_detector())
+                if detected is None:
+                    left_out.append((entry.id, entry.source, "no face found"))
+                    continue
+                face = detected if self._landmarks else None
+            elif not tight:
                 faces = self._ready_detector()(image)
                 searched += 1
                 several_faces += len(faces) > 1
