@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from mien.errors import MienError
 
 if TYPE_CHECKING:
+    from mien.faces.detect import Detector as FaceFinder
     from mien.schema import Preprocessing
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -17,6 +19,12 @@ Detector = Annotated[
     Path | None,
     typer.Option(
         metavar="YUNET.onnx", exists=True, help="Detect faces, also small ones, with this model."
+    ),
+]
+Thorough = Annotated[
+    bool,
+    typer.Option(
+        "--thorough", help="Detect smaller and turned faces; takes about ten times as long."
     ),
 ]
 Tight = Annotated[
@@ -27,6 +35,24 @@ MaxPixels = Annotated[
     typer.Option(min=1, help="Refuse photos with more pixels (default: 120000000)."),
 ]
 Workers = Annotated[int | None, typer.Option(help="Number of processes (default: one per core).")]
+
+
+def detector_of(yunet: Path | None, thorough: bool) -> Callable[[], FaceFinder] | None:
+    """What makes the detector that the options ask for; None for the default one."""
+    from functools import partial
+
+    if yunet is not None:
+        if thorough:
+            raise MienError("expected either --detector or --thorough, got both; leave one out")
+        from mien.faces.yunet import YuNetDetector
+
+        return partial(YuNetDetector, yunet)
+    if thorough:
+        from mien.faces.detect import FaceDetector
+
+        return partial(FaceDetector, thorough=True)
+    return None
+
 
 # How faces are cropped, for the commands that make datasets.
 Like = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import Detector, Json, MaxPixels, Tight
+from mien.cli.options import Detector, Json, MaxPixels, Thorough, Tight, detector_of
 
 
 def predict(
@@ -30,6 +30,7 @@ def predict(
         typer.Option(metavar="DIR", help="Write annotated photos and videos to this folder."),
     ] = None,
     tight: Tight = False,
+    thorough: Thorough = False,
     detector: Detector = None,
     fps: Annotated[
         float, typer.Option(min=0.01, help="Frames per second to read (videos only).")
@@ -45,9 +46,9 @@ def predict(
 
     Every input gives at least one row. The exit code is 1 if some input could not be read.
     """
-    from mien.faces.yunet import YuNetDetector
     from mien.inference.pipeline import write_predictions
 
+    make_detector = detector_of(detector, thorough)
     summary = write_predictions(
         inputs,
         models=model or ["fer"],
@@ -56,7 +57,7 @@ def predict(
         rows=rows,
         fps=fps,
         tight=tight,
-        detector=YuNetDetector(detector) if detector else None,
+        detector=None if make_detector is None else make_detector(),
         max_pixels=max_pixels,
         lines=None if out or as_json else sys.stdout,
         json=sys.stdout if as_json else None,

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import Color, Detector, Json, Like, Margin, Size, Tight, Workers
+from mien.cli.options import (
+    Color,
+    Detector,
+    Json,
+    Like,
+    Margin,
+    Size,
+    Thorough,
+    Tight,
+    Workers,
+    detector_of,
+)
 
 
 def prepare(
@@ -24,6 +35,7 @@ def prepare(
     landmarks: Annotated[
         bool, typer.Option("--landmarks", help="Detect landmarks in tight crops, too.")
     ] = False,
+    thorough: Thorough = False,
     detector: Detector = None,
     classes: Annotated[
         str | None, typer.Option(help="Names of numeric labels: a,b,c from 0, or 1=a,2=b.")
@@ -57,13 +69,10 @@ def prepare(
 
     Resumes after an interruption: run the same command again.
     """
-    from functools import partial
-
     from mien.cli.options import preprocessing
     from mien.cli.printing import print_dataset, print_json
     from mien.corpora import corpus_of
     from mien.faces.detect import FaceDetector
-    from mien.faces.yunet import YuNetDetector
     from mien.preparation.prepare import prepare as prepare_dataset
 
     result = prepare_dataset(
@@ -83,7 +92,7 @@ def prepare(
         scale=scale,
         disjoint=disjoint,
         workers=workers,
-        detector=partial(YuNetDetector, detector) if detector else FaceDetector,
+        detector=detector_of(detector, thorough) or FaceDetector,
     )
     info = result.dataset.info
     if as_json:
