@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import Color, Detector, Json, Like, Margin, Size, Tight, Workers
+from mien.cli.options import Color, Detector, Json, Like, Margin, MaxPixels, Size, Tight, Workers
 
 
 def prepare(
@@ -51,6 +51,7 @@ def prepare(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the splits that mien makes.")] = 0,
     workers: Workers = None,
+    max_pixels: MaxPixels = None,
     as_json: Json = False,
 ) -> None:
     """Prepare a dataset from a corpus or from your own photos.
@@ -83,6 +84,7 @@ def prepare(
         scale=scale,
         disjoint=disjoint,
         workers=workers,
+        max_pixels=max_pixels,
         detector=partial(YuNetDetector, detector) if detector else FaceDetector,
     )
     info = result.dataset.info
