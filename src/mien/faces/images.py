@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import io
 import os
@@ -49,6 +50,10 @@ _UPRIGHT: dict[int, Callable[[UInt8Array], UInt8Array]] = {
 _TOPS = (255, 1023, 4095, 16383, 65535)
 # Pictures are converted in strips, as converting a large one at once would take several copies.
 _STRIP = 4_000_000
+
+# Pillow's own blocks of 16 MB are small enough for the C library to keep them when they are freed.
+if "PILLOW_BLOCK_SIZE" not in os.environ:
+    Image.core.set_block_size(1 << 26)  # type: ignore[attr-defined]
 
 Narrow = Callable[[NDArray[Any]], UInt8Array]
 
@@ -144,6 +149,8 @@ def _decode(file: BinaryIO, max_pixels: int) -> UInt8Array:
             _check_size(image, max_pixels)
             if image.format == "TIFF" and _DNG_TAG in getattr(image, "tag_v2", ()):
                 raise _raw_photo()
+            if image.format == "TIFF":
+                _silence_libtiff()
             try:
                 image.load()
                 return _from_pillow(image)
@@ -198,6 +205,18 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
 def _formats() -> tuple[str, ...]:
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+@functools.cache
+def _silence_libtiff() -> None:
+    """Keep libtiff from printing a line per fault; Pillow raises an error where one matters."""
+    package = Path(Image.__file__).parent
+    bundled = (*package.parent.glob("pillow.libs/libtiff*"), *package.glob(".dylibs/libtiff*"))
+    for path in bundled:
+        with contextlib.suppress(OSError, AttributeError):
+            library = ctypes.CDLL(str(path))
+            library.TIFFSetErrorHandler(None)
+            library.TIFFSetWarningHandler(None)
 
 
 def _orientation(image: Image.Image) -> int:
