@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import io
 import os
@@ -144,6 +145,8 @@ def _decode(file: BinaryIO, max_pixels: int) -> UInt8Array:
             _check_size(image, max_pixels)
             if image.format == "TIFF" and _DNG_TAG in getattr(image, "tag_v2", ()):
                 raise _raw_photo()
+            if image.format == "TIFF":
+                _silence_libtiff()
             try:
                 image.load()
                 return _from_pillow(image)
@@ -198,6 +201,18 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
 def _formats() -> tuple[str, ...]:
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+@functools.cache
+def _silence_libtiff() -> None:
+    """Keep libtiff from printing a line per fault; Pillow raises an error where one matters."""
+    package = Path(Image.__file__).parent
+    bundled = (*package.parent.glob("pillow.libs/libtiff*"), *package.glob(".dylibs/libtiff*"))
+    for path in bundled:
+        with contextlib.suppress(OSError, AttributeError):
+            library = ctypes.CDLL(str(path))
+            library.TIFFSetErrorHandler(None)
+            library.TIFFSetWarningHandler(None)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -14,7 +14,7 @@ from mien.schema import MienError, Prediction, Status
 
 _WORKERS = 2  # more gain nothing, because the detector takes one photo at a time
 _AHEAD = 4  # finished photos that may wait; each holds its crops, not its pixels
-_LARGE = 30_000_000  # pixels; two larger photos at once would need more than a gigabyte
+_LARGE = 16_000_000  # pixels; two larger photos at once would need more than a gigabyte
 _one_large_at_a_time = threading.Lock()
 
 
