@@ -51,6 +51,10 @@ _TOPS = (255, 1023, 4095, 16383, 65535)
 # Pictures are converted in strips, as converting a large one at once would take several copies.
 _STRIP = 4_000_000
 
+# Pillow's own blocks of 16 MB are small enough for the C library to keep them when they are freed.
+if "PILLOW_BLOCK_SIZE" not in os.environ:
+    Image.core.set_block_size(1 << 26)
+
 Narrow = Callable[[NDArray[Any]], UInt8Array]
 
 
