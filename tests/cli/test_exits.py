@@ -1,7 +1,11 @@
 """What a user can be the cause of ends in one sentence and a documented exit code."""
 
 import errno
+import os
+import shlex
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -77,3 +81,29 @@ def test_success_prints_nothing_more(capsys: pytest.CaptureFixture[str]) -> None
         app(["work"])
     assert not stop.value.code
     assert capsys.readouterr() == ("result\n", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_a_full_standard_output_is_named(option: tuple[str, ...], tmp_path: Path) -> None:
+    photo = tmp_path / "none.jpg"
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "mien", "predict", photo, *option],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("mien: expected to write to the standard output, got No space")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_closed_streams_are_empty_ones(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    command = shlex.join([sys.executable, "-m", "mien", "predict", "-", "--out", str(table)])
+    ended = subprocess.run(f"{command} <&- >&- 2>&-", shell=True)
+    assert ended.returncode == 1
+    lines = table.read_text().splitlines()
+    assert len(lines) == 2 and "got nothing" in lines[1]

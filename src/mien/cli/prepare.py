@@ -13,6 +13,7 @@ from mien.cli.options import (
     Json,
     Like,
     Margin,
+    MaxPixels,
     Size,
     Thorough,
     Tight,
@@ -63,6 +64,7 @@ def prepare(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the splits that mien makes.")] = 0,
     workers: Workers = None,
+    max_pixels: MaxPixels = None,
     as_json: Json = False,
 ) -> None:
     """Prepare a dataset from a corpus or from your own photos.
@@ -92,6 +94,7 @@ def prepare(
         scale=scale,
         disjoint=disjoint,
         workers=workers,
+        max_pixels=max_pixels,
         detector=detector_of(detector, thorough) or FaceDetector,
     )
     info = result.dataset.info

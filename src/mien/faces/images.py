@@ -53,7 +53,7 @@ _STRIP = 4_000_000
 
 # Pillow's own blocks of 16 MB are small enough for the C library to keep them when they are freed.
 if "PILLOW_BLOCK_SIZE" not in os.environ:
-    Image.core.set_block_size(1 << 26)
+    Image.core.set_block_size(1 << 26)  # type: ignore[attr-defined]
 
 Narrow = Callable[[NDArray[Any]], UInt8Array]
 

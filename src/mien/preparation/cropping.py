@@ -12,7 +12,7 @@ import pyarrow as pa
 from mien.corpora.items import Item, LeftOut, VideoItem
 from mien.faces.align import cut_face
 from mien.faces.detect import Detector
-from mien.faces.images import load_image
+from mien.faces.images import MAX_PIXELS, load_image
 from mien.faces.tight import find_tight_face, is_small
 from mien.preparation.parts import part_schema, write_part_file
 from mien.preparation.workers import Stopped
@@ -36,11 +36,12 @@ class Cropper:
         make_detector: DetectorMaker,
         fields: Sequence[pa.Field] = (),
         landmarks: bool = False,
+        max_pixels: int = MAX_PIXELS,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._corpus, self._preprocessing = corpus, preprocessing
         self._make_detector, self._stopped = make_detector, stopped
-        self._landmarks = landmarks
+        self._landmarks, self._max_pixels = landmarks, max_pixels
         self._detector: Detector | None = None
         self._extra = [field.name for field in fields]
         self._schema = part_schema(preprocessing, fields)
@@ -65,7 +66,7 @@ class Cropper:
             if isinstance(entry, VideoItem):
                 raise TypeError("expected images, got a recording")
             try:
-                image = load_image(entry.image)
+                image = load_image(entry.image, max_pixels=self._max_pixels)
             except MienError as error:
                 left_out.append((entry.id, entry.source, f"image unreadable: {error}"))
                 continue

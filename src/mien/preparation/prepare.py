@@ -20,6 +20,7 @@ from mien.corpora.items import Corpus, LeftOut, Options, Reading
 from mien.data.dataset import CROPS_FILE, FACES_FILE, INFO_FILE, LEFT_OUT_FILE, Dataset
 from mien.faces.detect import FaceDetector
 from mien.faces.follow import VideoFaceDetector
+from mien.faces.images import MAX_PIXELS
 from mien.files import remove_temporaries
 from mien.preparation.cropping import Cropper, DetectorMaker, Entry
 from mien.preparation.parts import blocks_of, is_part, read_part
@@ -62,6 +63,7 @@ def prepare(
     scale: str | None = None,
     disjoint: bool = False,
     workers: int | None = None,
+    max_pixels: int | None = None,
     progress: Progress | None = None,
     detector: DetectorMaker = FaceDetector,
 ) -> PrepareResult:
@@ -70,12 +72,12 @@ def prepare(
     Finished parts of up to 256 images are kept in ``OUT.partial``, so the same call resumes after
     an interruption. The folder ``out`` appears when it is complete, with the same bytes for any
     number of ``workers`` (default: one per core) and of interruptions. The options ``tight`` to
-    ``disjoint`` are those of :class:`~mien.corpora.items.Options`. Of several faces in an image
-    the largest is kept, of several people in a recording the one seen for the longest time.
-    Recordings are always searched by :class:`~mien.faces.follow.VideoFaceDetector`. Crops are
-    stored whole; the partial image of ``preprocessing`` (default: in the corpus's color) is
-    composed when they are read. Without ``progress``, a bar is shown on stderr where that is a
-    terminal.
+    ``disjoint`` are those of :class:`~mien.corpora.items.Options`. ``max_pixels`` is as
+    for :func:`~mien.faces.images.load_image`. Of several faces in an image the largest is kept, of
+    several people in a recording the one seen for the longest time. Recordings are always searched
+    by :class:`~mien.faces.follow.VideoFaceDetector`. Crops are stored whole; the partial image of
+    ``preprocessing`` (default: in the corpus's color) is composed when they are read. Without
+    ``progress``, a bar is shown on stderr where that is a terminal.
 
     Raises :class:`MienError` for an unknown corpus, for settings that do not apply to it, for a
     source that is not laid out as expected or shows no face, for an ``out`` that exists, for a
@@ -97,6 +99,7 @@ def prepare(
             *(["classes"] if classes else []),
             *(["valid-from-train"] if valid_from_train else []),
             *(["landmarks"] if landmarks else []),
+            *(["max-pixels"] if max_pixels else []),
             *(["detector"] if detector is not FaceDetector else []),
         ],
         recordings=[
@@ -131,6 +134,7 @@ def prepare(
             "source": reading.fingerprint,
             "preprocessing": preprocessing.hash,
             "options": repr(options),
+            **({"max_pixels": max_pixels} if max_pixels else {}),
             "detector": _name_of(VideoFaceDetector if reader.videos else detector),
             "entries": reading.total,
             "chunk": chunk,
@@ -139,7 +143,13 @@ def prepare(
         with claimed(folder, plan):
             if not (folder / INFO_FILE).exists():
                 make_cropper: Callable[..., PartWriter] = partial(
-                    Cropper, corpus, preprocessing, detector, reading.fields, landmarks=landmarks
+                    Cropper,
+                    corpus,
+                    preprocessing,
+                    detector,
+                    reading.fields,
+                    landmarks=landmarks,
+                    max_pixels=max_pixels or MAX_PIXELS,
                 )
                 if reader.videos:
                     make_cropper = partial(VideoCropper, corpus, preprocessing, reading.fields, fps)
