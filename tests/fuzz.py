@@ -318,14 +318,22 @@ def models(inputs: Inputs, place: Path, rng: random.Random, name: str) -> Case:
     """A model whose description or graph is forged."""
     import onnx
 
+    from mien.schema import Preprocessing
+
     model = onnx.ModelProto()
     model.CopyFrom(inputs.model)
     [entry] = [each for each in model.metadata_props if each.key == "mien"]
     document = json.loads(entry.value)
-    if rng.random() < 0.1:
-        # The hash of the forged preprocessing is right.
-        document["preprocessing"]["size"] = rng.choice((16, 1024, 112))
-    entry.value = as_text(forged(document, rng), rng).encode("utf-8", "replace").decode()
+    part = rng.choice((None, "heads", "heads", "preprocessing"))
+    document = forged(document, rng) if part is None else document
+    if part is not None:
+        document[part] = forged(document[part], rng)
+    with contextlib.suppress(ValueError, KeyError):
+        # A forger knows the hash.
+        document["preprocessing_hash"] = Preprocessing(**document["preprocessing"]).hash
+    entry.value = as_text(document, rng).encode("utf-8", "replace").decode()
+    if rng.random() < 0.3:
+        _change_graph(model.graph, rng)
     content = model.SerializeToString()
     if rng.random() < 0.15:
         content = damaged(content, rng)
@@ -335,6 +343,35 @@ def models(inputs: Inputs, place: Path, rng: random.Random, name: str) -> Case:
         return Case("models", name, ["models", str(path)], str(place))
     arguments = ["predict", str(inputs.photo), "--tight", "--model", str(path), "--out"]
     return Case("models", name, arguments, str(place), 1, [])
+
+
+def _change_graph(graph: Any, rng: random.Random) -> None:
+    """Another number in a node, another shape of an output, or a tensor of gigabytes."""
+    sizes = (0, -1, 1, 3, 2**20, 2**40)
+    match rng.randrange(3):
+        case 0:
+            node = rng.choice([each for each in graph.node if each.attribute])
+            attribute = rng.choice(node.attribute)
+            attribute.i = rng.choice(sizes)
+            if attribute.ints:
+                attribute.ints[0] = rng.choice(sizes)
+        case 1:
+            shape = rng.choice(graph.output).type.tensor_type.shape
+            rng.choice(shape.dim).dim_value = rng.choice(sizes)
+        case _:
+            import numpy as np
+            from onnx import helper, numpy_helper
+
+            huge = numpy_helper.from_array(np.array([1_500_000_000], np.int64), "huge_shape")
+            graph.initializer.append(huge)
+            graph.node.insert(0, helper.make_node("ConstantOfShape", ["huge_shape"], ["huge"]))
+            graph.node.insert(1, helper.make_node("ReduceSum", ["huge"], ["sum"], keepdims=0))
+            last = graph.output[0].name
+            for node in graph.node:
+                for number, name in enumerate(node.output):
+                    if name == last:
+                        node.output[number] = "before"
+            graph.node.append(helper.make_node("Add", ["before", "sum"], [last]))
 
 
 def datasets(inputs: Inputs, place: Path, rng: random.Random, name: str) -> Case:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from mien.files import (
     explaining,
+    is_text,
     remove_temporaries,
     replacing,
     replacing_folder,
+    short_name,
+    spreadsheet_text,
     temporary_sibling,
     write_bytes,
     write_json,
@@ -108,3 +112,34 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "file.txt").touch()
     remove_temporaries(tmp_path)
     assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_a_private_file_is_its_owners_until_others_are_let_in(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    for mode in (0o600, 0o644):
+        with replacing(path, private=True) as temporary:
+            temporary.write_text("rows")
+            assert stat.S_IMODE(temporary.stat().st_mode) == mode
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+        path.chmod(0o644)
+
+
+def test_names_of_any_length_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("\u00fc" * 125 + ".csv")
+    with replacing(path) as temporary:
+        temporary.write_text("rows")
+    assert path.read_text() == "rows" and os.listdir(tmp_path) == [path.name]
+    names = {short_name("x" * 300 + end, ".png") for end in "ab"}
+    assert len(names) == 2 and all(len(name) == 200 for name in names)
+
+
+def test_no_text_is_a_formula() -> None:
+    texts = ["=1", "+1", "-1", "@a", "\t=1", "a=1", ""]
+    assert [spreadsheet_text(text)[:1] for text in texts] == ["'"] * 5 + ["a", ""]
+
+
+def test_half_letters_are_no_text() -> None:
+    cycle: list[object] = ["a"]
+    cycle.append(cycle)
+    assert is_text({"a": ["b", 1, None, cycle]})
+    assert not is_text({"a": [{"\ud800": 1}]}) and not is_text(["\udfff"])

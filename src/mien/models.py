@@ -227,7 +227,7 @@ def open_session(path: str | os.PathLike[str], *, threads: int | None = None) ->
     if not path.is_file():
         raise MienError(f"expected an ONNX file, got {str(path)!r}, which does not exist")
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # its errors are raised, and said in our messages
     if threads is not None:
         options.intra_op_num_threads = threads
     try:

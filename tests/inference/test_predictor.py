@@ -97,6 +97,30 @@ def _first(model: Path, detector: OneFace) -> Prediction:
         return predictor(picture())[0]
 
 
+def test_small_images_are_tight_crops_as_in_datasets(model_file: Path, tmp_path: Path) -> None:
+    small, blank = picture(0, height=48, width=60), np.zeros((48, 60, 3), np.uint8)
+    for name, pixels in (("happy/small", small), ("happy/blank", blank), ("sad/large", picture(1))):
+        file = tmp_path / "faces" / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(file)
+    predictor = Predictor.load(model_file, detector=OneFace())
+    [face], [none] = predictor(small), predictor(blank)
+    assert (face.alignment, none.status) == (Alignment.FIXED, Status.NO_FACE)
+    recipe = predictor.info.preprocessing
+    made = prepare(
+        "folder",
+        tmp_path / "faces",
+        tmp_path / "dataset",
+        preprocessing=recipe,
+        workers=1,
+        detector=OneFace,
+    )
+    rows = dict(zip(made.dataset.column("id"), made.dataset.column("alignment"), strict=True))
+    assert rows == {"happy/small.png": "fixed", "sad/large.png": "similarity"}
+    index = list(rows).index("happy/small.png")
+    np.testing.assert_array_equal(made.dataset.crops[index], face.crop)
+
+
 def test_abstains_from_small_faces(model_file: Path) -> None:
     one = _first(model_file, OneFace(side=0.195))  # of 120 pixels: 23.4
     assert one.status is Status.ABSTAINED

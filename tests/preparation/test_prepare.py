@@ -379,3 +379,13 @@ def test_a_photo_through_the_real_detector(tmp_path):
     landmarks = result.dataset.column("landmarks")[0].reshape(478, 2)
     assert landmarks.min() > -0.2 and landmarks.max() < 1.2
     assert result.dataset.column("quality")[0] > 0.5
+
+
+def test_a_dataset_is_its_owners_and_its_list_has_no_formulas(tmp_path):
+    faces = class_folders(tmp_path / "in", ["happy", "sad"], 3)
+    (faces / "happy" / "=1+1.png").write_bytes(b"no image")
+    (faces / "=cmd.png").write_bytes(b"")
+    made = prepared(faces, tmp_path / "out")
+    assert made.dataset.folder.stat().st_mode & 0o777 == 0o700
+    text = (made.dataset.folder / "left_out.csv").read_text()
+    assert "'=cmd.png" in text and not any(line.startswith("=") for line in text.splitlines())

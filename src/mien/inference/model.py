@@ -187,4 +187,7 @@ def _fits(node: Any, shape: tuple[int | str, ...]) -> bool:
 
 
 def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+    text = " ".join(str(error).split())
+    # In front are places in the source of onnxruntime.
+    start = max(text.rfind("Status Message: "), text.rfind("Failed to allocate"), 0)
+    return text[start:].removeprefix("Status Message: ")[:200].rstrip(".") or type(error).__name__
