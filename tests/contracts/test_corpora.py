@@ -295,7 +295,7 @@ def read_without_comparing(corpus: str, source: Path) -> list[Item | LeftOut]:
 def test_affwild2_joins_its_lists_and_keeps_their_splits(tmp_path: Path) -> None:
     entries = read("aff-wild2", FAKES["aff-wild2"](tmp_path / "a"))
     assert reasons(entries) == {
-        "frame not annotated": 5,
+        "frame not annotated": 6,
         "frame missing, no face was found in it": 1,
         "frames beyond the last line of the lists": 1,
     }
@@ -313,7 +313,7 @@ def test_affwild2_joins_its_lists_and_keeps_their_splits(tmp_path: Path) -> None
     }
     assert Counter(item.video for item in items(entries)) == {
         "a": 7,
-        **dict.fromkeys(("b_left", "c", "d", "shared"), 8),
+        **dict.fromkeys(("b_left", "b_right", "c", "d", "shared"), 8),
     }
 
     entries = read("aff-wild2", fake_corpora.affwild2_joint(tmp_path / "b"))
@@ -385,3 +385,11 @@ def test_of_several_faces_the_one_in_the_box_is_kept(tmp_path: Path) -> None:
         "expw", source, tmp_path / "out", preprocessing=SMALL, workers=1, detector=TwoFaces
     ).dataset
     np.testing.assert_allclose(dataset.column("quality"), 0.7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("corpus", ["avec2013", "avec2014", "daic-woz"])
+def test_a_misplaced_recording_shows_the_expected_tree(corpus: str, tmp_path: Path) -> None:
+    about = corpus_of(corpus)
+    with pytest.raises(MienError) as error:
+        about.read(tmp_path, Options())
+    assert about.layout in str(error.value) and about.ask
