@@ -166,7 +166,7 @@ def test_rafdb_is_found_inside_its_part_and_as_folders(tmp_path: Path) -> None:
     assert len(items(inside)) == 14
     copy = fake_corpora.class_copies(tmp_path / "b", [str(code) for code in range(1, 8)])
     entries = read("rafdb", copy)
-    assert sizes(entries) == {"train": 14, "valid": 14}
+    assert sizes(entries) == {"train": 14, "test": 14}  # its valid is the corpus's test
     assert by_id(entries)["train/1/0.jpg"].label == "surprise"
     assert by_id(entries)["val/7/1.jpg"].label == "neutral"
     zero = fake_corpora.class_copies(tmp_path / "c", ["0", "1", "Happy"])
@@ -226,6 +226,7 @@ def test_fer2013_reads_spaces_in_the_header_and_folders(tmp_path: Path) -> None:
     ]
     copy = fake_corpora.class_copies(tmp_path / "b", ["angry", "happy"], ("train", "test"))
     assert sizes(read("fer2013", copy)) == {"train": 4, "test": 4}
+    assert "PrivateTest together" in corpus_of("fer2013").read(copy, Options()).notes[0]
 
 
 def test_sfew_expw_jaffe_and_kdef_read_names_of_files(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def _split(item: Item, cuts: Cuts, options: Options) -> Item:
 
 
 def first_of(source: Path, names: Iterable[str]) -> Path | None:
-    """The first of some relative paths that is there, in ``source`` or in the folders above it.
+    """The first of some paths, relative to ``source``, that is there; None where none is.
 
     >>> first_of(Path("nowhere"), ["a.txt"]) is None
     True
