@@ -166,7 +166,7 @@ def test_rafdb_is_found_inside_its_part_and_as_folders(tmp_path: Path) -> None:
     assert len(items(inside)) == 14
     copy = fake_corpora.class_copies(tmp_path / "b", [str(code) for code in range(1, 8)])
     entries = read("rafdb", copy)
-    assert sizes(entries) == {"train": 14, "valid": 14}
+    assert sizes(entries) == {"train": 14, "test": 14}  # its valid is the corpus's test
     assert by_id(entries)["train/1/0.jpg"].label == "surprise"
     assert by_id(entries)["val/7/1.jpg"].label == "neutral"
     zero = fake_corpora.class_copies(tmp_path / "c", ["0", "1", "Happy"])
@@ -226,6 +226,7 @@ def test_fer2013_reads_spaces_in_the_header_and_folders(tmp_path: Path) -> None:
     ]
     copy = fake_corpora.class_copies(tmp_path / "b", ["angry", "happy"], ("train", "test"))
     assert sizes(read("fer2013", copy)) == {"train": 4, "test": 4}
+    assert "PrivateTest together" in corpus_of("fer2013").read(copy, Options()).notes[0]
 
 
 def test_sfew_expw_jaffe_and_kdef_read_names_of_files(tmp_path: Path) -> None:
@@ -295,7 +296,7 @@ def read_without_comparing(corpus: str, source: Path) -> list[Item | LeftOut]:
 def test_affwild2_joins_its_lists_and_keeps_their_splits(tmp_path: Path) -> None:
     entries = read("aff-wild2", FAKES["aff-wild2"](tmp_path / "a"))
     assert reasons(entries) == {
-        "frame not annotated": 5,
+        "frame not annotated": 6,
         "frame missing, no face was found in it": 1,
         "frames beyond the last line of the lists": 1,
     }
@@ -313,7 +314,7 @@ def test_affwild2_joins_its_lists_and_keeps_their_splits(tmp_path: Path) -> None
     }
     assert Counter(item.video for item in items(entries)) == {
         "a": 7,
-        **dict.fromkeys(("b_left", "c", "d", "shared"), 8),
+        **dict.fromkeys(("b_left", "b_right", "c", "d", "shared"), 8),
     }
 
     entries = read("aff-wild2", fake_corpora.affwild2_joint(tmp_path / "b"))
@@ -385,3 +386,11 @@ def test_of_several_faces_the_one_in_the_box_is_kept(tmp_path: Path) -> None:
         "expw", source, tmp_path / "out", preprocessing=SMALL, workers=1, detector=TwoFaces
     ).dataset
     np.testing.assert_allclose(dataset.column("quality"), 0.7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("corpus", ["avec2013", "avec2014", "daic-woz"])
+def test_a_misplaced_recording_shows_the_expected_tree(corpus: str, tmp_path: Path) -> None:
+    about = corpus_of(corpus)
+    with pytest.raises(MienError) as error:
+        about.read(tmp_path, Options())
+    assert about.layout in str(error.value) and about.ask

@@ -89,6 +89,7 @@ def test_folds_share_no_subject_no_video_and_test_each_row_once(
     for view in views:
         assert set(view.splits) - {"unused"} == {"train", "valid", "test"}
         columns = ["video"] if protocol.name in ("avec2013", "avec2014") else ["subject", "video"]
+        columns += ["unit"] if protocol.corpus == "aff-wild2" else []
         for column in columns:
             for name in filter(None, set(view.column(column))):
                 splits = set(view.splits[view.column(column) == name]) - {"unused"}

@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from toy_corpora import SMALL, class_folders, png
 
-from mien.corpora import action_units, affect, folder
+from mien.corpora import action_units, affect, folder, votes
 from mien.corpora.items import Item, LeftOut, Options
 from mien.data.dataset import ACTION_UNIT_FIELDS
+from mien.data.targets import make_targets
 from mien.preparation.prepare import prepare
 from mien.schema import MienError
 
@@ -216,7 +217,7 @@ def test_a_table_of_valence_and_arousal_alone(tmp_path):
     assert counts == {"other labels only": 3, "no label": 1}
 
 
-@pytest.mark.parametrize(("module", "examples"), [(affect, 1), (action_units, 2)])
+@pytest.mark.parametrize(("module", "examples"), [(affect, 1), (action_units, 2), (votes, 3)])
 def test_the_examples_of_cells(module, examples):
     result = doctest.testmod(module)
     assert (result.attempted, result.failed) == (examples, 0)
@@ -313,3 +314,35 @@ def test_images_inside_a_parquet_file(tmp_path):
     (tmp_path / "no.parquet").write_text("no")
     with pytest.raises(MienError, match="Parquet file"):
         read(tmp_path / "no.parquet")
+
+
+def test_votes_and_groups_of_a_table(tmp_path):
+    class_folders(tmp_path, ["a"], 4)
+    (tmp_path / "faces.csv").write_text(
+        "\ufeffpath;Sex;Age group;group_site;votes_Happy;sad;NF\n"
+        "a/000.png;female;20-39;1;7;2;1\n"
+        "a/001.png;male;;2;0.25;0.75;0\n"
+        "a/002.png;male;40-69;2;;;\n"
+        "a/003.png;male;40-69;2;1.5;1;\n",
+        "utf-8",
+    )
+    reading = folder.read(tmp_path / "faces.csv", Options())
+    entries = list(reading.items())
+    assert reading.label_space.names == ("happiness", "sadness")
+    assert reading.vote_names == ("happiness", "sadness", "NF")
+    assert [field.name for field in reading.fields] == ["age_group", "group_site", "sex"]
+    assert [entry.votes for entry in entries[:3]] == [(7, 2, 1), (250, 750, 0), None]
+    assert entries[0].extra == {"sex": "female", "age_group": "20-39", "group_site": "1"}
+    assert entries[1].extra["age_group"] is None
+    assert entries[3].reason == "votes for happiness are neither counts nor shares of one"
+    result = prepare(
+        "folder",
+        tmp_path / "faces.csv",
+        tmp_path / "out",
+        preprocessing=SMALL,
+        tight=True,
+        workers=1,
+    )
+    assert result.dataset.column("sex").tolist() == ["female", "male", "male"]
+    soft = make_targets(result.dataset, "distribution")["expression_distribution"]
+    np.testing.assert_allclose(soft, [[7 / 9, 2 / 9], [0.25, 0.75], [0, 0]])

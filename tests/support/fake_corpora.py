@@ -218,7 +218,8 @@ def affwild2(root: Path) -> Path:
             lambda n: ",".join(["-1" if n == 9 else str(n % 2)] * 12),
         ),
     }
-    videos = {"a": "Train_Set", "b_left": "Train_Set", "c": "Validation_Set", "d": "Train_Set"}
+    videos = {"a": "Train_Set", "b_left": "Train_Set", "b_right": "Train_Set"}
+    videos |= {"c": "Validation_Set", "d": "Train_Set"}
     for seed, video in enumerate((*videos, "shared")):
         for top, (header, line) in tops.items():
             part = videos.get(video, "Train_Set" if top.startswith("VA") else "Validation_Set")

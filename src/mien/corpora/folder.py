@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import pyarrow as pa
 from pydantic import ValidationError
 
 from mien.corpora.items import (
@@ -25,6 +26,7 @@ from mien.corpora.items import (
 )
 from mien.corpora.manifest import SUFFIXES, Row, columns_of, read_rows
 from mien.corpora.splitting import cut, rank
+from mien.corpora.votes import NO_CLASS
 from mien.data.dataset import ACTION_UNIT_FIELDS, VALENCE_AROUSAL_FIELDS
 from mien.faces.kinds import IMAGE_SUFFIXES, PHOTO_SUFFIXES
 from mien.labels import EXPRESSIONS, LabelSpace, label_space_of
@@ -34,8 +36,9 @@ _LAYOUT = (
     "a folder with one folder of images per class (happy/a.jpg), or train, valid and test folders "
     "with such folders in them (train/happy/a.jpg), or a .csv, .tsv or .parquet file with a column "
     "path (or image bytes in a column image) and, if you have them, label, split, subject, "
-    "valence and arousal in [-1, 1], and action units (AU1, AU2, ...) in [0, 1]; paths are "
-    "relative to the file"
+    "valence and arousal in [-1, 1], action units (AU1, AU2, ...) in [0, 1], votes in a column for "
+    "each expression (votes_anger, ... as counts or shares), and groups (sex, age_group, ... or "
+    "group_...); paths are relative to the file"
 )
 _IGNORED = re.compile(r"\..*|__MACOSX|(readme|licen[cs]e)(\..*)?|thumbs\.db|desktop\.ini", re.I)
 _NUMERIC = re.compile(r"[+-]?\d{1,18}")
@@ -75,6 +78,7 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
     """Collect classes and splits in a first pass over ``rows`` without images; then read items."""
     digest = hashlib.sha256(stamp(source).encode() if source.is_file() else b"")
     total = 0
+    voted: set[str] = set()
     columns: set[str] = set()
     labels: set[str] = set()
     splits: set[str] = set()
@@ -86,6 +90,7 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
         if row.problem:
             continue
         columns.update(row.extra)
+        voted.update(row.votes)
         split = _split(row, source)
         if row.label is not None:
             labels.add(row.label)
@@ -98,7 +103,8 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
     if total == 0:
         raise MienError(f"expected {_LAYOUT}; got no image in {source}; add images")
 
-    space, names = _classes(labels, options.classes, source)
+    space, names = _classes(labels | (voted - set(NO_CLASS.values())), options.classes, source)
+    vote_names = (*space.names, *sorted(voted & set(NO_CLASS.values()))) if voted else ()
     valid, test = options.valid_from_train, 0.0
     notes = [
         f"read as one class, {name}: {', '.join(words)}"
@@ -142,6 +148,7 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
                 split=split,
                 subject=row.subject,
                 label=names[row.label] if row.label is not None else None,
+                votes=_votes(row, names, vote_names) if row.votes else None,
                 tight=options.tight,
                 extra=row.extra,
             )
@@ -151,14 +158,27 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
         items=items,
         fingerprint=digest.hexdigest(),
         total=total,
-        fields=tuple(
-            field
-            for fields in (VALENCE_AROUSAL_FIELDS, ACTION_UNIT_FIELDS)
-            if columns & {field.name for field in fields}
-            for field in fields
-        ),
+        vote_names=vote_names,
+        fields=_fields(columns),
         notes=tuple(notes),
     )
+
+
+def _fields(columns: set[str]) -> tuple[pa.Field, ...]:
+    """The columns of the dataset beyond those of every one: numbers, then groups."""
+    numbers = [
+        field
+        for fields in (VALENCE_AROUSAL_FIELDS, ACTION_UNIT_FIELDS)
+        if columns & {field.name for field in fields}
+        for field in fields
+    ]
+    groups = sorted(columns - {field.name for field in numbers})
+    return (*numbers, *(pa.field(name, pa.string()) for name in groups))
+
+
+def _votes(row: Row, names: dict[str, str], vote_names: tuple[str, ...]) -> tuple[int, ...]:
+    counts = {names.get(name, name): count for name, count in row.votes.items()}
+    return tuple(counts.get(name, 0) for name in vote_names)
 
 
 def _split(row: Row, source: Path) -> str | None:

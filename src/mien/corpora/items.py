@@ -56,7 +56,8 @@ class Item:
     ``label`` is a name of the reading's label space; ``votes`` follow its vote names. A ``tight``
     image is resized, not aligned. ``box`` says which of several faces is meant: left, top, width,
     height in pixels. ``unit`` is what must not be in two splits, where that is neither the subject
-    nor the video. ``extra`` holds values of the reading's additional columns.
+    nor the video; it becomes a column of that name. ``extra`` holds values of the reading's
+    additional columns.
     """
 
     id: str

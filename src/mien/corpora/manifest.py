@@ -16,6 +16,7 @@ from mien.corpora.action_units import action_unit_columns, action_units
 from mien.corpora.affect import valence_arousal
 from mien.corpora.items import stamp, storable
 from mien.corpora.text_tables import header_of, lines_of, listed_file
+from mien.corpora.votes import group_columns, vote_columns, votes
 from mien.schema import MienError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -35,8 +36,8 @@ class Row:
     """One image as named by its folder or table, before classes and splits are known.
 
     ``stamp`` changes when the file does. ``problem`` is the reason why the row cannot be used.
-    ``extra`` holds valence, arousal and action units by column of the dataset, where the table
-    has them.
+    ``extra`` holds valence, arousal, action units and groups by column of the dataset, where the
+    table has them, ``votes`` the votes by expression.
     """
 
     id: str
@@ -47,14 +48,15 @@ class Row:
     subject: str | None = None
     stamp: str = ""
     problem: str = ""
-    extra: Mapping[str, float | None] = field(default_factory=dict)
+    extra: Mapping[str, float | str | None] = field(default_factory=dict)
+    votes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Columns:
     """The names of a table's columns by their role; ``embedded`` images are in the table.
 
-    ``action_units`` maps the dataset's names of action units to the table's.
+    ``action_units``, ``groups`` and ``votes`` map the dataset's names to the table's.
     """
 
     image: str
@@ -66,6 +68,8 @@ class Columns:
     valence: str | None
     arousal: str | None
     action_units: Mapping[str, str]
+    groups: Mapping[str, str]
+    votes: Mapping[str, str]
 
 
 def columns_of(path: Path) -> Columns:
@@ -121,6 +125,8 @@ def columns_of(path: Path) -> Columns:
         columns["valence"],
         columns["arousal"],
         units,
+        group_columns(types),
+        vote_columns(types),
     )
 
 
@@ -132,7 +138,7 @@ def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Ro
             for column in (columns.label, columns.split, columns.subject)
         )
         label = re.sub(r"^([+-]?\d+)\.0*$", r"\1", label) if label else None
-        extra, extra_problem = _extra(row, columns)
+        extra, counts, extra_problem = _extra(row, columns)
         if columns.embedded:
             image = row.get(columns.image)
             image = image.get("bytes") if isinstance(image, dict) else image
@@ -147,6 +153,7 @@ def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Ro
                 subject=subject,
                 problem=problem or extra_problem,
                 extra=extra,
+                votes=counts,
             )
             continue
         text = _text(row.get(columns.image))
@@ -161,24 +168,30 @@ def read_rows(path: Path, columns: Columns, *, with_images: bool) -> Iterator[Ro
             stamp=stamp(file),
             problem=extra_problem if text else "no path in the table",
             extra=extra,
+            votes=counts,
         )
 
 
-def _extra(row: Mapping[str, Any], columns: Columns) -> tuple[Mapping[str, float | None], str]:
-    """Valence, arousal and action units of a row, or the reason why it cannot be used."""
-    extra: dict[str, float | None] = {}
+def _extra(
+    row: Mapping[str, Any], columns: Columns
+) -> tuple[Mapping[str, float | str | None], Mapping[str, int], str]:
+    """What else a row says and its votes, or the reason why it cannot be used."""
+    extra: dict[str, float | str | None] = {}
     try:
         if columns.valence is not None and columns.arousal is not None:
             extra |= valence_arousal(row[columns.valence], row[columns.arousal])
         extra |= action_units({name: row[key] for name, key in columns.action_units.items()})
+        counts = votes({name: row[key] for name, key in columns.votes.items()})
     except ValueError as error:
-        return {}, str(error)
-    return extra, ""
+        return {}, {}, str(error)
+    extra |= {name: _text(row[key]) for name, key in columns.groups.items()}
+    return extra, counts, ""
 
 
 def _records(path: Path, columns: Columns, *, with_images: bool) -> Iterator[dict[str, Any]]:
     used = [columns.label, columns.split, columns.subject, columns.identity]
     used += [columns.valence, columns.arousal, *columns.action_units.values()]
+    used += [*columns.groups.values(), *columns.votes.values()]
     if with_images or not columns.embedded:
         used.append(columns.image)
     if path.suffix.lower() == ".parquet":

@@ -61,6 +61,7 @@ def image_reading(
         )
     digest = hashlib.sha256()
     splits: set[str] = set()
+    units = False
     ranks: set[int] = set()
     total = 0
     for entry in make():
@@ -72,6 +73,7 @@ def image_reading(
         labels = f"{entry.label} {entry.votes} {sorted(entry.extra.items())}"
         digest.update(f"{entry.id}\0{entry.split}\0{labels}\0{image}\0".encode())
         splits.add(entry.split)
+        units = units or entry.unit is not None
         if entry.split in ("", "train"):
             ranks.add(rank(options.seed, _unit(entry)))
     if not splits:
@@ -102,7 +104,7 @@ def image_reading(
         fingerprint=digest.hexdigest(),
         total=total,
         vote_names=tuple(vote_names),
-        fields=tuple(fields),
+        fields=(*fields, *((pa.field("unit", pa.string()),) if units else ())),
         notes=tuple(notes),
     )
 
@@ -116,11 +118,12 @@ def _split(item: Item, cuts: Cuts, options: Options) -> Item:
     split = item.split
     if split in ("", "train"):
         split = cuts.split(rank(options.seed, _unit(item)))
-    return replace(item, split=split, tight=item.tight or options.tight)
+    extra = item.extra if item.unit is None else {**item.extra, "unit": item.unit}
+    return replace(item, split=split, tight=item.tight or options.tight, extra=extra)
 
 
 def first_of(source: Path, names: Iterable[str]) -> Path | None:
-    """The first of some relative paths that is there, in ``source`` or in the folders above it.
+    """The first of some paths, relative to ``source``, that is there; None where none is.
 
     >>> first_of(Path("nowhere"), ["a.txt"]) is None
     True

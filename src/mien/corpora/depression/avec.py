@@ -23,12 +23,12 @@ from mien.corpora.items import (
     split_name,
     storable,
 )
+from mien.corpora.reading import Tree
 from mien.faces.kinds import VIDEO_SUFFIXES
 from mien.scales import SCALES
-from mien.schema import MienError
 
 
-def _read_avec(source: Path, options: Options, *, pattern: str, name: str) -> Reading:
+def _read_avec(source: Path, options: Options, *, pattern: str, tree: Tree) -> Reading:
     """Read videos in folders train, dev and test, with labels SUBJECT_SESSION_Depression.csv."""
     labels: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(source.rglob("*_Depression.csv")):
@@ -65,42 +65,50 @@ def _read_avec(source: Path, options: Options, *, pattern: str, name: str) -> Re
             session=session,
         )
         entries.append(scored(item, labels.get(session, []), SCALES["bdi-ii"]))
-    check_task(options.task, tasks, name)
+    check_task(options.task, tasks, tree.title)
     if not any(isinstance(entry, VideoItem) for entry in entries):
-        raise MienError(
-            f"expected {name} at {source}, got no recording with a score in {len(videos)} videos "
-            f"and {len(labels)} label files: mien corpora shows the layout"
+        raise tree.error(
+            source,
+            f"no recording with a score in {len(videos)} videos and {len(labels)} label files",
         )
     return reading_of(entries, options, SCALES["bdi-ii"], source)
 
 
+_AVEC2013 = Tree(
+    "AVEC2013",
+    "  {train,dev,test}/**/203_1_cut_combined.mp4   (also Training, Development, Testing)\n"
+    "  **/203_1_Depression.csv   one number, the BDI-II score of subject 203, session 1",
+)
+_AVEC2014 = Tree(
+    "AVEC2014",
+    "  {train,dev,test}/{Freeform,Northwind}/203_1_Freeform_video.mp4\n"
+    "  **/203_1_Depression.csv   one number; --task freeform or northwind reads one only",
+)
+_ASK = "the organizers of the challenge (Valstar et al.), with a signed agreement"
+
 AVEC2013 = Corpus(
     name="avec2013",
     description="AVEC2013 (Valstar et al., 2013): recordings with BDI-II scores, 50 per split",
-    layout=(
-        "  {train,dev,test}/**/203_1_cut_combined.mp4   (also Training, Development, Testing)\n"
-        "  **/203_1_Depression.csv   one number, the BDI-II score of subject 203, session 1"
-    ),
+    layout=str(_AVEC2013),
     license_terms=SIGNED_LICENSE_TERMS,
+    ask=_ASK,
     read=partial(
         _read_avec,
         pattern=r"(?P<subject>\d+)_(?P<session>\d+)_cut_combined",
-        name="AVEC2013",
+        tree=_AVEC2013,
     ),
     videos=True,
 )
 AVEC2014 = Corpus(
     name="avec2014",
     description="AVEC2014 (Valstar et al., 2014): two tasks per session, BDI-II, 100 per split",
-    layout=(
-        "  {train,dev,test}/{Freeform,Northwind}/203_1_Freeform_video.mp4\n"
-        "  **/203_1_Depression.csv   one number; --task freeform or northwind reads one only"
-    ),
+    layout=str(_AVEC2014),
     license_terms=SIGNED_LICENSE_TERMS,
+    ask=_ASK,
     read=partial(
         _read_avec,
         pattern=(r"(?P<subject>\d+)_(?P<session>\d+)_(?P<task>Freeform|Northwind)(_video)?"),
-        name="AVEC2014",
+        tree=_AVEC2014,
     ),
     videos=True,
 )

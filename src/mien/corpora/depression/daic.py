@@ -13,9 +13,17 @@ from mien.corpora.depression.scores import (
     score_of,
 )
 from mien.corpora.items import Corpus, LeftOut, Options, Reading, VideoItem, storable
+from mien.corpora.reading import Tree
 from mien.faces.kinds import VIDEO_SUFFIXES
 from mien.scales import SCALES
 from mien.schema import MienError
+
+_TREE = Tree(
+    "the tables of DAIC-WOZ or E-DAIC",
+    "  train_split_Depression_AVEC2017.csv, dev_split_..., full_test_split.csv (DAIC-WOZ)\n"
+    "  or train_split.csv, dev_split.csv, test_split.csv (E-DAIC)\n"
+    "  300_P/*.mp4   a video of the participant; published are only features",
+)
 
 
 def _read_daic(source: Path, options: Options) -> Reading:
@@ -31,10 +39,7 @@ def _read_daic(source: Path, options: Options) -> Reading:
         if (source / name).is_file()
     ]
     if not tables:
-        raise MienError(
-            f"expected the tables of DAIC-WOZ or E-DAIC at {source}, got none of them: mien "
-            f"corpora shows their names"
-        )
+        raise _TREE.error(source, "none of them")
     entries: list[Entry] = []
     for split, table in tables:
         for number, row in enumerate(rows_of(table, {"participant_id"}), 2):
@@ -84,12 +89,9 @@ def _read_daic(source: Path, options: Options) -> Reading:
 CORPUS = Corpus(
     name="daic-woz",
     description="DAIC-WOZ and E-DAIC (Gratch et al., 2014): interviews with PHQ-8 scores",
-    layout=(
-        "  train_split_Depression_AVEC2017.csv, dev_split_..., full_test_split.csv (DAIC-WOZ)\n"
-        "  or train_split.csv, dev_split.csv, test_split.csv (E-DAIC)\n"
-        "  300_P/*.mp4   a video of the participant; published are only features"
-    ),
+    layout=str(_TREE),
     license_terms=SIGNED_LICENSE_TERMS,
+    ask="dcapswoz.ict.usc.edu, with a signed agreement; published are only features",
     read=_read_daic,
     videos=True,
 )

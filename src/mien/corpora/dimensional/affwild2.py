@@ -6,6 +6,7 @@ in public loaders, as was that videos are in train of one challenge and in valid
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -183,6 +184,8 @@ def _item(
         tight=True,
         video=video,
         frame=number,
+        # Two faces of one recording stay in one split.
+        unit=re.sub(r"_(left|right)$", "", video),
         extra=extra,
     )
 

@@ -17,6 +17,7 @@ from mien.corpora.reading import (
     Tree,
     class_folders,
     first_of,
+    folders,
     has_class_folders,
     image_reading,
     table_rows,
@@ -32,6 +33,11 @@ _TREE = Tree(
     "  or folders: {train,[valid,]test}/{angry,disgust,fear,happy,sad,surprise,neutral}/*.jpg",
 )
 
+_MERGED = (
+    "a copy in folders without valid: its test may be PublicTest and PrivateTest together, so "
+    "results on it are not those on PrivateTest"
+)
+
 
 def read(source: Path, options: Options) -> Reading:
     """Read the table, or folders of classes. PublicTest is valid and PrivateTest is test."""
@@ -39,7 +45,8 @@ def read(source: Path, options: Options) -> Reading:
     if table is not None:
         return image_reading(lambda: _table(table), source, options, _TREE, SPACE)
     if has_class_folders(source):
-        return image_reading(lambda: _folders(source), source, options, _TREE, SPACE)
+        notes = () if "valid" in {split_name(top.name) for top in folders(source)} else (_MERGED,)
+        return image_reading(lambda: _folders(source), source, options, _TREE, SPACE, notes=notes)
     raise _TREE.error(source)
 
 

@@ -121,6 +121,7 @@ CORPUS = Corpus(
         "Images: FER2013 (ICML 2013 challenge), collected from the web, rights unclear: research "
         "only, no redistribution. Votes: FER+ (Microsoft), MIT license."
     ),
+    ask="FER2013 from the ICML 2013 challenge on Kaggle, the votes from Microsoft's FER+",
     read=read,
     label_space=LABEL_SPACES["ferplus"],
     color="gray",

@@ -14,12 +14,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from mien.corpora.items import Corpus, Item, LeftOut, Options, Reading
+from mien.corpora.items import Corpus, Item, LeftOut, Options, Reading, split_name
 from mien.corpora.reading import (
     Entry,
     Tree,
     class_folders,
     first_of,
+    folders,
     has_class_folders,
     image_reading,
     lines_of,
@@ -81,17 +82,19 @@ def _read(
         )
     if has_class_folders(source):
         names = {str(code): name for code, name in codes.items()}
-        return image_reading(
-            lambda: (
-                entry if isinstance(entry, LeftOut) else replace(entry, tight=True)
-                for entry in class_folders(source, names)
-            ),
-            source,
-            options,
-            tree,
-            space,
-        )
+        return image_reading(lambda: _copy(source, names), source, options, tree, space)
     raise tree.error(source)
+
+
+def _copy(source: Path, names: Mapping[str, str]) -> Iterator[Entry]:
+    """Class folders. The corpus has no part valid: a copy without test calls its test so."""
+    without_test = not any(split_name(top.name) == "test" for top in folders(source))
+    for entry in class_folders(source, names):
+        if isinstance(entry, LeftOut):
+            yield entry
+            continue
+        test = entry.split == "valid" and without_test
+        yield replace(entry, tight=True, split="test" if test else entry.split)
 
 
 def _listed(labels: Path, root: Path, codes: Mapping[int, str]) -> Iterator[Entry]:

@@ -21,8 +21,7 @@ class Protocol:
     ``head`` is what is measured, by ``metrics`` of that head, the first of which counts. ``space``
     has the classes that are scored; rows of other classes are left out. ``folds`` assigns the
     splits; the epoch is selected on the split valid of each fold, as ``selection`` says.
-    ``pooled`` metrics are computed over the test rows of all folds at once, as they are a
-    subject's only prediction. ``facts`` says what is known of the source.
+    ``facts`` says what is known of the source.
     """
 
     name: str
