@@ -29,10 +29,10 @@ from mien.faces.yunet import YuNetDetector
 from mien.schema import UInt8Array
 
 SETS: dict[str, tuple[str, list[float], int]] = {
-    "size": ("height of frontal faces, pixels", [16, 20, 24, 28, 32, 40, 48, 64, 100, 200], 36),
-    "turn": ("turned in the plane, degrees", [30, 60, 90, 135, 180, 270], 18),
-    "cut": ("share of the face beyond the edge", [0.1, 0.2, 0.3, 0.4, 0.5], 18),
-    "yaw": ("turned to the side, degrees", [30, 45, 60, 75, 90], 18),
+    "size": ("height of frontal faces, pixels", [16, 20, 24, 28, 32, 40, 48, 64, 100, 200], 24),
+    "turn": ("turned in the plane, degrees", [30, 60, 90, 135, 180, 270], 12),
+    "cut": ("share of the face beyond the edge", [0.1, 0.2, 0.3, 0.4, 0.5], 12),
+    "yaw": ("turned to the side, degrees", [30, 45, 60, 75, 90], 12),
 }
 FACELESS = 200
 Boxes = list[tuple[float, float, float, bool]]  # middle x, y, height, whether it can be read

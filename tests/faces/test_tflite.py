@@ -86,6 +86,9 @@ def test_few_shapes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         [boxes] = network(np.zeros((1, side, side, 3), np.float32))
         assert boxes.shape == (1, side * side // 64 * 2 + side * side // 256 * 6, 16)
     assert len(network._prepared) == 2  # type: ignore[attr-defined]
+    monkeypatch.setattr(tflite, "_NUMBERS_KEPT", 3 * 96 * 96)
+    network(np.zeros((1, 96, 96, 3), np.float32))
+    assert list(network._prepared) == [(1, 96, 96, 3)]  # type: ignore[attr-defined]
 
 
 def test_anchors_are_the_centers_of_cells() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,16 @@ from mien.faces.tight import find_tight_face
 from mien.inference.model import open_onnx
 from mien.inference.predictor import Predictor
 from mien.preparation.prepare import prepare
-from mien.schema import Alignment, Box, MienError, Prediction, Preprocessing, Status
+from mien.schema import (
+    Alignment,
+    Box,
+    Face,
+    MienError,
+    Prediction,
+    Preprocessing,
+    Status,
+    UInt8Array,
+)
 
 from .conftest import SIZE, WIDTH, OneFace, WriteModel, description, picture, with_heads
 
@@ -136,6 +146,16 @@ def test_abstains_from_profiles(model_file: Path) -> None:
         one = _first(model_file, OneFace(yaw=yaw))
         assert one.status is Status.ABSTAINED
         assert one.reason.startswith("head is turned by")
+
+
+def test_abstains_from_faces_that_the_detector_could_not_read(model_file: Path) -> None:
+    class Profile(OneFace):
+        def __call__(self, image: UInt8Array) -> list[Face]:
+            [face] = super().__call__(image)
+            return [replace(face, landmarks=None, pose=None, reason="seen in profile")]
+
+    one = _first(model_file, Profile())
+    assert (one.status, one.reason) == (Status.ABSTAINED, "seen in profile")
 
 
 def test_abstains_below_the_models_threshold(write_model: WriteModel) -> None:

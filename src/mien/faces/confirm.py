@@ -33,7 +33,7 @@ SURE_PRESENCE = 0.9
 # A closer look at what is a face gives 0.7 or more, and its mesh a presence near 1. A mesh that is
 # found again from its own place moves by less than 0.018 of the region's side on faces, and mostly
 # by 0.02 to 0.07 on coins, cells and galaxies.
-_LEAST_CLOSE, _LEAST_CLOSE_PRESENCE, _LARGEST_DRIFT = 0.6, 0.95, 0.022
+_LEAST_CLOSE, _LEAST_CLOSE_OF_STRONG = 0.6, 0.5
 # The closer look misses faces that the image cuts off by a third or more; their mesh does not.
 _LEAST_CUT_SCORE, _LEAST_CUT_PRESENCE = 0.3, 0.99
 # Of a face without landmarks, the finder's score and both scores together.
@@ -42,6 +42,19 @@ _LEAST_BOX_SIDE = 20.0
 _CLOSE_SIDE, _CLOSE_EXTENT = 128, 1.4
 # BlazeFace's boxes reach from the brows to the chin; ours, as the mesh, from the hairline.
 _BOX_WIDTH, _BOX_HEIGHT, _BOX_RAISED = 0.98, 1.13, 0.05
+
+
+class _Demands(NamedTuple):
+    """What a mesh must be for a face: its presence, again, and how far it may move by then."""
+
+    presence: float
+    presence_again: float
+    drift: float
+
+
+# Things rarely get the score of the first; enlarged pictures of 48 pixels get no better presence.
+_STRONG_SCORE = 0.6
+_OF_STRONG, _OF_OTHERS = _Demands(0.5, 0.5, 0.03), _Demands(0.95, 0.9, 0.022)
 
 
 class _CloseLook(NamedTuple):
@@ -71,19 +84,26 @@ def confirmed_face(
         if mesh.presence >= SURE_PRESENCE:
             return face_of_mesh(networks, image, mesh, score)
     close = _close_look(networks, image, region, any_turn=score >= _LEAST_TURNED_SCORE)
-    seen = close is not None and close.score >= _LEAST_CLOSE
+    strong = score >= _STRONG_SCORE
+    seen = close is not None and close.score >= (_LEAST_CLOSE_OF_STRONG if strong else _LEAST_CLOSE)
     if close is not None and seen and max(score, close.score) >= least:
-        closer = _mesh(networks, image, close.region)
-        if closer.presence >= _LEAST_CLOSE_PRESENCE and _agree(closer, close.region):
-            again = _found_again(networks, image, closer)
+        demands = _OF_STRONG if strong else _OF_OTHERS
+        meshes = [_mesh(networks, image, close.region)]
+        if strong and meshes[0].presence < SURE_PRESENCE:
+            mesh = mesh or _mesh(networks, image, region)
+            meshes.append(mesh)
+        meshes = [one for one in meshes if _agree(one, close.region)]
+        closer = max(meshes, key=lambda one: one.presence, default=None)
+        if closer is not None and closer.presence >= demands.presence:
+            again = _found_again(networks, image, closer, demands)
             if again is not None:
                 return face_of_mesh(networks, image, again, max(score, close.score))
-            boxes = False
+            boxes = boxes and closer.presence < _OF_OTHERS.presence
     if score >= _LEAST_CUT_SCORE and not _inside(region, image):
         mesh = mesh or _mesh(networks, image, region)
         upright = close is None or not seen or _agree(mesh, close.region)
         if upright and mesh.presence >= _LEAST_CUT_PRESENCE and _is_cut(mesh, image):
-            again = _found_again(networks, image, mesh)
+            again = _found_again(networks, image, mesh, _OF_OTHERS)
             if again is not None:
                 return face_of_mesh(networks, image, again, again.presence)
     if close is None or not boxes or score < max(_LEAST_BOX_SCORE, least):
@@ -126,13 +146,15 @@ def _mesh(networks: FaceNetworks, image: UInt8Array, region: Region) -> Mesh:
     return max(mesh, completed, key=lambda one: one.presence)
 
 
-def _found_again(networks: FaceNetworks, image: UInt8Array, mesh: Mesh) -> Mesh | None:
+def _found_again(
+    networks: FaceNetworks, image: UInt8Array, mesh: Mesh, demands: _Demands
+) -> Mesh | None:
     """The mesh as it is found at the place of the first; None where it moves or vanishes."""
     region = region_of_landmarks(mesh.points)
     again = _mesh(networks, image, region)
     steps = np.linalg.norm(again.points[:, :2] - mesh.points[:, :2], axis=1)
-    stays = steps.mean() <= _LARGEST_DRIFT * region.side
-    return again if stays and again.presence >= SURE_PRESENCE else None
+    stays = steps.mean() <= demands.drift * region.side
+    return again if stays and again.presence >= demands.presence_again else None
 
 
 def _close_look(

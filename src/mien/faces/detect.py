@@ -31,7 +31,7 @@ from mien.faces.face_networks import FaceNetworks, open_face_networks
 from mien.schema import Face, UInt8Array
 
 # A view shows faces from about 13 of its pixels. More pixels cost time: 512 x 512 about 15 ms.
-_FAST_PIXELS, _THOROUGH_PIXELS = 512 * 512, 2048 * 2048
+_FAST_PIXELS, _THOROUGH_PIXELS = 512 * 512, 1536 * 1536
 _FAST_SCALE = 0.5
 # Photos of up to this side are looked at with the least side below: 3 ms.
 _SMALL_PHOTO = 512
@@ -67,9 +67,9 @@ class FaceDetector:
     """BlazeFace and MediaPipe's face mesh: 478 landmarks, 52 blendshapes and the head's pose.
 
     It finds faces from about 24 pixels in photos of up to 1,024 pixels a side, and from a fortieth
-    of the longer side in larger ones; ``thorough`` looks at up to 4 million pixels and takes about
-    ten times as long. Faces may be turned by any angle. One without landmarks, such as a profile,
-    has a ``reason``. At most ``max_faces`` are returned, with scores of at least ``min_score``.
+    of the longer side in larger ones; ``thorough`` looks at up to 2.4 million pixels and takes
+    about ten times as long. Faces may be turned by any angle. One without landmarks, such as a
+    profile, has a ``reason``. At most ``max_faces`` are returned, with scores of at least ``min_score``.
 
     ``model`` is a ``face_landmarker.task``; by default :func:`face_landmarker_file` finds one.
     A detector may be called from several threads, which wait for each other, pickled, and used

@@ -7,6 +7,7 @@ LiteRT runs it where it is installed, OpenCV elsewhere; ``MIEN_FACE_BACKEND`` se
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import tempfile
 from collections import OrderedDict
@@ -24,8 +25,9 @@ BACKENDS = ("litert", "opencv")
 Network = Callable[[FloatArray], list[FloatArray]]
 """Takes ``(1, H, W, 3)`` or another float32 array of the network's own rank; gives its outputs."""
 
-# A fully convolutional network is prepared once for every shape it has seen lately.
-_SHAPES_KEPT = 12
+# A fully convolutional network is prepared once for every shape it has seen lately, as long as
+# these have fewer numbers together: each takes about 70 bytes.
+_SHAPES_KEPT, _NUMBERS_KEPT = 12, 3 * 2**22
 
 
 def chosen_backend() -> str:
@@ -59,6 +61,14 @@ def open_network(
     else:
         opened = _OpenCV(content, outputs)
     return opened
+
+
+def _forget(prepared: OrderedDict[tuple[int, ...], Any]) -> None:
+    """Drop the shapes that were not seen for longest, until the rest may be kept."""
+    while len(prepared) > 1 and (
+        len(prepared) > _SHAPES_KEPT or sum(map(math.prod, prepared)) > _NUMBERS_KEPT
+    ):
+        prepared.popitem(last=False)
 
 
 class _Ready(NamedTuple):
@@ -101,8 +111,7 @@ class _LiteRT:
             raise ValueError(f"expected outputs {', '.join(self._outputs)}, got {sorted(places)}")
         ready = _Ready(made, entry["index"], [places[name] for name in self._outputs])
         self._prepared[shape or tuple(entry["shape"].tolist())] = ready
-        if len(self._prepared) > _SHAPES_KEPT:
-            self._prepared.popitem(last=False)
+        _forget(self._prepared)
         return ready
 
 
@@ -118,8 +127,7 @@ class _OpenCV:
         net = self._prepared.get(values.shape)
         if net is None:
             net = self._prepared[values.shape] = self._read()
-            if len(self._prepared) > _SHAPES_KEPT:
-                self._prepared.popitem(last=False)
+            _forget(self._prepared)
         self._prepared.move_to_end(values.shape)
         if values.ndim == 4:
             # OpenCV's importer turns pictures of TensorFlow's order into its own.
