@@ -187,7 +187,7 @@ def test_a_dataset_that_does_not_fit_the_model(
         (("--margin", 9), ("--margin",)),
         (("--workers", 0), ("at least one worker",)),
         (("--classes", "a,b,c"), ("--classes",)),
-        (("--like", "none.onnx"), ("expected an ONNX file",)),
+        (("--like", "none.onnx"), ("an ONNX file or the name",)),
         (("--valid-from-train", 0.1), ("without a valid split",)),
     ],
 )
@@ -199,4 +199,4 @@ def test_wrong_settings_of_prepare(
     ended = command("prepare", "folder", small, "--out", "data", *workers, *option)
     ended.refused(*texts)
     assert not Path("data").exists()
-    command("prepare", "imagenet", small, "--out", "data").refused("ferplus, diffusionfer, folder")
+    command("prepare", "imagenet", small, "--out", "data").refused("expected a corpus (ferplus, fer2013, ")

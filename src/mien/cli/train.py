@@ -59,7 +59,8 @@ def train(
     from mien.training.selection import check_selection
 
     # What is misspelt is told at once; importing torch takes seconds.
-    read_recipe(recipe)
+    if Path(recipe).suffix not in {".yaml", ".yml"} and not Path(recipe).exists():
+        read_recipe(recipe)
     for folder in data:
         Dataset.open(folder)
     check_selection(select_on, unsafe=unsafe_select_on_test)
