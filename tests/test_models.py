@@ -113,7 +113,10 @@ def test_what_is_neither_run_nor_model_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("this is no model")
     for place, message in (
         (tmp_path, "expected a run folder with model.json"),
-        (tmp_path / "missing", "expected a run folder, an ONNX file or the name of a shipped model (fer)"),
+        (
+            tmp_path / "missing",
+            "expected a run folder, an ONNX file or the name of a shipped model (fer)",
+        ),
         (tmp_path / "text.onnx", "expected an ONNX model"),
     ):
         with pytest.raises(MienError) as caught:

@@ -199,4 +199,6 @@ def test_wrong_settings_of_prepare(
     ended = command("prepare", "folder", small, "--out", "data", *workers, *option)
     ended.refused(*texts)
     assert not Path("data").exists()
-    command("prepare", "imagenet", small, "--out", "data").refused("expected a corpus (ferplus, fer2013, ")
+    command("prepare", "imagenet", small, "--out", "data").refused(
+        "expected a corpus (ferplus, fer2013, "
+    )

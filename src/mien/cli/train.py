@@ -55,12 +55,11 @@ def train(
     from mien.cli.printing import print_json
     from mien.data.dataset import Dataset
     from mien.models import RUN_FILE
-    from mien.recipes import read_recipe
+    from mien.recipes import recipe_text
     from mien.training.selection import check_selection
 
     # What is misspelt is told at once; importing torch takes seconds.
-    if Path(recipe).suffix not in {".yaml", ".yml"} and not Path(recipe).exists():
-        read_recipe(recipe)
+    recipe_text(recipe)
     for folder in data:
         Dataset.open(folder)
     check_selection(select_on, unsafe=unsafe_select_on_test)

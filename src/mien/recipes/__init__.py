@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
+from pathlib import Path
 
 from mien.errors import MienError, did_you_mean
 
@@ -29,3 +31,17 @@ def read_recipe(name: str) -> str:
             f"{did_you_mean(name, names)}"
         )
     return (files("mien.recipes") / f"{name}.yaml").read_text("utf-8")
+
+
+def recipe_text(name_or_file: str | os.PathLike[str]) -> str:
+    """The YAML text of a recipe file, or of a recipe that comes with mien.
+
+    Raises :class:`~mien.errors.MienError` for a file that cannot be read and an unknown name.
+    """
+    path = Path(name_or_file)
+    if path.suffix not in {".yaml", ".yml"} and not path.exists():
+        return read_recipe(str(name_or_file))
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MienError(f"expected a readable recipe file, got {path}: {error}") from None

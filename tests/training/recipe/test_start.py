@@ -159,7 +159,11 @@ def test_the_model_says_what_the_recipe_does_not(toy_model: Path, tmp_path: Path
         ("softmax", ["backbone.arguments.pad_type=''"], "backbone.arguments {'pad_type': 'same'}"),
         ("softmax", ["backbone.license_terms=mine"], "set backbone.license_terms to null"),
         ("fer", [], "set backbone.license_terms to null"),
-        ("softmax", ["backbone.weights=missing.onnx"], "expected a run folder, an ONNX file or the name"),
+        (
+            "softmax",
+            ["backbone.weights=missing.onnx"],
+            "expected a run folder, an ONNX file or the name",
+        ),
     ],
 )
 def test_a_recipe_that_says_something_else_is_refused(

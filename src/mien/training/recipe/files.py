@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from mien.errors import MienError, did_you_mean
 from mien.files import is_text
 from mien.heads import HEADS
-from mien.recipes import read_recipe
+from mien.recipes import recipe_text
 from mien.training.losses import LOSSES
 from mien.training.recipe.recipe import Recipe
 
@@ -26,7 +26,7 @@ def load_recipe(name_or_file: str | Path, changes: Iterable[str] = ()) -> Recipe
     Values are YAML; a list's items are addressed by number (``losses.0.weight=0.5``). Anything
     misspelt is a :class:`MienError` that names the closest key.
     """
-    text = _recipe_text(str(name_or_file))
+    text = recipe_text(name_or_file)
     try:
         tree = yaml.safe_load(text)
     # ValueError: a date or a number that is none, such as 2001-99-99.
@@ -49,16 +49,6 @@ def load_recipe(name_or_file: str | Path, changes: Iterable[str] = ()) -> Recipe
         ) from None
     except ValidationError as error:
         raise MienError(f"recipe {name_or_file}: {_explain(error)}") from None
-
-
-def _recipe_text(name_or_file: str) -> str:
-    path = Path(name_or_file)
-    if path.suffix in {".yaml", ".yml"} or path.exists():
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise MienError(f"expected a readable recipe file, got {path}: {error}") from None
-    return read_recipe(name_or_file)
 
 
 def _apply(tree: dict[str, Any], change: str) -> None:
