@@ -284,11 +284,13 @@ def machine() -> list[str]:
     names = Path("/proc/cpuinfo")
     lines = names.read_text("utf-8").splitlines() if names.is_file() else []
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    versions = ("mien", "torch", "lightning", "onnxruntime", "mediapipe", "opencv-contrib-python")
+    versions = ("mien", "torch", "lightning", "onnxruntime", "ai-edge-litert")
     return [
         f"- Machine: {models[0] if models else platform.machine()}, {os.cpu_count()} cores, "
         f"{platform.system()}, Python {platform.python_version()}",
-        "- Versions: " + ", ".join(f"{name} {metadata.version(name)}" for name in versions),
+        "- Versions: "
+        + ", ".join(f"{name} {metadata.version(name)}" for name in versions)
+        + f", OpenCV {cv2.__version__}",
         f"- {THREADS} threads, seed {SEED}, load average at the start "
         + " ".join(f"{load:.2f}" for load in os.getloadavg()),
     ]

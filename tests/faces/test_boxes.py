@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.faces.boxes import box_of, distinct, largest_first, overlap, tiles
+from mien.faces.boxes import box_of, distinct, largest_first, overlap
 from mien.schema import Box, Face
 
 BOXES = st.builds(Box, *[st.floats(-50, 50)] * 2, *[st.floats(0.5, 60)] * 2)
@@ -26,18 +26,3 @@ def test_the_better_scored_of_two_on_one_another_stays() -> None:
     faces = [Face(near, 0.6), Face(same, 0.9), Face(far, 0.5)]
     assert [face.score for face in distinct(faces)] == [0.9, 0.5]
     assert [face.score for face in largest_first(faces)] == [0.5, 0.6, 0.9]
-
-
-@settings(deadline=None)
-@given(
-    st.integers(1, 3000), st.integers(1, 3000), st.integers(64, 900), st.sampled_from([0.0, 0.25])
-)
-def test_tiles_cover_every_pixel(width: int, height: int, side: int, share: float) -> None:
-    corners = tiles(width, height, side, share)
-    for length, starts in ((width, {x for x, _ in corners}), (height, {y for _, y in corners})):
-        reached = 0
-        for start in sorted(starts):
-            assert start == 0 or start <= reached - share * side + 1
-            reached = start + side
-        assert reached >= length
-        assert max(starts) == max(0, length - side)

@@ -1,10 +1,6 @@
-"""Boxes: around points, overlaps, and tiles that cover a large image."""
+"""Boxes: around points, their overlaps, and each face once."""
 
 from __future__ import annotations
-
-import math
-
-import numpy as np
 
 from mien.schema import Box, Face, FloatArray
 
@@ -43,19 +39,3 @@ def distinct(faces: list[Face]) -> list[Face]:
         if all(overlap(face.box, other.box) < _SAME_FACE for other in unique):
             unique.append(face)
     return unique
-
-
-def tiles(width: int, height: int, side: int, share: float) -> list[tuple[int, int]]:
-    """Top-left corners of square tiles that cover an image and overlap by at least ``share``.
-
-    >>> tiles(250, 100, 100, 0.25)
-    [(0, 0), (75, 0), (150, 0)]
-    """
-    return [(x, y) for y in _starts(height, side, share) for x in _starts(width, side, share)]
-
-
-def _starts(length: int, side: int, share: float) -> list[int]:
-    if length <= side:
-        return [0]
-    count = math.ceil((length - side) / (side * (1 - share))) + 1
-    return [round(start) for start in np.linspace(0, length - side, count)]

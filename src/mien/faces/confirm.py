@@ -33,7 +33,7 @@ SURE_PRESENCE = 0.9
 # A closer look at what is a face gives 0.7 or more, and its mesh a presence near 1. A mesh that is
 # found again from its own place moves by less than 0.018 of the region's side on faces, and mostly
 # by 0.02 to 0.07 on coins, cells and galaxies.
-_LEAST_CLOSE, _LEAST_CLOSE_OF_STRONG = 0.6, 0.5
+_LEAST_CLOSE, _LEAST_CLOSE_OF_STRONG, _LEAST_CLOSE_OF_TURNED = 0.6, 0.5, 0.7
 # The closer look misses faces that the image cuts off by a third or more; their mesh does not.
 _LEAST_CUT_SCORE, _LEAST_CUT_PRESENCE = 0.3, 0.99
 # Of a face without landmarks, the finder's score and both scores together.
@@ -84,8 +84,8 @@ def confirmed_face(
         if mesh.presence >= SURE_PRESENCE:
             return face_of_mesh(networks, image, mesh, score)
     close = _close_look(networks, image, region, any_turn=score >= _LEAST_TURNED_SCORE)
-    strong = score >= _STRONG_SCORE
-    seen = close is not None and close.score >= (_LEAST_CLOSE_OF_STRONG if strong else _LEAST_CLOSE)
+    strong = close is not None and score >= _STRONG_SCORE and _is_upright(close.region)
+    seen = close is not None and close.score >= _least_close(close.region, strong=strong)
     if close is not None and seen and max(score, close.score) >= least:
         demands = _OF_STRONG if strong else _OF_OTHERS
         meshes = [_mesh(networks, image, close.region)]
@@ -109,7 +109,7 @@ def confirmed_face(
     if close is None or not boxes or score < max(_LEAST_BOX_SCORE, least):
         return None
     # What lies on its side and has no landmarks is rather a thing.
-    if math.cos(close.region.angle) < 0.5:
+    if not _is_upright(close.region):
         return None
     box = _box(close.points)
     if close.score + score < _LEAST_BOX_SUM or min(box.width, box.height) < _LEAST_BOX_SIDE:
@@ -196,6 +196,17 @@ def _nearest_middle(found: Candidates, turned: Region) -> _CloseLook | None:
         )
         return _CloseLook(float(score), np.stack([center - half, center + half]), region)
     return None
+
+
+def _least_close(region: Region, *, strong: bool) -> float:
+    if not _is_upright(region):
+        return _LEAST_CLOSE_OF_TURNED
+    return _LEAST_CLOSE_OF_STRONG if strong else _LEAST_CLOSE
+
+
+def _is_upright(region: Region) -> bool:
+    """Whether a region is turned by at most 60 degrees."""
+    return math.cos(region.angle) >= 0.5
 
 
 def _agree(mesh: Mesh, region: Region) -> bool:

@@ -69,7 +69,8 @@ class FaceDetector:
     It finds faces from about 24 pixels in photos of up to 1,024 pixels a side, and from a fortieth
     of the longer side in larger ones; ``thorough`` looks at up to 2.4 million pixels and takes
     about ten times as long. Faces may be turned by any angle. One without landmarks, such as a
-    profile, has a ``reason``. At most ``max_faces`` are returned, with scores of at least ``min_score``.
+    profile, has a ``reason``. At most ``max_faces`` are returned, with scores of at least
+    ``min_score``.
 
     ``model`` is a ``face_landmarker.task``; by default :func:`face_landmarker_file` finds one.
     A detector may be called from several threads, which wait for each other, pickled, and used
