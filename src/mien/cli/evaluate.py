@@ -61,11 +61,14 @@ def _evaluate_folds(
         print(f"Warning: {warning}.")
     for metric in chosen.measures:
         entry = document["metrics"][metric.name]
-        low, high = entry["low"], entry["high"]
-        interval = "" if low is None else f" [{low:.4f}, {high:.4f}]"
+        interval = "" if entry["low"] is None else f" [{entry['low']:.4f}, {entry['high']:.4f}]"
         spread = "" if entry["sd_of_folds"] is None else f" +- {entry['sd_of_folds']:.4f}"
         print(
-            f"{metric.title}: {entry['value']:.4f}{interval}; mean of {len(document['folds'])} "
-            f"folds {entry['mean_of_folds']:.4f}{spread}"
+            f"{metric.title}: {_shown(entry['value'])}{interval}; mean of "
+            f"{len(document['folds'])} folds {_shown(entry['mean_of_folds'])}{spread}"
         )
     print(path)
+
+
+def _shown(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"

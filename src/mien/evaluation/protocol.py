@@ -17,13 +17,12 @@ from mien.data.targets import labeled, make_targets
 from mien.evaluation.heads import project_classes
 from mien.evaluation.models import Model, open_model
 from mien.evaluation.predictions import predict_split
-from mien.files import write_json
 from mien.heads.expression import ExpressionInfo
 from mien.metrics.classification import FloatArray
+from mien.reports.protocol import write_protocol
 from mien.schema import MienError
 from mien.statistics.bootstrap import LEVEL, bootstrap_intervals
 
-REPORT_FILE = "protocol.json"
 _MANY_ROWS = 50_000
 _BY_VIDEO = ("dfew", "ferv39k", "mafw", "avec2013", "avec2014")
 """Corpora with one label for each video: the predictions of its frames are averaged."""
@@ -36,6 +35,8 @@ class _Measured(NamedTuple):
     predictions: NDArray[Any]
     clusters: NDArray[np.str_]
     cluster_name: str
+    unit: str
+    unlabeled: int
 
 
 def evaluate_protocol(
@@ -47,7 +48,7 @@ def evaluate_protocol(
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[dict[str, Any], Path]:
-    """Measure the runs in ``folder`` on the test rows of their folds; (document, its file).
+    """Measure the runs in ``folder`` on the test rows of their folds; (document, the page).
 
     Of each metric there are the value of each fold, their mean and standard deviation, and the
     value over the test units of all folds at once with an interval from a bootstrap over subjects,
@@ -69,6 +70,8 @@ def evaluate_protocol(
         metric.name: [metric.function(part.targets, part.predictions) for part in measured]
         for metric in protocol.measures
     }
+    cluster_name = measured[0].cluster_name
+    unlabeled = sum(part.unlabeled for part in measured)
     document = {
         "protocol": protocol.name,
         "description": protocol.description,
@@ -77,37 +80,51 @@ def evaluate_protocol(
         "selected_on_test": summary["selected_on_test"],
         "recipe": summary["recipe"],
         "dataset": {"corpus": protocol.corpus, "checksum": dataset.info.get("checksum")},
-        "level": LEVEL,
+        "unit": measured[0].unit,
+        "n": sum(len(part.targets) for part in measured),
+        "intervals": {"level": LEVEL, "draws": draws, "seed": seed},
+        "clustered_by": None if cluster_name == "row" else cluster_name,
+        "clusters": None
+        if cluster_name == "row"
+        else len(set(np.concatenate([part.clusters for part in measured]).tolist())),
+        "left_out": {"no label that is scored": unlabeled} if unlabeled else {},
         "folds": [
             {
                 "fold": run["fold"],
                 "run": run["run"],
                 "units": len(part.targets),
-                "metrics": {name: of_folds[number] for name, of_folds in values.items()},
+                "metrics": {name: _finite(of_folds[number]) for name, of_folds in values.items()},
             }
             for number, (run, part) in enumerate(zip(summary["runs"], measured, strict=True))
         ],
         "metrics": {
             name: {
                 **_all_rows(protocol, measured, name, draws, seed),
-                "mean_of_folds": float(np.mean(of_folds)),
-                "sd_of_folds": float(np.std(of_folds, ddof=1)) if len(of_folds) > 1 else None,
+                "mean_of_folds": _finite(np.mean(of_folds)),
+                "sd_of_folds": _finite(np.std(of_folds, ddof=1)) if len(of_folds) > 1 else None,
             }
             for name, of_folds in values.items()
         },
-        "resampled": measured[0].cluster_name,
         "warnings": warnings,
-        "command": shlex.join(
-            [
-                *("mien", "evaluate", str(folder), "--protocol", protocol.name),
-                *("--data", str(dataset.folder)),
-            ]
-        ),
-        "created_with": f"mien {__version__}",
+        "provenance": {
+            "folds": str(folder),
+            "dataset": str(dataset.folder),
+            "license_terms": dataset.license_terms,
+            "command": shlex.join(
+                [
+                    *("mien", "evaluate", str(folder), "--protocol", protocol.name),
+                    *("--data", str(dataset.folder)),
+                ]
+            ),
+            "version": f"mien {__version__}",
+        },
     }
-    path = (folder if out is None else Path(out)) / REPORT_FILE
-    write_json(path, document)
-    return document, path
+    return document, write_protocol(document, protocol.measures, folder if out is None else out)
+
+
+def _finite(value: float | np.floating[Any]) -> float | None:
+    """A number for a document; None where a metric is undefined."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _summary(folder: Path, protocol: Protocol, dataset: Dataset) -> dict[str, Any]:
@@ -172,7 +189,10 @@ def _measure(
         clusters, name = videos, "video"
     else:
         clusters, name = np.arange(len(values)).astype(str), "row"
-    return _Measured(values[known], outputs[known], clusters[known], name), warnings
+    by_video = model.info.clips is not None or protocol.corpus in _BY_VIDEO
+    unit, unlabeled = "recording" if by_video else "face", int((~known).sum())
+    part = _Measured(values[known], outputs[known], clusters[known], name, unit, unlabeled)
+    return part, warnings
 
 
 def _all_rows(
