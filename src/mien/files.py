@@ -90,25 +90,31 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
-def write_text(path: str | os.PathLike[str], text: str, *, advice: str = ADVICE) -> Path:
+def write_text(
+    path: str | os.PathLike[str], text: str, *, advice: str = ADVICE, private: bool = False
+) -> Path:
     """Write ``text`` to ``path`` in UTF-8, as :func:`replacing` does; return the path."""
-    return write_bytes(path, text.encode("utf-8"), advice=advice)
+    return write_bytes(path, text.encode("utf-8"), advice=advice, private=private)
 
 
-def write_bytes(path: str | os.PathLike[str], content: bytes, *, advice: str = ADVICE) -> Path:
+def write_bytes(
+    path: str | os.PathLike[str], content: bytes, *, advice: str = ADVICE, private: bool = False
+) -> Path:
     """Write ``content`` to ``path``, as :func:`replacing` does; return the path."""
-    with replacing(path, advice=advice) as temporary:
+    with replacing(path, advice=advice, private=private) as temporary:
         temporary.write_bytes(content)
     return Path(path)
 
 
-def write_json(path: str | os.PathLike[str], document: Any, *, advice: str = ADVICE) -> Path:
+def write_json(
+    path: str | os.PathLike[str], document: Any, *, advice: str = ADVICE, private: bool = False
+) -> Path:
     """Write ``document`` as indented JSON in UTF-8, as :func:`replacing` does; return the path.
 
     Raises ``ValueError`` for NaN and infinities, which JSON has no words for.
     """
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    return write_text(path, text + "\n", advice=advice)
+    return write_text(path, text + "\n", advice=advice, private=private)
 
 
 def is_text(document: Any) -> bool:

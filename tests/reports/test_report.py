@@ -3,6 +3,7 @@ import dataclasses
 import importlib.util
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -477,3 +478,10 @@ def test_arrays_that_do_not_fit(changes: dict, message: str) -> None:
 def test_valence_and_arousal_that_do_not_fit(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(others={"valence_arousal": valence_arousal(**changes)})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs the permissions of POSIX")
+def test_a_report_is_private_because_it_shows_faces(tmp_path: Path) -> None:
+    run(make(), tmp_path / "report")
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "report").iterdir()}
+    assert modes == {0o600}

@@ -46,8 +46,9 @@ def cluster_warnings(clusters: int | None, unit: str) -> list[str]:
 
 def write_documents(folder: str | Path, name: str, document: Mapping[str, Any], page: str) -> Path:
     """Write ``NAME.json`` and ``NAME.html`` into ``folder``; each appears whole or not at all."""
-    write_json(Path(folder) / f"{name}.json", document)
-    return write_text(Path(folder) / f"{name}.html", page)
+    # A page shows faces, and both name files of people.
+    write_json(Path(folder) / f"{name}.json", document, private=True)
+    return write_text(Path(folder) / f"{name}.html", page, private=True)
 
 
 def require_train_extra() -> None:
