@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets
-from mien.faces.detect import FaceDetector
+from mien.faces.detection.detect import FaceDetector
 
 ALPHAS = np.logspace(-1, 5, 13)
 

@@ -20,13 +20,13 @@ import numpy as np
 from skimage import data
 
 from face_photos import background, head, paste
-from mien.faces.blazeface import Candidates, View, merged
-from mien.faces.confirm import face_of_mesh
-from mien.faces.detect import FaceDetector
-from mien.faces.face_networks import FaceNetworks, open_face_networks
-from mien.faces.mesh import Region, cut_region, find_mesh, region_of_candidate
-from mien.faces.pose import pose_of
-from mien.faces.tflite import BACKENDS
+from mien.faces.detection.blazeface import Candidates, View, merged
+from mien.faces.detection.confirm import face_of_mesh
+from mien.faces.detection.detect import FaceDetector
+from mien.faces.detection.face_networks import FaceNetworks, open_face_networks
+from mien.faces.detection.mesh import Region, cut_region, find_mesh, region_of_candidate
+from mien.faces.detection.pose import pose_of
+from mien.faces.detection.tflite import BACKENDS
 from mien.schema import Face, UInt8Array
 
 MEDIAPIPE = """

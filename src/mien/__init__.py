@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from mien.errors import MienError
     from mien.evaluation.compare import compare
     from mien.evaluation.evaluate import evaluate
-    from mien.faces.detect import Detector
+    from mien.faces.detection.detect import Detector
     from mien.inference.predict import predict
     from mien.inference.predictor import Predictor
     from mien.models import list_models

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from mien.faces.detect import FaceDetector
+from mien.faces.detection.detect import FaceDetector
 from mien.schema import Face, UInt8Array
 
 

@@ -12,7 +12,7 @@ from mien.faces.align import (
     fixed_crop,
     template_points,
 )
-from mien.faces.detect import FaceDetector
+from mien.faces.detection.detect import FaceDetector
 from mien.schema import Alignment, Box, Face, FloatArray, Preprocessing, UInt8Array
 
 PREPROCESSINGS = st.builds(

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mien.faces.detect import FaceDetector
-from mien.faces.follow import VideoFaceDetector
-from mien.faces.model_file import back_finder_file
+from mien.faces.detection.detect import FaceDetector
+from mien.faces.detection.follow import VideoFaceDetector
+from mien.faces.detection.model_file import back_finder_file
 from mien.schema import Face, UInt8Array
 
 
@@ -66,7 +66,7 @@ def test_a_detector_works_after_a_fork(
 def test_without_the_back_finder_the_short_one_does_its_work(
     astronaut: UInt8Array, face: Face, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mien.faces.face_networks.back_finder_file", lambda: None)
+    monkeypatch.setattr("mien.faces.detection.face_networks.back_finder_file", lambda: None)
     with FaceDetector() as detector:
         found = landmarks(detector(astronaut))
     assert face.landmarks is not None

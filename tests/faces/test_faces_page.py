@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
-from mien.faces import detect
-from mien.faces.model_file import INSTALL_FACE_MODELS
+from mien.faces.detection import detect
+from mien.faces.detection.model_file import INSTALL_FACE_MODELS
 from mien.schema import Preprocessing
 
 PAGE = (Path(__file__).parents[2] / "docs" / "faces.md").read_text("utf-8")

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from mien.faces.align import cut_face, landmarks_in_crop, landmarks_in_fixed_crop
-from mien.faces.detect import FaceDetector
+from mien.faces.detection.detect import FaceDetector
 from mien.faces.tight import find_tight_face
 from mien.schema import Alignment, Box, Face, Preprocessing, UInt8Array
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from toy_videos import faceless, moving_face, write_video
 
-from mien.faces.follow import VideoFaceDetector
+from mien.faces.detection.follow import VideoFaceDetector
 from mien.faces.tracks import (
     GAP_SECONDS,
     NO_FACE,

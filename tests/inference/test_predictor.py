@@ -12,7 +12,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from mien.faces.align import crop_face, cut_face, fixed_crop
-from mien.faces.detect import FaceDetector
+from mien.faces.detection.detect import FaceDetector
 from mien.faces.partial_image import compose_partial_image
 from mien.faces.tensors import to_tensor
 from mien.faces.tight import find_tight_face
@@ -255,7 +255,7 @@ def test_closes_only_its_own_detector(model_file: Path, monkeypatch: pytest.Monk
     with Predictor.load(model_file, detector=given) as predictor:
         predictor(picture())
     assert not given.closed
-    monkeypatch.setattr("mien.faces.detect.FaceDetector", lambda: made)
+    monkeypatch.setattr("mien.faces.detection.detect.FaceDetector", lambda: made)
     with Predictor.load(model_file) as predictor:
         predictor(picture())
     assert made.calls == 1 and made.closed

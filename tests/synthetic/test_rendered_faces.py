@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mien.faces.align import TEMPLATE, anchor_points, template_points
-from mien.faces.detect import FaceDetector
+from mien.faces.detection.detect import FaceDetector
 from mien.labels import EXPRESSIONS
 from mien.schema import MienError, Preprocessing
 from mien.synthetic.actions import draw_expression, face_units

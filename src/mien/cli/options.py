@@ -11,7 +11,7 @@ import typer
 from mien.errors import MienError
 
 if TYPE_CHECKING:
-    from mien.faces.detect import Detector as FaceFinder
+    from mien.faces.detection.detect import Detector as FaceFinder
     from mien.schema import Preprocessing
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -44,11 +44,11 @@ def detector_of(yunet: Path | None, thorough: bool) -> Callable[[], FaceFinder] 
     if yunet is not None:
         if thorough:
             raise MienError("expected either --detector or --thorough, got both; leave one out")
-        from mien.faces.yunet import YuNetDetector
+        from mien.faces.detection.yunet import YuNetDetector
 
         return partial(YuNetDetector, yunet)
     if thorough:
-        from mien.faces.detect import FaceDetector
+        from mien.faces.detection.detect import FaceDetector
 
         return partial(FaceDetector, thorough=True)
     return None

@@ -74,7 +74,7 @@ def prepare(
     from mien.cli.options import preprocessing
     from mien.cli.printing import print_dataset, print_json
     from mien.corpora import corpus_of
-    from mien.faces.detect import FaceDetector
+    from mien.faces.detection.detect import FaceDetector
     from mien.preparation.prepare import prepare as prepare_dataset
 
     result = prepare_dataset(

@@ -7,7 +7,8 @@ split, each enlarged to 192 pixels with a border: the median positions of eye ce
 corners, made symmetrical. Those crops are not aligned; positions vary around the median by 7 %
 (eyes) to 9 % (mouth) of the side.
 
-Coordinates are continuous, as in :mod:`mien.faces.detect`: the center of pixel i is at i + 0.5.
+Coordinates are continuous, as in :mod:`mien.faces.detection.detect`: the center of pixel i is at
+i + 0.5.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from mien.faces.boxes import box_of
-from mien.faces.detect import Detector
+from mien.faces.detection.boxes import box_of
+from mien.faces.detection.detect import Detector
 from mien.schema import Face, FloatArray, UInt8Array
 
 # As in the measurement of the template, see mien.faces.align: landmarks are finer in an enlarged

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from mien.faces.align import crop_face
-from mien.faces.boxes import overlap
+from mien.faces.detection.boxes import overlap
 from mien.faces.video import Frame
 from mien.schema import Box, Face, FloatArray, Preprocessing, UInt8Array
 
@@ -29,7 +29,7 @@ _SAME_LOOK, _OTHER_LOOK, _SOON_SECONDS = 0.8, 0.4, 0.5
 # After a cut a person may come back, anywhere in the picture: who looks as in one of the last
 # different sightings of a track.
 _COMES_BACK_LOOK, _COMES_BACK_SECONDS = 0.85, 60.0
-_LOOKS_KEPT, _ANOTHER_LOOK = 5, 0.95
+_LOOKS, _ANOTHER_LOOK = 5, 0.95
 
 
 class Tracked(NamedTuple):
@@ -66,7 +66,7 @@ class _Track:
         """The track after another sighting, with its latest different looks."""
         looks, look = self.looks, sighting.look
         if look is not None and all(float((look * old).sum()) < _ANOTHER_LOOK for old in looks):
-            looks = (*looks[1 - _LOOKS_KEPT :], look)
+            looks = (*looks[1 - _LOOKS :], look)
         return _Track(self.number, sighting, time, looks)
 
 

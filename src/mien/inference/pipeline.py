@@ -22,7 +22,7 @@ from mien.inference.videos import FPS, predict_video
 from mien.schema import Face, MienError, Prediction, Status, UInt8Array
 
 if TYPE_CHECKING:
-    from mien.faces.detect import Detector
+    from mien.faces.detection.detect import Detector
 
 PathLike = str | os.PathLike[str]
 _NO_MODEL_OF_FACES = "expected a video for a model of clips, got a photo; add --model fer"

@@ -15,7 +15,7 @@ from mien.inference.videos import FPS
 from mien.schema import MienError, Prediction
 
 if TYPE_CHECKING:
-    from mien.faces.detect import Detector
+    from mien.faces.detection.detect import Detector
 
 _CARDS = 20
 

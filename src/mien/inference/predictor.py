@@ -35,7 +35,7 @@ from mien.schema import (
 )
 
 if TYPE_CHECKING:
-    from mien.faces.detect import Detector
+    from mien.faces.detection.detect import Detector
     from mien.faces.images import ImageSource
 
 MIN_FACE_PIXELS = 24
@@ -62,7 +62,7 @@ class CroppedFace:
 class Predictor:
     """A model of faces and a detector; called with an image, it predicts every face in it.
 
-    The detector is a :class:`~mien.faces.detect.FaceDetector` unless one is given, and is only
+    The detector is a :class:`~mien.faces.detection.detect.FaceDetector` unless one is given, and is only
     created when the first photo needs it. Use the predictor as a context manager, or call
     :meth:`close`, to free the detector early; a detector that was passed in is left open.
     """
@@ -199,7 +199,7 @@ class Predictor:
 
     def _ready_detector(self) -> Detector:
         if self._detector is None:
-            from mien.faces.detect import FaceDetector
+            from mien.faces.detection.detect import FaceDetector
 
             self._detector = FaceDetector()
             self._created.append(self._detector)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mien.faces.align import cut_face
-from mien.faces.follow import VideoFaceDetector
+from mien.faces.detection.follow import VideoFaceDetector
 from mien.faces.tracks import GAP_SECONDS, NO_FACE, FramesDetector, track_faces
 from mien.faces.video import Frame, Video, load_av
 from mien.heads import Arrays
@@ -77,7 +77,7 @@ def predict_video(
     fps
         Frames per second to read; more where ``clip_model`` was trained on more.
     detector
-        A :class:`~mien.faces.follow.VideoFaceDetector` unless one is given.
+        A :class:`~mien.faces.detection.follow.VideoFaceDetector` unless one is given.
     on_frame
         Called with each frame that is read and its predictions, sorted by ``track``; a frame
         without a face has one with status ``no-face``.

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from mien.corpora.items import Item, LeftOut, VideoItem
 from mien.faces.align import cut_face
-from mien.faces.detect import Detector
+from mien.faces.detection.detect import Detector
 from mien.faces.images import MAX_PIXELS, load_image
 from mien.faces.tight import find_tight_face, is_small
 from mien.preparation.parts import part_schema, write_part_file

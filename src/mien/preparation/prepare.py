@@ -18,8 +18,8 @@ from mien import __version__
 from mien.corpora import corpus_of
 from mien.corpora.items import Corpus, LeftOut, Options, Reading
 from mien.data.dataset import CROPS_FILE, FACES_FILE, INFO_FILE, LEFT_OUT_FILE, Dataset
-from mien.faces.detect import FaceDetector
-from mien.faces.follow import VideoFaceDetector
+from mien.faces.detection.detect import FaceDetector
+from mien.faces.detection.follow import VideoFaceDetector
 from mien.faces.images import MAX_PIXELS
 from mien.files import remove_temporaries
 from mien.preparation.cropping import Cropper, DetectorMaker, Entry
@@ -75,7 +75,7 @@ def prepare(
     ``disjoint`` are those of :class:`~mien.corpora.items.Options`. ``max_pixels`` is as
     for :func:`~mien.faces.images.load_image`. Of several faces in an image the largest is kept, of
     several people in a recording the one seen for the longest time. Recordings are always searched
-    by :class:`~mien.faces.follow.VideoFaceDetector`. Crops are stored whole; the partial image of
+    by :class:`~mien.faces.detection.follow.VideoFaceDetector`. Crops are stored whole; the partial image of
     ``preprocessing`` (default: in the corpus's color) is composed when they are read. Without
     ``progress``, a bar is shown on stderr where that is a terminal.
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from mien.corpora.items import LeftOut, VideoItem
 from mien.data.dataset import FACES_SCHEMA
 from mien.faces.align import cut_face
-from mien.faces.follow import VideoFaceDetector
+from mien.faces.detection.follow import VideoFaceDetector
 from mien.faces.tracks import track_faces
 from mien.faces.video import Video
 from mien.files import temporary_sibling

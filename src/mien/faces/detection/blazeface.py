@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.faces.tflite import Network
+from mien.faces.detection.tflite import Network
 from mien.schema import FloatArray, UInt8Array
 
 OUTPUTS = ("regressors", "classificators")
@@ -60,18 +60,18 @@ class Finder:
         values -= 1
         boxes, logits = self._network(values)
         scores = 1 / (1 + np.exp(-logits.reshape(-1).clip(-80, 80)))
-        kept = np.flatnonzero(scores >= self._least)
+        rows = np.flatnonzero(scores >= self._least)
         if shape not in self._anchors:
             self._anchors[shape] = anchors(shape, self._strides)
-        around = self._anchors[shape][kept]
-        numbers = boxes.reshape(-1, 16)[kept]
+        around = self._anchors[shape][rows]
+        numbers = boxes.reshape(-1, 16)[rows]
         center, half = numbers[:, :2] + around, numbers[:, 2:4] / 2
         landmarks = numbers[:, 4:].reshape(-1, 6, 2) + around[:, None]
         corners = np.stack([center - half, center + half], axis=1)
         points = np.concatenate([corners, landmarks], axis=1)
         points = ((points - view.corner) / view.scale).astype(np.float32)
         valid = (half > 0).all(axis=1)
-        return Candidates(points[valid], scores[kept][valid].astype(np.float32))
+        return Candidates(points[valid], scores[rows][valid].astype(np.float32))
 
 
 def anchors(shape: tuple[int, int], strides: tuple[int, int]) -> FloatArray:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.faces.boxes import box_of, distinct, largest_first, overlap
+from mien.faces.detection.boxes import box_of, distinct, largest_first, overlap
 from mien.schema import Box, Face
 
 BOXES = st.builds(Box, *[st.floats(-50, 50)] * 2, *[st.floats(0.5, 60)] * 2)

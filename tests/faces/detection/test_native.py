@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from mien.faces.native import quiet_stderr
+from mien.faces.detection.native import quiet_stderr
 
 
 def test_only_chatter_is_held_back(capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,14 +6,14 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from mien.faces.blazeface import BACK_STRIDES, OUTPUTS, SHORT_STRIDES, Finder
-from mien.faces.mesh import MESH_OUTPUTS, SHAPES_OUTPUTS
-from mien.faces.model_file import back_finder_file, face_landmarker_file
-from mien.faces.pose import FaceGeometry, read_geometry
-from mien.faces.tflite import Network, open_network
+from mien.faces.detection.blazeface import BACK_STRIDES, OUTPUTS, SHORT_STRIDES, Finder
+from mien.faces.detection.mesh import MESH_OUTPUTS, SHAPES_OUTPUTS
+from mien.faces.detection.model_file import back_finder_file, face_landmarker_file
+from mien.faces.detection.pose import FaceGeometry, read_geometry
+from mien.faces.detection.tflite import Network, open_network
 from mien.schema import MienError
 
-TASK_FILE = "MediaPipe's face_landmarker.task"
+BUNDLE = "MediaPipe's face_landmarker.task"
 # Below this a candidate is never a face, whatever the other networks say.
 _LEAST_CANDIDATE = 0.22
 
@@ -50,7 +50,7 @@ def open_face_networks(
             shapes = network(bundle.read("face_blendshapes.tflite"), SHAPES_OUTPUTS)
             geometry = read_geometry(bundle.read("geometry_pipeline_metadata_landmarks.binarypb"))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise model_file_error(path, TASK_FILE) from error
+        raise model_file_error(path, BUNDLE) from error
     file, back = back_finder_file(), None
     if file is not None:
         back = Finder(network(file.read_bytes(), OUTPUTS), BACK_STRIDES, _LEAST_CANDIDATE)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.faces.tflite import Network
+from mien.faces.detection.tflite import Network
 from mien.schema import FloatArray, UInt8Array
 
 MESH_OUTPUTS = ("Identity", "Identity_1")

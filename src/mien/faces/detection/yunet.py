@@ -9,10 +9,10 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
-from mien.faces.boxes import largest_first
-from mien.faces.detect import check_image
-from mien.faces.face_networks import model_file_error
-from mien.faces.native import quiet_stderr
+from mien.faces.detection.boxes import largest_first
+from mien.faces.detection.detect import check_image
+from mien.faces.detection.face_networks import model_file_error
+from mien.faces.detection.native import quiet_stderr
 from mien.schema import Box, Face, MienError, UInt8Array
 
 _YUNET_FILE = "YuNet's ONNX file"

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from mien.faces.boxes import distinct, largest_first
-from mien.faces.confirm import SURE_PRESENCE, confirmed_face, face_of_mesh
-from mien.faces.detect import SharedNetworks, check_image, check_settings, find_candidates
-from mien.faces.face_networks import FaceNetworks
-from mien.faces.mesh import Mesh, Region, find_mesh, region_of_landmarks
+from mien.faces.detection.boxes import distinct, largest_first
+from mien.faces.detection.confirm import SURE_PRESENCE, confirmed_face, face_of_mesh
+from mien.faces.detection.detect import SharedNetworks, check_image, check_settings, find_candidates
+from mien.faces.detection.face_networks import FaceNetworks
+from mien.faces.detection.mesh import Mesh, Region, find_mesh, region_of_landmarks
 from mien.schema import Face, FloatArray, UInt8Array
 
 # So often the whole frame is searched for new faces while others are followed.
@@ -27,7 +27,7 @@ class _Followed(NamedTuple):
 
 
 class VideoFaceDetector:
-    """:class:`~mien.faces.detect.FaceDetector` for the frames of one video in order.
+    """:class:`~mien.faces.detection.detect.FaceDetector` for the frames of one video in order.
 
     A face that was found is looked for where its mesh was, which takes half the time; the whole
     frame is searched every half second of the video, and when a face is lost. At most
@@ -92,16 +92,16 @@ class VideoFaceDetector:
             (region, face_of_mesh(networks, image, mesh, score)) for region, mesh, score in seen
         ]
         # Two that were followed may have ended on one face.
-        kept = distinct([face for _, face in faces])
-        return [pair for pair in faces if any(pair[1] is face for face in kept)]
+        apart = distinct([face for _, face in faces])
+        return [pair for pair in faces if any(pair[1] is face for face in apart)]
 
     def _search(
         self, networks: FaceNetworks, image: UInt8Array, followed: list[tuple[Region, Face]]
     ) -> list[tuple[Region, Face]]:
-        found = find_candidates(networks, image)
+        candidates = find_candidates(networks, image)
         fresh = [
             face
-            for points, score in zip(found.points, found.scores, strict=True)
+            for points, score in zip(candidates.points, candidates.scores, strict=True)
             if not any(_holds(face, points) for _, face in followed)
             for face in [
                 confirmed_face(

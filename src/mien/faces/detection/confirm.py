@@ -8,10 +8,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mien.faces.blazeface import Candidates, View, merged
-from mien.faces.boxes import box_of
-from mien.faces.face_networks import FaceNetworks
-from mien.faces.mesh import (
+from mien.faces.detection.blazeface import Candidates, View, merged
+from mien.faces.detection.boxes import box_of
+from mien.faces.detection.face_networks import FaceNetworks
+from mien.faces.detection.mesh import (
     Mesh,
     Region,
     cut_region,
@@ -20,7 +20,7 @@ from mien.faces.mesh import (
     region_of_candidate,
     region_of_landmarks,
 )
-from mien.faces.pose import head_matrix, pose_of
+from mien.faces.detection.pose import head_matrix, pose_of
 from mien.schema import Box, Face, FloatArray, UInt8Array
 
 UNCONFIRMED = "no landmarks found: the face is in profile, blurred or covered"
@@ -95,7 +95,7 @@ def confirmed_face(
         meshes = [one for one in meshes if _agree(one, close.region)]
         closer = max(meshes, key=lambda one: one.presence, default=None)
         if closer is not None and closer.presence >= demands.presence:
-            again = _found_again(networks, image, closer, demands)
+            again = _mesh_again(networks, image, closer, demands)
             if again is not None:
                 return face_of_mesh(networks, image, again, max(score, close.score))
             boxes = boxes and closer.presence < _OF_OTHERS.presence
@@ -103,7 +103,7 @@ def confirmed_face(
         mesh = mesh or _mesh(networks, image, region)
         upright = close is None or not seen or _agree(mesh, close.region)
         if upright and mesh.presence >= _LEAST_CUT_PRESENCE and _is_cut(mesh, image):
-            again = _found_again(networks, image, mesh, _OF_OTHERS)
+            again = _mesh_again(networks, image, mesh, _OF_OTHERS)
             if again is not None:
                 return face_of_mesh(networks, image, again, again.presence)
     if close is None or not boxes or score < max(_LEAST_BOX_SCORE, least):
@@ -146,7 +146,7 @@ def _mesh(networks: FaceNetworks, image: UInt8Array, region: Region) -> Mesh:
     return max(mesh, completed, key=lambda one: one.presence)
 
 
-def _found_again(
+def _mesh_again(
     networks: FaceNetworks, image: UInt8Array, mesh: Mesh, demands: _Demands
 ) -> Mesh | None:
     """The mesh as it is found at the place of the first; None where it moves or vanishes."""
@@ -167,8 +167,8 @@ def _close_look(
     for quarters in turns if any_turn else turns[:1]:
         turned = Region(region.x, region.y, region.side * _CLOSE_EXTENT, quarters * math.pi / 2)
         view = cut_region(image, turned, _CLOSE_SIDE, cv2.BORDER_CONSTANT)
-        found = merged(networks.short(View(view, 1.0, (0.0, 0.0))))
-        look = _nearest_middle(found, turned)
+        candidates = merged(networks.short(View(view, 1.0, (0.0, 0.0))))
+        look = _nearest_middle(candidates, turned)
         if look is not None and (best is None or look.score > best.score):
             best = look
         if best is not None and best.score >= _UPRIGHT_SCORE:
@@ -176,23 +176,23 @@ def _close_look(
     return best
 
 
-def _nearest_middle(found: Candidates, turned: Region) -> _CloseLook | None:
+def _nearest_middle(candidates: Candidates, turned: Region) -> _CloseLook | None:
     """The best candidate of a turned crop whose middle lies in the box that was looked at."""
     scale = turned.side / _CLOSE_SIDE
     cos, sin = math.cos(turned.angle), math.sin(turned.angle)
-    for points, score in zip(found.points, found.scores, strict=True):
+    for points, score in zip(candidates.points, candidates.scores, strict=True):
         middle = points[:2].mean(axis=0) / _CLOSE_SIDE - 0.5
         if np.abs(middle).max() > 0.25:
             continue
         # Of the crop's own pixels; the region's angle says where they lie in the image.
-        own = region_of_candidate(points)
-        x, y = (own.x - _CLOSE_SIDE / 2) * scale, (own.y - _CLOSE_SIDE / 2) * scale
+        region = region_of_candidate(points)
+        x, y = (region.x - _CLOSE_SIDE / 2) * scale, (region.y - _CLOSE_SIDE / 2) * scale
         center = np.array([turned.x + cos * x - sin * y, turned.y + sin * x + cos * y], np.float32)
         half = (points[1] - points[0]) * np.float32(scale / 2)
         # The box of a turned face lies along the image's sides.
         half = half[::-1] if round(turned.angle / (math.pi / 2)) % 2 else half
         region = Region(
-            float(center[0]), float(center[1]), own.side * scale, own.angle + turned.angle
+            float(center[0]), float(center[1]), region.side * scale, region.angle + turned.angle
         )
         return _CloseLook(float(score), np.stack([center - half, center + half]), region)
     return None

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
-from mien.faces.blazeface import (
+from mien.faces.detection.blazeface import (
     Candidates,
     joined,
     merged,
@@ -25,9 +25,9 @@ from mien.faces.blazeface import (
     turned_back,
     view_of,
 )
-from mien.faces.boxes import distinct, largest_first
-from mien.faces.confirm import confirmed_face
-from mien.faces.face_networks import FaceNetworks, open_face_networks
+from mien.faces.detection.boxes import distinct, largest_first
+from mien.faces.detection.confirm import confirmed_face
+from mien.faces.detection.face_networks import FaceNetworks, open_face_networks
 from mien.schema import Face, UInt8Array
 
 # A view shows faces from about 13 of its pixels. More pixels cost time: 512 x 512 about 15 ms.
@@ -107,21 +107,26 @@ class FaceDetector:
         """
         check_image(image)
         with self._shared as networks:
-            found = find_candidates(networks, image, thorough=self._thorough)
-            faces = self._confirmed(networks, image, found)
+            candidates = find_candidates(networks, image, thorough=self._thorough)
+            faces = self._confirmed(networks, image, candidates)
             if not faces:
                 # A face that fills the image and is in profile is rather something else.
-                found = find_candidates(networks, image, border=_BORDER)
-                faces = self._confirmed(networks, image, found, boxes=False)
+                candidates = find_candidates(networks, image, border=_BORDER)
+                faces = self._confirmed(networks, image, candidates, boxes=False)
         return largest_first(faces)[: self._max_faces]
 
     def _confirmed(
-        self, networks: FaceNetworks, image: UInt8Array, found: Candidates, *, boxes: bool = True
+        self,
+        networks: FaceNetworks,
+        image: UInt8Array,
+        candidates: Candidates,
+        *,
+        boxes: bool = True,
     ) -> list[Face]:
         least = self._min_score
         faces = [
             confirmed_face(networks, image, points, float(score), least=least, boxes=boxes)
-            for points, score in zip(found.points, found.scores, strict=True)
+            for points, score in zip(candidates.points, candidates.scores, strict=True)
         ]
         return distinct([face for face in faces if face is not None])
 
@@ -201,9 +206,9 @@ def find_candidates(
             frame = shrunk(frame, look.longest)
             scale = max(frame.shape[:2]) / max(image.shape[:2])
         finder = networks.back if look.back and networks.back is not None else networks.short
-        found = finder(view_of(turned(frame, look.turns), look.longest, _CELL, border))
-        points = turned_back(found.points, look.turns, frame.shape) / np.float32(scale)
-        parts.append(Candidates(points, found.scores))
+        candidates = finder(view_of(turned(frame, look.turns), look.longest, _CELL, border))
+        points = turned_back(candidates.points, look.turns, frame.shape) / np.float32(scale)
+        parts.append(Candidates(points, candidates.scores))
     return merged(joined(parts))
 
 

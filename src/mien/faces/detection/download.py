@@ -1,4 +1,4 @@
-"""Download MediaPipe's face model, when the user asks for it: ``python -m mien.faces.download``."""
+"""Download MediaPipe's face model, when the user asks for it: ``python -m mien.faces.detection.download``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from mien.faces import model_file
-from mien.faces.model_file import HOW_TO_GET_IT, cached_face_model, has_digest
+from mien.faces.detection import model_file
+from mien.faces.detection.model_file import HOW_TO_GET_IT, cached_face_model, has_digest
 from mien.files import write_bytes
 from mien.schema import MienError
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mien.faces import model_file
-from mien.faces.download import download_face_model
-from mien.faces.model_file import back_finder_file, face_landmarker_file
+from mien.faces.detection import model_file
+from mien.faces.detection.download import download_face_model
+from mien.faces.detection.model_file import back_finder_file, face_landmarker_file
 from mien.schema import MienError
 
 CONTENT = b"a face model"

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from mien.faces.native import quiet_stderr
+from mien.faces.detection.native import quiet_stderr
 from mien.schema import FloatArray, MienError
 
 BACKENDS = ("litert", "opencv")
@@ -27,7 +27,7 @@ Network = Callable[[FloatArray], list[FloatArray]]
 
 # A fully convolutional network is prepared once for every shape it has seen lately, as long as
 # these have fewer numbers together: each takes about 70 bytes.
-_SHAPES_KEPT, _NUMBERS_KEPT = 12, 3 * 2**22
+_MOST_SHAPES, _MOST_NUMBERS = 12, 3 * 2**22
 
 
 def chosen_backend() -> str:
@@ -66,7 +66,7 @@ def open_network(
 def _forget(prepared: OrderedDict[tuple[int, ...], Any]) -> None:
     """Drop the shapes that were not seen for longest, until the rest may be kept."""
     while len(prepared) > 1 and (
-        len(prepared) > _SHAPES_KEPT or sum(map(math.prod, prepared)) > _NUMBERS_KEPT
+        len(prepared) > _MOST_SHAPES or sum(map(math.prod, prepared)) > _MOST_NUMBERS
     ):
         prepared.popitem(last=False)
 

@@ -12,12 +12,12 @@ from PIL import Image
 from skimage import data
 
 from mien.faces.align import anchor_points
-from mien.faces.confirm import UNCONFIRMED
-from mien.faces.detect import Detector, FaceDetector
+from mien.faces.detection.confirm import UNCONFIRMED
+from mien.faces.detection.detect import Detector, FaceDetector
+from mien.faces.detection.model_file import face_landmarker_file
+from mien.faces.detection.pose import pose_of
+from mien.faces.detection.yunet import YuNetDetector
 from mien.faces.images import load_image
-from mien.faces.model_file import face_landmarker_file
-from mien.faces.pose import pose_of
-from mien.faces.yunet import YuNetDetector
 from mien.schema import Face, MienError, UInt8Array
 
 MIRRORED_ANCHORS = [1, 0, 3, 2]  # in a mirror a right eye is a left eye
@@ -255,7 +255,7 @@ def test_a_broken_or_missing_model_is_an_error(tmp_path: Path) -> None:
 
 def test_a_program_that_never_closes_its_detector_prints_nothing() -> None:
     program = (
-        "from skimage import data; from mien.faces.detect import FaceDetector\n"
+        "from skimage import data; from mien.faces.detection.detect import FaceDetector\n"
         "detector = FaceDetector(); assert len(detector(data.astronaut())) == 1"
     )
     done = subprocess.run(
