@@ -85,7 +85,7 @@ def load(
 ) -> Predictor:
     """A predictor for a shipped model's name or an ONNX file that ``mien export`` wrote.
 
-    ``detector`` finds the faces, MediaPipe's unless one is given; ``threads`` are those of the
+    ``detector`` finds the faces, mien's own unless one is given; ``threads`` are those of the
     network (default: one per core). Raises :class:`MienError` for an unknown name or a file that
     is not such a model.
     """

