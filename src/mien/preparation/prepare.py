@@ -76,8 +76,8 @@ def prepare(
     for :func:`~mien.faces.images.load_image`. Of several faces in an image the largest is kept, of
     several people in a recording the one seen for the longest time. Recordings are always searched
     by :class:`~mien.faces.detection.follow.VideoFaceDetector`. Crops are stored whole; the partial
-    image of ``preprocessing`` (default: in the corpus's color) is composed when they are read. Without
-    ``progress``, a bar is shown on stderr where that is a terminal.
+    image of ``preprocessing`` (default: in the corpus's color) is composed when they are read.
+    Without ``progress``, a bar is shown on stderr where that is a terminal.
 
     Raises :class:`MienError` for an unknown corpus, for settings that do not apply to it, for a
     source that is not laid out as expected or shows no face, for an ``out`` that exists, for a
