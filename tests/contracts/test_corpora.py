@@ -394,3 +394,19 @@ def test_a_misplaced_recording_shows_the_expected_tree(corpus: str, tmp_path: Pa
     with pytest.raises(MienError) as error:
         about.read(tmp_path, Options())
     assert about.layout in str(error.value) and about.ask
+
+
+def test_a_missing_first_frame_shifts_no_label(tmp_path: Path) -> None:
+    source = FAKES["disfa"](tmp_path)
+    (source / "Images" / "SN002" / "0.jpg").unlink()
+    entries = read("disfa", source)
+    assert not [item for item in items(entries) if item.subject == "SN002"]
+    assert sum("neither begin at 0" in reason for reason in reasons(entries)) == 1
+    for number in range(6, 0, -1):  # numbered from 1, the second one missing
+        (source / "Images" / "SN003" / f"{number - 1}.jpg").rename(
+            source / "Images" / "SN003" / f"{number}.jpg"
+        )
+    (source / "Images" / "SN003" / "2.jpg").unlink()
+    frames = by_id(read("disfa", source))
+    assert "SN003/00002" not in frames
+    assert Path(str(frames["SN003/00003"].image)).name == "3.jpg"

@@ -191,6 +191,7 @@ def test_folds_resume_after_an_interruption(
     document, _ = evaluate_protocol(tmp_path / "folds", protocol, dataset, draws=20)
     assert sum(fold["units"] for fold in document["folds"]) == len(dataset)
     assert document["clustered_by"] == "subject" and document["clusters"] == 5
+    assert any("5 subjects" in warning for warning in document["warnings"])
     entry = document["metrics"]["accuracy"]
     assert entry["low"] <= entry["value"] <= entry["high"]
 

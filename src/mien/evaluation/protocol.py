@@ -19,6 +19,7 @@ from mien.evaluation.models import Model, open_model
 from mien.evaluation.predictions import predict_split
 from mien.heads.expression import ExpressionInfo
 from mien.metrics.classification import FloatArray
+from mien.reports.document import cluster_warnings
 from mien.reports.protocol import write_protocol
 from mien.schema import MienError
 from mien.statistics.bootstrap import LEVEL, bootstrap_intervals
@@ -71,6 +72,9 @@ def evaluate_protocol(
         for metric in protocol.measures
     }
     cluster_name = measured[0].cluster_name
+    clusters = len(set(np.concatenate([part.clusters for part in measured]).tolist()))
+    if cluster_name == "subject":
+        warnings += cluster_warnings(clusters, measured[0].unit)
     unlabeled = sum(part.unlabeled for part in measured)
     document = {
         "protocol": protocol.name,
@@ -84,9 +88,7 @@ def evaluate_protocol(
         "n": sum(len(part.targets) for part in measured),
         "intervals": {"level": LEVEL, "draws": draws, "seed": seed},
         "clustered_by": None if cluster_name == "row" else cluster_name,
-        "clusters": None
-        if cluster_name == "row"
-        else len(set(np.concatenate([part.clusters for part in measured]).tolist())),
+        "clusters": None if cluster_name == "row" else clusters,
         "left_out": {"no label that is scored": unlabeled} if unlabeled else {},
         "folds": [
             {

@@ -28,7 +28,7 @@ _TREE = Tree(
     "  ActionUnit_Labels/SN001/SN001_au1.txt   lines frame,intensity from 1; units\n"
     f"      {', '.join(map(str, UNITS))}\n"
     "  Images/SN001/0.jpg, 1.jpg, ...   the frames of a video (also Images/LeftVideo/SN001, or\n"
-    "      LeftVideoSN001_comp; taken out of it with ffmpeg; the first number is frame 1)",
+    "      LeftVideoSN001_comp; numbered from 0 or from 1)",
 )
 
 
@@ -53,7 +53,11 @@ def _items(labels: Path, frames: Path) -> Iterator[Entry]:
             what = "label file" if not present else "frame"
             yield LeftOut(subject, subject, f"no {what} of the subject")
             continue
-        first = min(paths)
+        first = _first(paths, sum(1 for _ in filter(None, lines_of(next(iter(present.values()))))))
+        if first is None:
+            why = "numbers of frames neither begin at 0 nor end at the last line of the labels"
+            yield LeftOut(subject, subject, why)
+            continue
         texts = [filter(None, lines_of(path)) for path in present.values()]
         for row in zip_longest(*texts):
             try:
@@ -82,6 +86,13 @@ def _items(labels: Path, frames: Path) -> Iterator[Entry]:
                     frame=number,
                     extra=extra,
                 )
+
+
+def _first(paths: dict[int, Path], lines: int) -> int | None:
+    """The number of the picture of line 1, 0 or 1; None where missing pictures leave it open."""
+    if 0 in paths:
+        return 0
+    return 1 if max(paths) == lines else None
 
 
 def _numbered(frames: Path, subject: str) -> dict[int, Path]:
