@@ -116,7 +116,8 @@ def test_landmarks_of_tight_crops_are_counted(command: Command, tmp_path: Path) 
     for name, picture in (("happy", face), ("sad", stripes)):
         (tmp_path / "faces" / name).mkdir(parents=True)
         picture.save(tmp_path / "faces" / name / "a.png")
-    made = command("prepare", "folder", "faces", "--landmarks", "--workers", 1, "--out", "data")
+    options = ("--tight", "--landmarks", "--workers", 1)
+    made = command("prepare", "folder", "faces", *options, "--out", "data")
     assert made.code == 0
     assert made.out.endswith("landmarks found in 1 of 2 tight crops\n2 faces in data\n")
     assert Dataset.open(tmp_path / "data").column("landmarks")[0].shape == (956,)
