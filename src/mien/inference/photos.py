@@ -50,11 +50,6 @@ def predict_photos(
     """
     pending: deque[Future[list[Prediction]]] = deque()
     pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="mien-predict")
-    # Every thread is started now: a pool that Ctrl-C interrupts while it starts one forgets it, and
-    # the interpreter waits for it for ever when it ends.
-    started = threading.Barrier(_WORKERS)
-    for _ in range(_WORKERS):
-        pool.submit(started.wait)
     try:
         for source in sources:
             pending.append(pool.submit(_predict, predictor, source, tight, max_pixels))
