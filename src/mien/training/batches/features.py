@@ -1,6 +1,6 @@
 """A frozen backbone's maps, computed once: each face as it is, and in a few augmented views.
 
-They lie on disk as float16, memory-mapped, one file a view, in a folder whose name changes with
+They lie on disk as float16, memory-mapped, one file per view, in a folder whose name changes with
 everything that decides their values: backbone and weights, preprocessing, augmentation, dataset,
 rows. Another training with the same ones finds them there.
 """
