@@ -1,7 +1,7 @@
 """What a model file says of itself, and where the models that come with mien are.
 
 A model is one ONNX file whose metadata describe it; :mod:`mien.inference.model` opens one for
-prediction, :mod:`mien.training.start` takes one's backbone as start weights.
+prediction, :mod:`mien.training.recipe.start` takes one's backbone as start weights.
 """
 
 from __future__ import annotations

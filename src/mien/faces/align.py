@@ -1,11 +1,10 @@
 """Face -> square crop with eyes and mouth at fixed positions.
 
 ``TEMPLATE`` is the framing of FER2013's tight 48 x 48 crops, so that photos look to a network like
-the corpora that it was trained on. It was measured with
-MediaPipe's Face Landmarker on 1,549 of 1,591 random faces of FER+'s training
-split, each enlarged to 192 pixels with a border: the median positions of eye centers and mouth
-corners, made symmetrical. Those crops are not aligned; positions vary around the median by 7 %
-(eyes) to 9 % (mouth) of the side.
+the corpora that it was trained on. It was measured with MediaPipe's Face Landmarker on 1,549 of
+1,591 random faces of FER+'s training split, each enlarged to 192 pixels with a border: the median
+positions of eye centers and mouth corners, made symmetrical. Those crops are not aligned;
+positions vary around the median by 7 % (eyes) to 9 % (mouth) of the side.
 
 Coordinates are continuous, as in :mod:`mien.faces.detection.detect`: the center of pixel i is at
 i + 0.5.

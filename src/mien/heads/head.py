@@ -88,7 +88,10 @@ class Head(ABC, Generic[SettingsT, InfoT]):
 
     @abstractmethod
     def describe(self, settings: SettingsT, labels: Labels) -> InfoT:
-        """What a head says of itself before training; :class:`MienError` where labels lack it."""
+        """What a head says of itself before training.
+
+        Raises :class:`~mien.schema.MienError` where the labels do not tell it.
+        """
 
     @abstractmethod
     def architecture(self, settings: SettingsT, info: InfoT) -> dict[str, Any]:

@@ -16,7 +16,7 @@ Negatives = Literal["nearest", "fully-synthesized", "semi-synthesized", "predict
 def center_loss(
     embeddings: Tensor, labels: Tensor, centers: Tensor, *, attention: Tensor | None = None
 ) -> Tensor:
-    """Half the mean squared distance to the own center, ``1/(2B) sum A_d (f_d - c_d)^2``.
+    """Half the mean squared distance to each row's own center, ``1/(2B) sum A_d (f_d - c_d)^2``.
 
     Wen et al., ECCV 2016; with attention the sparse center loss of DACL (Farzaneh and Qi, WACV
     2021). Summed over the dimensions: a row (3, 4) and a center (0, 0) give 12.5.
@@ -172,7 +172,7 @@ def _check(embeddings: Tensor, labels: Tensor, centers: Tensor, attention: Tenso
 
 
 class Centers(nn.Module):
-    """One learned center a class, `weight` ``(classes, width)``, saved with the model.
+    """One learned center per class, `weight` ``(classes, width)``, saved with the model.
 
     With the update rule ``gradient`` the optimizer moves them, at `lr` through
     `parameter_group`. With ``dacl`` they take no gradient: `update` moves each toward the mean of

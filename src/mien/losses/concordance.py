@@ -13,8 +13,8 @@ def concordance_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """One minus Lin's concordance correlation coefficient, in [0, 2], averaged over the columns.
 
     ``CCC = 2 cov / (var + var + (difference of means)^2)`` with moments over the batch divided by
-    n, not n - 1: predictions (0, 2) against targets (0, 4) have CCC 2*2/(1 + 4 + 1) = 0.667, with
-    n - 1 it were 0.727. Where both are the same constant CCC has no value and counts as zero,
+    n, not n - 1: predictions (0, 2) against targets (0, 4) have CCC 2*2/(1 + 4 + 1) = 0.667; with
+    n - 1 it would be 0.727. Where both are the same constant CCC has no value and counts as zero,
     with zero gradient: there is no agreement to measure.
 
     Parameters

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mien.schema import MienError
 
-# Abstract classes, wrappers of other losses, and what reads something else than a label a row.
+# Abstract classes, wrappers of other losses, and what reads anything but one label per row.
 NOT_NAMED = {
     "losses": {
         "BaseLossWrapper",

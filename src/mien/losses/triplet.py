@@ -1,4 +1,4 @@
-"""Triplet losses on unit rows: conventional, dual, and one threshold a slice."""
+"""Triplet losses on unit rows: conventional, dual, and one threshold per slice."""
 
 from __future__ import annotations
 

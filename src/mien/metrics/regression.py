@@ -66,7 +66,7 @@ def concordance(moments: Moments) -> FloatArray:
     ``2 cov / (var + var + (difference of means)^2)``. It is never the mean of batches' values,
     which is another number. A constant prediction has 0; where both are one constant it is NaN.
 
-    Predictions (0, 2), targets (0, 4): 2*2 / (1 + 4 + 1). With n - 1 it were 8 / 11.
+    Predictions (0, 2), targets (0, 4): 2*2 / (1 + 4 + 1). With n - 1 it would be 8 / 11.
 
     >>> concordance(moments(np.array([0.0, 2.0]), np.array([0.0, 4.0]))).round(4)
     np.float64(0.6667)

@@ -46,7 +46,7 @@ class ElementAttention(nn.Module):
             nn.BatchNorm1d(context),
             nn.Tanh(),
         )
-        # A softmax of two is a sigmoid of their difference; one output a dimension says the same.
+        # A softmax of two is a sigmoid of their difference; one output per dimension says the same.
         self.score = nn.Linear(context, width)
         nn.init.normal_(self.score.weight, std=0.01)
         nn.init.zeros_(self.score.bias)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from mien.schema import MienError
 
-_PREFIX = "network.backbone."  # in the graph, which is that of a `Predictions`
+_PREFIX = "network.backbone."  # in the graph, which is that of a `PredictionNetwork`
 
 
 def read_onnx(path: str | Path) -> onnx.ModelProto:

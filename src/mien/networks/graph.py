@@ -177,7 +177,7 @@ class EmotionGraph(nn.Module):
         D, the length of the image feature that the classifiers multiply.
     nodes
         Z: a matrix ``(C+2, F)``, which stays as it is (released: 300-d word vectors, see
-        :func:`word_vectors`); ``"one-hot"``, where W1 itself is a learned vector a node; or
+        :func:`word_vectors`); ``"one-hot"``, where W1 itself is one learned vector per node; or
         ``"learned"``, trained from random vectors of length about one. The two are our choice
         where no word vectors are at hand.
     node_size, hidden_size

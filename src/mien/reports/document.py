@@ -52,7 +52,7 @@ def write_documents(folder: str | Path, name: str, document: Mapping[str, Any], 
 
 
 def require_train_extra() -> None:
-    """Raise :class:`MienError` with the install line where a package of evaluation lacks."""
+    """Raise :class:`MienError` with the install line where a package of evaluation is missing."""
     needed = ("scipy", "sklearn", "matplotlib", "jinja2")
     missing = [name for name in needed if not importlib.util.find_spec(name)]
     if missing:

@@ -139,7 +139,7 @@ def crossed_run_differences(
 def seed_differences(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> Interval:
     """Mean of ``a - b`` over runs that were paired by their seed, with a t interval.
 
-    ``a`` and ``b`` hold one finite value a seed, in the same order of seeds, else ``ValueError``.
+    ``a`` and ``b`` hold one finite value per seed, in the same order of seeds, else ``ValueError``.
     The interval is ``mean +- t * s / sqrt(n)`` with s over n - 1 degrees of freedom. It answers
     "what if other seeds had been drawn?" for these faces; one seed gives none, and a reason.
 

@@ -1,4 +1,4 @@
-"""Recordings and their scores: one entry each, never one a frame."""
+"""Recordings and their scores: one entry each, never one per frame."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Recordings:
 
 
 def average_sessions(recordings: Recordings) -> Recordings | None:
-    """One entry a session, with the mean of its tasks' predictions; None where there are no tasks.
+    """One entry per session, with the mean of its tasks' predictions; None without tasks.
 
     A session is a subject's recordings with one score and one name in ``sessions``; without
     ``sessions``, with ids that are alike but for the task's name in them. Recordings of an unknown

@@ -72,9 +72,9 @@ class FaceDetector:
     profile, has a ``reason``. At most ``max_faces`` are returned, with scores of at least
     ``min_score``.
 
-    ``model`` is a ``face_landmarker.task``; by default :func:`face_landmarker_file` finds one.
-    A detector may be called from several threads, which wait for each other, pickled, and used
-    after a fork.
+    ``model`` is a ``face_landmarker.task``; by default
+    :func:`~mien.faces.detection.model_file.face_landmarker_file` finds one. A detector may be
+    called from several threads, which wait for each other, pickled, and used after a fork.
     """
 
     name = "blazeface"

@@ -1,6 +1,6 @@
 """A frozen backbone's maps, computed once: each face as it is, and in a few augmented views.
 
-They lie on disk as float16, memory-mapped, one file a view, in a folder whose name changes with
+They lie on disk as float16, memory-mapped, one file per view, in a folder whose name changes with
 everything that decides their values: backbone and weights, preprocessing, augmentation, dataset,
 rows. Another training with the same ones finds them there.
 """
@@ -34,10 +34,11 @@ _AT_ONCE = 32
 
 
 class FaceFeatures(torch.utils.data.Dataset[Batch]):
-    """Rows of a dataset as batches of maps; indexed by (epoch, rows) as :class:`FaceCrops` is.
+    """Rows of a dataset as batches of maps.
 
-    ``rows`` are those that the maps are of, ascending. In training, the view of a row is drawn
-    from (seed, epoch, row); otherwise it is the plain one.
+    Indexed by (epoch, rows), as :class:`~mien.training.batches.faces.FaceCrops` is. ``rows`` are
+    those that the maps are of, ascending. In training, the view of a row is drawn from (seed,
+    epoch, row); otherwise it is the plain one.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class FaceFeatures(torch.utils.data.Dataset[Batch]):
 
 
 class ClipFeatures(torch.utils.data.Dataset[Batch]):
-    """Clips as the rows that a frozen backbone gave of their frames; indexed as `ClipCrops`.
+    """Clips as the rows that a frozen backbone gave of their frames.
+
+    Indexed as :class:`~mien.training.batches.clips.ClipCrops` is.
 
     In training a clip is read in the view that (seed, epoch, recording) draw, else in the plain
     one. ``targets`` are those of the recordings.

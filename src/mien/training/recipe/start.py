@@ -1,4 +1,4 @@
-"""Start weights from an exported model: what its metadata say, a recipe need not."""
+"""Start weights from an exported model: what its metadata say, a recipe need not repeat."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _IN_TRAINING_ONLY = {"drop_rate", "drop_path_rate"}  # they change no prediction
 def describe_backbone(backbone: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's ``backbone`` with what the model named by ``weights`` says of its own.
 
-    ``name``, ``arguments`` and ``terms`` are the model's; ``restore_batch_norm`` is true for one
-    whose norms were folded away, unless the recipe says so itself. Other weights leave ``backbone``
-    as it is. Raises :class:`MienError` for a recipe that says something else than the model.
+    ``name``, ``arguments`` and ``license_terms`` are the model's; ``restore_batch_norm`` is true
+    for one whose norms were folded away, unless the recipe says otherwise. Other weights leave
+    ``backbone`` as it is. Raises :class:`MienError` for a recipe that contradicts the model.
     """
     weights = backbone.get("weights")
     if not isinstance(weights, str) or not is_model(weights):
