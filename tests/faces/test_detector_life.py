@@ -86,7 +86,7 @@ def test_opencv_finds_the_same_face(
 def test_a_face_is_followed_without_searching(
     astronaut: UInt8Array, face: Face, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mien.faces import follow
+    from mien.faces.detection import follow
 
     searched: list[float] = []
     find = follow.find_candidates

@@ -80,13 +80,13 @@ def test_the_backend_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_few_shapes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tflite, "_SHAPES_KEPT", 2)
+    monkeypatch.setattr(tflite, "_MOST_SHAPES", 2)
     network = open_network(member("face_detector.tflite"), ("regressors",))
     for side in (64, 96, 128, 64):
         [boxes] = network(np.zeros((1, side, side, 3), np.float32))
         assert boxes.shape == (1, side * side // 64 * 2 + side * side // 256 * 6, 16)
     assert len(network._prepared) == 2  # type: ignore[attr-defined]
-    monkeypatch.setattr(tflite, "_NUMBERS_KEPT", 3 * 96 * 96)
+    monkeypatch.setattr(tflite, "_MOST_NUMBERS", 3 * 96 * 96)
     network(np.zeros((1, 96, 96, 3), np.float32))
     assert list(network._prepared) == [(1, 96, 96, 3)]  # type: ignore[attr-defined]
 
