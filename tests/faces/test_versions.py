@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-TESTS = ("test_tflite.py", "test_detector_life.py", "test_tight.py")
+TESTS = ("detection/test_tflite.py", "test_detector_life.py", "test_tight.py")
 pytestmark = pytest.mark.slow
 
 
