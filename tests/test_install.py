@@ -80,13 +80,15 @@ def test_its_front_door_opens(light: Path, tmp_path: Path) -> None:
     assert "['fer']" in run(light / "python", "-c", code, cwd=tmp_path).stdout
 
 
-def test_its_commands_work_or_say_what_they_need(light: Path, tmp_path: Path) -> None:
+def test_its_commands_work_or_say_what_they_need(
+    light: Path, toy_dataset: Path, tmp_path: Path
+) -> None:
     assert run(light / "mien", "--version").stdout.startswith("mien ")
     assert "ferplus" in run(light / "mien", "corpora").stdout
     assert "triplet" in run(light / "mien", "recipes").stdout
     assert "head expression" in run(light / "mien", "models", "fer").stdout
     done = run(
-        *(light / "mien", "train", "softmax", "--data", "x", "--out", "y"),
+        *(light / "mien", "train", "softmax", "--data", str(toy_dataset), "--out", "y"),
         cwd=tmp_path,
         check=False,
     )
