@@ -53,6 +53,7 @@ def test_sides_take_turns_and_who_begins_changes(speed: ModuleType) -> None:
     assert [len(side) for side in found] == [3, 3]
 
 
+@pytest.mark.slow
 def test_measuring_a_training_does_not_change_it(
     speed: ModuleType, tiny: Recipe, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_measuring_a_training_does_not_change_it(
     assert plain == other
 
 
+@pytest.mark.slow
 def test_the_bare_step_learns_its_random_batch(speed: ModuleType, tiny: Recipe) -> None:
     step = speed.bare_step(tiny, 32, 6)
     losses = [float(step()) for _ in range(12)]

@@ -39,6 +39,7 @@ def test_a_full_disk_while_preparing(command: Command, toy_folder: Path, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_earlier_output_as_it_was(
     command: Command,
     toy_run: Path,

@@ -368,6 +368,7 @@ def test_a_fraction_of_train_becomes_valid_by_subject(tmp_path: Path) -> None:
         read("affectnet", FAKES["affectnet"](tmp_path / "other"), valid_from_train=0.25)
 
 
+@pytest.mark.slow
 def test_of_several_faces_the_one_in_the_box_is_kept(tmp_path: Path) -> None:
     class TwoFaces(ToyDetector):
         def __call__(self, image: Any) -> list[Any]:

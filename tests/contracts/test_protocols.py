@@ -208,6 +208,7 @@ def test_what_does_not_fit_is_refused(datasets: Callable[[str], Dataset], tmp_pa
         evaluate_protocol(tmp_path, "rafdb", rafdb)
 
 
+@pytest.mark.slow
 def test_selecting_on_test_is_refused_and_stamped(
     datasets: Callable[[str], Dataset], tmp_path: Path
 ) -> None:

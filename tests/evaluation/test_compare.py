@@ -90,6 +90,7 @@ def test_seeds_alone_are_compared_with_a_warning(
     assert any("nothing but their seed" in warning for warning in document["warnings"])
 
 
+@pytest.mark.slow
 def test_only_one_embedding_is_in_memory(
     toy_run: Path, toy_model: Path, toy_dataset: Path, tmp_path: Path, monkeypatch
 ) -> None:

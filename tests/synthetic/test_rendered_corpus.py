@@ -94,6 +94,7 @@ def test_everything_known_is_in_range_and_fits_together(faces):
     assert faces.crops[:].std() > 30
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_workers_or_interruptions(faces, tmp_path):
     two = write_faces(tmp_path / "two", faces=FACES, preprocessing=SMALL, workers=2)
     assert digests(two.folder) == digests(faces.folder)

@@ -148,6 +148,7 @@ TRANSFORMERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", TRANSFORMERS.values(), ids=TRANSFORMERS)
 def test_transformers_train_and_are_exported_with_parity(
     backbone: str, toy_dataset: Path, tmp_path: Path
@@ -196,6 +197,7 @@ def test_every_network_of_clips_is_exported_with_parity(
     assert parity["inputs"] == 4 and parity["largest_difference"] <= 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("int8", [False, True])
 def test_an_exported_run_of_clips_carries_what_a_reader_must_know(
     videos: Dataset, frozen_backbone: str, tmp_path: Path, int8: bool
