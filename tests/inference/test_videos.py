@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fake_models import info_of
 from severity_models import LENGTH, write_severity_model
 from toy_videos import cut_short, faceless, write_video
 
 from mien.faces.video import Frame
+from mien.heads.expression import ExpressionInfo
 from mien.inference.clips import ClipReader
 from mien.inference.curves import MOST_STEPS, Curve
 from mien.inference.model import OnnxModel, open_onnx
 from mien.inference.predictor import Predictor
 from mien.inference.videos import VideoPredictions, predict_video
+from mien.labels import LabelSpace
+from mien.metrics.aggregation import Aggregate
+from mien.models import ClipsInfo
 from mien.schema import Box, Face, MienError, Pose, Prediction, Status, UInt8Array
 
 from .conftest import WriteModel, description, picture
@@ -188,6 +194,21 @@ def recording(model: OnnxModel, clips: list[float]) -> tuple[object, ...]:
     reader._outputs = [{"severity": np.float32([value])} for value in clips]
     fields = reader.recording()
     return tuple(fields[name] for name in ("severity", "severity_low", "severity_high", "band"))
+
+
+@pytest.mark.parametrize("aggregate", ["mean", "median", "trimmed"])
+def test_the_probabilities_of_a_recording_sum_to_one(aggregate: Aggregate) -> None:
+    space = LabelSpace(name="three", names=("a", "b", "c"))
+    info = info_of(
+        {"expression": ExpressionInfo(label_space=space)},
+        clips=ClipsInfo(length=2, stride=1, aggregate=aggregate),
+    )
+    reader = ClipReader(SimpleNamespace(info=info), "v.mp4", 0)  # type: ignore[arg-type]
+    clips = ([0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.1, 0.7], [0.6, 0.3, 0.1])
+    reader._outputs = [{"expression": np.float32([clip])} for clip in clips]
+    fields = reader.recording()
+    assert sum(fields["probabilities"].values()) == pytest.approx(1)
+    assert fields["expression"] == "a"
 
 
 @pytest.mark.parametrize(
