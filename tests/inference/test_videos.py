@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from fake_models import info_of
-from severity_models import LENGTH, write_severity_model
+from severity_models import LENGTH, SIZE, write_severity_model
 from toy_videos import cut_short, faceless, write_video
 
+from mien.faces.partial_image import BLANK
 from mien.faces.video import Frame
 from mien.heads.expression import ExpressionInfo
 from mien.inference.clips import ClipReader
@@ -22,7 +23,17 @@ from mien.inference.videos import VideoPredictions, predict_video
 from mien.labels import LabelSpace
 from mien.metrics.aggregation import Aggregate
 from mien.models import ClipsInfo
-from mien.schema import Box, Face, MienError, Pose, Prediction, Status, UInt8Array
+from mien.schema import (
+    Box,
+    Face,
+    MienError,
+    ModelOutput,
+    Pose,
+    Prediction,
+    Preprocessing,
+    Status,
+    UInt8Array,
+)
 
 from .conftest import WriteModel, description, picture
 
@@ -186,6 +197,26 @@ def test_severity_is_that_of_clips(tmp_path: Path, severity: OnnxModel) -> None:
     assert track.prediction.severity == pytest.approx((first + second) / 2)
     assert track.prediction.band == "low" and track.prediction.expression is None
     assert result.models == (severity.info,) and track.prediction.status is Status.OK
+
+
+def test_clips_of_partial_images_are_composed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masked = Preprocessing(size=SIZE, mean=(0, 0, 0), std=(1, 1, 1), partial_image="mask")
+    about = {"preprocessing": masked.model_dump(mode="json"), "preprocessing_hash": masked.hash}
+    model = open_onnx(write_severity_model(tmp_path / "masked.onnx", **about))
+    seen: list[UInt8Array] = []
+    predict = OnnxModel.predict
+
+    def watched(self: OnnxModel, crops: UInt8Array, batch_size: int = 32) -> ModelOutput:
+        seen.append(crops)
+        return predict(self, crops, batch_size)
+
+    monkeypatch.setattr(OnnxModel, "predict", watched)
+    predict_video(video(tmp_path), clip_model=model, detector=Seen(always))
+    clips = np.concatenate(seen)
+    assert (clips[:, :, 0, 0] == BLANK).all()
+    assert (clips[:, :, SIZE * 5 // 16, SIZE // 2] != BLANK).all()
 
 
 def recording(model: OnnxModel, clips: list[float]) -> tuple[object, ...]:

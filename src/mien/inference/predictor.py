@@ -29,7 +29,6 @@ from mien.schema import (
     ModelOutput,
     Patch,
     Prediction,
-    Preprocessing,
     Status,
     UInt8Array,
 )
@@ -137,11 +136,11 @@ class Predictor:
     def crop_face(self, image: UInt8Array, face: Face, *, tight: bool = False) -> CroppedFace:
         """Crop a face that was detected in an upright ``(H, W, 3)`` RGB image."""
         from mien.faces.align import cut_face
-        from mien.faces.partial_image import compose_partial_image
+        from mien.faces.partial_image import composed_crop
 
         recipe = self.info.preprocessing
         cut = cut_face(image, face, recipe, tight=tight)
-        crop = compose_partial_image(cut.crop, recipe, _in_pixels(cut.landmarks, recipe))
+        crop = composed_crop(cut, recipe)
         return CroppedFace(face, crop, cut.alignment, cut.landmarks, cut.matrix)
 
     def predict_faces(self, faces: Sequence[CroppedFace], *, source: str = "") -> list[Prediction]:
@@ -227,8 +226,10 @@ class Predictor:
     def _patches(self, cropped: CroppedFace) -> tuple[Patch, ...]:
         from mien.faces.partial_image import patches_of
 
-        recipe = self.info.preprocessing
-        return patches_of(cropped.matrix, recipe, _in_pixels(cropped.landmarks, recipe))
+        recipe, landmarks = self.info.preprocessing, cropped.landmarks
+        if landmarks is not None:
+            landmarks = landmarks * np.float32(recipe.size)
+        return patches_of(cropped.matrix, recipe, landmarks)
 
     def _doubt(self, fields: Mapping[str, Any]) -> str:
         doubts = (HEADS[name].doubt(info, fields) for name, info in self.info.heads.items())
@@ -249,7 +250,3 @@ def _geometric_doubt(face: Face) -> str:
             f"at most {MAX_YAW_DEGREES:.0f} can be read"
         )
     return ""
-
-
-def _in_pixels(landmarks: FloatArray | None, preprocessing: Preprocessing) -> FloatArray | None:
-    return None if landmarks is None else landmarks * np.float32(preprocessing.size)
