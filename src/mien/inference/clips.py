@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mien.heads import HEADS, Arrays
-from mien.inference.model import OnnxModel, read_heads
+from mien.inference.model import OnnxModel, doubt_of, read_heads
 from mien.metrics.aggregation import pool_clips
 from mien.models import ClipsInfo
 from mien.schema import Prediction, Status, UInt8Array
@@ -80,8 +80,11 @@ class ClipReader:
         self.unfinished = max(self.unfinished, len(self._open))
         self._open, self._last_crop = [], None
 
-    def recording(self) -> dict[str, Any]:
-        """What the heads say of all clips together, at least one: fields of a prediction."""
+    def recording(self) -> tuple[dict[str, Any], str]:
+        """What the heads say of all clips together, at least one, and why it should not be used.
+
+        Fields of a prediction, and a reason or nothing.
+        """
         owners = np.zeros(len(self._outputs), np.int64)
         outputs = {
             name: pool_clips(
@@ -92,7 +95,8 @@ class ClipReader:
             )
             for name in self._outputs[0]
         }
-        return read_heads(self._model.info, outputs, 0)
+        fields = read_heads(self._model.info, outputs, 0)
+        return fields, doubt_of(self._model.info, fields)
 
     def _slot_of(self, time: float) -> int:
         if self._fps is None:
@@ -111,8 +115,14 @@ class ClipReader:
         for name, info in self._model.info.heads.items():
             head = HEADS[name]
             fields |= head.read(head.for_clip(info), arrays, 0)
+        doubt = doubt_of(self._model.info, fields)
         prediction = Prediction(
-            Status.OK, source=self._source, time=start, track=self._track, **fields
+            Status.ABSTAINED if doubt else Status.OK,
+            source=self._source,
+            reason=doubt,
+            time=start,
+            track=self._track,
+            **fields,
         )
         self._outputs.append(arrays)
         self.clips.append(ClipPrediction(start, time, prediction))

@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.heads import HEADS
-from mien.inference.model import OnnxModel, open_onnx, read_heads
+from mien.inference.model import OnnxModel, doubt_of, open_onnx, read_heads
 from mien.models import ModelInfo
 from mien.schema import (
     Alignment,
@@ -208,7 +207,7 @@ class Predictor:
         self, cropped: CroppedFace, row: int, output: ModelOutput, source: str
     ) -> Prediction:
         fields = read_heads(self.info, output.heads, row)
-        reason = _geometric_doubt(cropped.face) or self._doubt(fields)
+        reason = _geometric_doubt(cropped.face) or doubt_of(self.info, fields)
         return Prediction(
             Status.ABSTAINED if reason else Status.OK,
             source=source,
@@ -230,10 +229,6 @@ class Predictor:
         if landmarks is not None:
             landmarks = landmarks * np.float32(recipe.size)
         return patches_of(cropped.matrix, recipe, landmarks)
-
-    def _doubt(self, fields: Mapping[str, Any]) -> str:
-        doubts = (HEADS[name].doubt(info, fields) for name, info in self.info.heads.items())
-        return next(filter(None, doubts), "")
 
 
 def _geometric_doubt(face: Face) -> str:
