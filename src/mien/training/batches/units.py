@@ -90,7 +90,7 @@ class Faces(Units):
         self.subjects = {split: names[rows] for split, rows in self.rows.items()}
         _check_labels(recipe, dataset, self.targets, "faces")
         if recipe.sampler.kind == "class-balanced":
-            _check_balanced(recipe, self.targets["train"]["expression"])
+            _check_balanced(self.targets["train"]["expression"])
 
     def _labeled(self, split: str) -> NDArray[np.int64]:
         heads = {loss.head for loss in self.recipe.losses}
@@ -260,7 +260,7 @@ def _check_labels(
         )
 
 
-def _check_balanced(recipe: Recipe, labels: NDArray[np.int64]) -> None:
+def _check_balanced(labels: NDArray[np.int64]) -> None:
     present = len(np.unique(labels[labels >= 0]))
     if present < 2:
         raise MienError(
