@@ -23,7 +23,7 @@ from mien.data.description import FORMAT as FORMAT
 from mien.data.description import INFO_FILE as INFO_FILE
 from mien.data.description import read_description
 from mien.heads import HEADS
-from mien.labels import ACTION_UNITS, LabelSpace
+from mien.labels import LabelSpace
 from mien.scales import Scale
 from mien.schema import FloatArray, MienError, Preprocessing
 
@@ -55,11 +55,13 @@ score in [0, 1], null where no detector ran. ``time`` is in seconds.
 
 _NEVER_NULL = frozenset(field.name for field in FACES_SCHEMA if not field.nullable)
 
-VALENCE_AROUSAL_FIELDS = (pa.field("valence", pa.float32()), pa.field("arousal", pa.float32()))
+VALENCE_AROUSAL_FIELDS: tuple[pa.Field, ...] = tuple(
+    pa.field(name, pa.float32()) for name in HEADS["valence_arousal"].columns
+)
 """Columns of a corpus with valence and arousal: both in [-1, 1], or both null."""
 
 ACTION_UNIT_FIELDS: tuple[pa.Field, ...] = tuple(
-    pa.field(f"au{int(unit.removeprefix('AU')):02d}", pa.float32()) for unit in ACTION_UNITS
+    pa.field(name, pa.float32()) for name in HEADS["action_units"].columns
 )
 """Columns of a corpus with action units, ``au01`` to ``au26``, in the order of
 :data:`mien.labels.ACTION_UNITS`: 0 absent, 1 present, or an intensity divided by 5; null where
