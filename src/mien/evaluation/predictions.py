@@ -185,14 +185,20 @@ def _reference(
     model: Model, dataset: Dataset, source: str | Path, targets: Targets, split: str
 ) -> Reference:
     rows = dataset.split_indices(split)
-    rows = rows[targets.labeled("expression")[rows]]
-    if not len(rows):
+    labeled = targets.labeled("expression")
+    if not labeled[rows].any():
         raise MienError(
             f"expected labels of expressions in split {split!r} to find neighbors in, got none: "
             "leave out --reference"
         )
-    predicted = _predict_faces(model, dataset, source, rows, None)
-    return Reference(predicted.embeddings, targets["expression"][rows], split)
+    if model.info.clips is None:
+        # Faces are read one by one, so those without a label need not be.
+        predicted = _predict_faces(model, dataset, source, rows[labeled[rows]], None)
+    else:
+        predicted = predict_split(model, dataset, source, split)
+    known = labeled[predicted.rows]
+    labels = targets["expression"][predicted.rows]
+    return Reference(predicted.embeddings[known], labels[known], split)
 
 
 def _provenance(model: Model, dataset: Dataset, heads: Sequence[str]) -> dict[str, str]:
