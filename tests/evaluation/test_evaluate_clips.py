@@ -13,7 +13,7 @@ from mien.evaluation.predictions import evaluation_of
 from mien.heads.expression import ExpressionInfo
 from mien.models import ClipsInfo
 from mien.reports.evaluation import ExpressionArrays
-from mien.schema import ModelOutput, UInt8Array
+from mien.schema import MienError, ModelOutput, UInt8Array
 
 RECORDINGS = [
     ("train", "neutral"),
@@ -67,3 +67,9 @@ def test_the_recordings_of_another_split_are_a_reference(tmp_path: Path) -> None
     assert arrays.targets.tolist() == [FERPLUS.index("happiness"), FERPLUS.index("anger")]
     assert arrays.reference.labels.tolist() == [FERPLUS.index("neutral"), FERPLUS.index("anger")]
     assert arrays.reference.embeddings[:, 0].tolist() == [0, 4]
+
+
+def test_labels_of_single_frames_are_no_label_of_a_recording(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path / "data", changes={7: "anger"})
+    with pytest.raises(MienError, match=r"one target of the head expression .* single faces"):
+        evaluation_of(MODEL, dataset, "clips", split="test", rule="majority")

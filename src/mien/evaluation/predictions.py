@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien import __version__, synthetic
+from mien.data.clips import check_labels, videos_of
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets, make_targets
 from mien.evaluation.crops import CropsOf, Rows, crop_reader, with_progress
@@ -121,6 +122,8 @@ def evaluation_of(
             f"expected {unit}s with {wanted} in split {split!r} of {dataset.folder}, got none of "
             f"{len(in_split)} rows: name another split or rule, or another dataset"
         )
+    if model.info.clips is not None:
+        check_labels(dataset, videos_of(dataset, split), targets, labeled)
     maps = MapSums(len(dataset.label_space))
 
     def look(attention: FloatArray, crops: UInt8Array, start: int) -> None:

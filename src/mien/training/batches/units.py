@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from mien.data.clips import Clips, Videos, even_clips, videos_of
+from mien.data.clips import Clips, Videos, check_labels, even_clips, videos_of
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets, make_targets
 from mien.heads import HEADS
@@ -153,6 +153,8 @@ class Recordings(Units):
         self.recipe, self.dataset, self.clips = recipe, dataset, clips
         targets = make_targets(dataset, recipe.rule)
         videos = {split: videos_of(dataset, split) for split in SPLITS}
+        for of_split in videos.values():
+            check_labels(dataset, of_split, targets, sorted({loss.head for loss in recipe.losses}))
         self.counts = {split: len(all_videos) for split, all_videos in videos.items()}
         self.videos = {split: self._labeled(split, videos[split], targets) for split in SPLITS}
         self.targets = {split: targets.take(videos.starts) for split, videos in self.videos.items()}
