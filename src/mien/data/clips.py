@@ -80,7 +80,7 @@ def videos_of(dataset: Dataset, split: str) -> Videos:
     score.
     """
     rows = dataset.split_indices(split)
-    names = np.array([name or "" for name in dataset.column("video")], str)[rows]
+    names = dataset.names("video")[rows]
     if (names == "").any():
         raise MienError(
             f"expected frames of recordings in {dataset.folder}, got rows without a video: prepare "
@@ -89,7 +89,7 @@ def videos_of(dataset: Dataset, split: str) -> Videos:
     first = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
     counts = np.diff(np.r_[first, len(names)])
     starts = rows[first]
-    subjects = np.array([name or "" for name in dataset.column("subject")], str)[rows]
+    subjects = dataset.names("subject")[rows]
     scores = dataset.severity[rows]
     whole = np.all(
         rows == np.repeat(starts, counts) + np.arange(len(rows)) - np.repeat(first, counts)

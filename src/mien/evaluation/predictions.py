@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mien import __version__, synthetic
@@ -71,7 +70,7 @@ def _predict_faces(
     model: Model, dataset: Dataset, source: str | Path, rows: Rows, look: Look | None
 ) -> Predictions:
     crops_of, warnings = crop_reader(model.info.preprocessing, dataset, rows, source)
-    subjects = np.array([name or "" for name in dataset.column("subject")], str)[rows]
+    subjects = dataset.names("subject")[rows]
     parts = []
     for start in with_progress(range(0, len(rows), _CHUNK)):
         crops = crops_of(rows[start : start + _CHUNK])

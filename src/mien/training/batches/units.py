@@ -85,9 +85,8 @@ class Faces(Units):
         self.all_targets = make_targets(dataset, recipe.rule)
         self.rows = {split: self._labeled(split) for split in SPLITS}
         self.targets = {split: self.all_targets.take(rows) for split, rows in self.rows.items()}
-        subjects = dataset.subjects
-        names = np.full(len(dataset), "") if subjects is None else _strings(subjects)
-        self.subjects = {split: names[rows] for split, rows in self.rows.items()}
+        subjects = dataset.names("subject")
+        self.subjects = {split: subjects[rows] for split, rows in self.rows.items()}
         _check_labels(recipe, dataset, self.targets, "faces")
         if recipe.sampler.kind == "class-balanced":
             _check_balanced(self.targets["train"]["expression"])
@@ -278,7 +277,3 @@ def _check_balanced(labels: NDArray[np.int64]) -> None:
 
 def _chunks(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     return np.array_split(rows, max(1, -(-len(rows) // size)))
-
-
-def _strings(names: NDArray[Any]) -> NDArray[np.str_]:
-    return np.array([name or "" for name in names], str)
