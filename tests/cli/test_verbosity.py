@@ -27,6 +27,13 @@ def test_progress_and_costs_are_told_as_asked(
     assert costs or progress or result.err == ""
 
 
+def test_the_last_epoch_is_not_called_the_best(command, toy_dataset: Path) -> None:
+    data = ("--data", toy_dataset, "--out", "run")
+    result = command("-q", "train", "softmax", *data, *TRAIN, "--set", "keep=last")
+    assert result.code == 0
+    assert result.out.startswith("run: epoch 0 is the last; on valid, accuracy")
+
+
 def test_errors_are_told_all_the_same(command) -> None:
     command("-q", "train", "softmx", "--data", "x", "--out", "y").refused("did you mean 'softmax'")
     command("-q", "export", "runs/none", "--out", "x.onnx").refused("'runs/none', which does not")

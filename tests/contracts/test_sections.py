@@ -6,6 +6,7 @@ import pytest
 
 from mien.evaluation.heads import READERS
 from mien.heads import HEADS
+from mien.reports.evaluation import HeadArrays
 from mien.reports.sections import SECTIONS, Section
 
 FUNCTIONS = {
@@ -29,6 +30,7 @@ def test_a_section_has_the_functions_of_all(head: str) -> None:
         parameters = inspect.signature(getattr(section, name)).parameters
         assert list(parameters) == wanted, name
         assert getattr(section, name).__doc__, name
+    assert issubclass(section.ARRAYS, HeadArrays)
     assert set(section.HEADLINE) <= set(section.METRICS)
     # What selects an epoch is found in the report under the same name.
     assert HEADS[head].metrics[0].name in section.METRICS

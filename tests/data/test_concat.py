@@ -35,6 +35,7 @@ def test_rows_of_both_follow_each_other(affect_dataset: Path, toy_dataset: Path)
     both = open_datasets([affect_dataset, toy_dataset])
     assert len(both) == len(first) + len(other) == both.crops.shape[0]
     assert (both.splits == np.concatenate([first.splits, other.splits])).all()
+    assert "valence" in first.column_names and "valence" not in both.column_names
     assert (both.column("id") == np.concatenate([first.column("id"), other.column("id")])).all()
     np.testing.assert_array_equal(both.valence_arousal[: len(first)], first.valence_arousal)
     assert np.isnan(both.valence_arousal[len(first) :]).all()

@@ -36,6 +36,8 @@ def test_what_was_written_is_read(dataset):
     assert dataset.column("label").tolist() == ["fear", "anger", None, "neutral"]
     assert dataset.column("frame")[2] == 3 and np.isnan(dataset.column("frame")[0])
     assert dataset.subjects.tolist() == ["anna", None, "bo", None]
+    assert dataset.names("subject").tolist() == ["anna", "", "bo", ""]
+    assert list(dataset.column_names) == dataset.faces.column_names
     assert dataset.votes is None
     assert dataset.info["counts"] == {
         "test": {"neutral": 1},

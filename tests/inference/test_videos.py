@@ -4,19 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from severity_models import LENGTH, write_severity_model
+from fake_models import info_of
+from severity_models import LENGTH, SIZE, write_severity_model
 from toy_videos import cut_short, faceless, write_video
 
+from mien.faces.partial_image import BLANK
 from mien.faces.video import Frame
+from mien.heads.expression import ExpressionInfo
 from mien.inference.clips import ClipReader
 from mien.inference.curves import MOST_STEPS, Curve
 from mien.inference.model import OnnxModel, open_onnx
+from mien.inference.persons import Person
 from mien.inference.predictor import Predictor
+from mien.inference.rows import Rows
 from mien.inference.videos import VideoPredictions, predict_video
-from mien.schema import Box, Face, MienError, Pose, Prediction, Status, UInt8Array
+from mien.labels import LabelSpace
+from mien.metrics.aggregation import Aggregate
+from mien.models import ClipsInfo
+from mien.schema import (
+    Box,
+    Face,
+    MienError,
+    ModelOutput,
+    Pose,
+    Prediction,
+    Preprocessing,
+    Status,
+    UInt8Array,
+)
 
 from .conftest import WriteModel, description, picture
 
@@ -182,12 +201,77 @@ def test_severity_is_that_of_clips(tmp_path: Path, severity: OnnxModel) -> None:
     assert result.models == (severity.info,) and track.prediction.status is Status.OK
 
 
+def test_a_model_of_clips_abstains_below_its_confidence() -> None:
+    space = LabelSpace(name="two", names=("a", "b"))
+    info = info_of(
+        {"expression": ExpressionInfo(label_space=space, abstain_below=0.7)},
+        clips=ClipsInfo(length=1, stride=1),
+    )
+    answers = iter([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+
+    def predict(crops: UInt8Array) -> ModelOutput:
+        return ModelOutput(np.ones((1, 1), np.float32), {"expression": np.float32([next(answers)])})
+
+    model = SimpleNamespace(info=info, predict=predict)
+    reader = ClipReader(model, "v.mp4", 0)  # type: ignore[arg-type]
+    person = Person(0, 0.0, reader, 1.0)
+    for time in (0.0, 1.0, 2.0):
+        reader.add(time, np.zeros((SIZE, SIZE, 3), np.uint8), continued=True)
+        person.see(time, "")
+    summary = person.summary("v.mp4", 3.0, None, "cut short")
+    doubt = "confidence is 0.567; the model answers from 0.700"
+    assert summary.prediction.status is Status.ABSTAINED
+    assert summary.prediction.reason == f"{doubt}; cut short"
+    table = Rows("clips", clips=info)
+    result = VideoPredictions("v.mp4", Status.OK, "cut short", (info,), persons=(summary,))
+    rows = [entry.prediction for entry in table.of_video(result)]
+    assert [row.status for row in rows] == [Status.OK, Status.OK, Status.ABSTAINED]
+    assert [row.reason for row in rows[:2]] == ["cut short"] * 2
+    assert rows[2].reason.startswith("confidence is 0.600")
+
+
+def test_clips_of_partial_images_are_composed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masked = Preprocessing(size=SIZE, mean=(0, 0, 0), std=(1, 1, 1), partial_image="mask")
+    about = {"preprocessing": masked.model_dump(mode="json"), "preprocessing_hash": masked.hash}
+    model = open_onnx(write_severity_model(tmp_path / "masked.onnx", **about))
+    seen: list[UInt8Array] = []
+    predict = OnnxModel.predict
+
+    def watched(self: OnnxModel, crops: UInt8Array, batch_size: int = 32) -> ModelOutput:
+        seen.append(crops)
+        return predict(self, crops, batch_size)
+
+    monkeypatch.setattr(OnnxModel, "predict", watched)
+    predict_video(video(tmp_path), clip_model=model, detector=Seen(always))
+    clips = np.concatenate(seen)
+    assert (clips[:, :, 0, 0] == BLANK).all()
+    assert (clips[:, :, SIZE * 5 // 16, SIZE // 2] != BLANK).all()
+
+
 def recording(model: OnnxModel, clips: list[float]) -> tuple[object, ...]:
     """Severity, its interval and its band, of a recording whose clips have these severities."""
     reader = ClipReader(model, "v.mp4", 0)
     reader._outputs = [{"severity": np.float32([value])} for value in clips]
-    fields = reader.recording()
+    fields, _ = reader.recording()
     return tuple(fields[name] for name in ("severity", "severity_low", "severity_high", "band"))
+
+
+@pytest.mark.parametrize("aggregate", ["mean", "median", "trimmed"])
+def test_the_probabilities_of_a_recording_sum_to_one(aggregate: Aggregate) -> None:
+    space = LabelSpace(name="three", names=("a", "b", "c"))
+    info = info_of(
+        {"expression": ExpressionInfo(label_space=space)},
+        clips=ClipsInfo(length=2, stride=1, aggregate=aggregate),
+    )
+    reader = ClipReader(SimpleNamespace(info=info), "v.mp4", 0)  # type: ignore[arg-type]
+    clips = ([0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.1, 0.7], [0.6, 0.3, 0.1])
+    reader._outputs = [{"expression": np.float32([clip])} for clip in clips]
+    fields, doubt = reader.recording()
+    assert doubt == ""
+    assert sum(fields["probabilities"].values()) == pytest.approx(1)
+    assert fields["expression"] == "a"
 
 
 @pytest.mark.parametrize(

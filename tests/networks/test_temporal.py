@@ -26,6 +26,11 @@ def test_only_the_mean_does_not_see_the_order_of_frames(kind: str) -> None:
     assert torch.allclose(forward, backward, atol=1e-5) == (kind == "mean")
 
 
+def test_the_convolution_takes_an_odd_width() -> None:
+    module, width = create_temporal("convolution", CHANNELS, 7)
+    assert module(torch.randn(2, 3, CHANNELS)).shape == (2, width) == (2, 6)
+
+
 def signs(*rows: bool) -> torch.Tensor:
     """Frames of plus and minus 1, which the norm in front of the layers leaves as they are.
 

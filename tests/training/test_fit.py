@@ -111,13 +111,17 @@ def test_weights_are_safetensors_and_no_pickle(small_run: Path) -> None:
     assert pickles == [small_run / CHECKPOINT]
 
 
-def test_wrong_use_is_a_sentence(small_run: Path, small_recipe: Recipe, toy_dataset: Path) -> None:
+def test_wrong_use_is_a_sentence(
+    small_run: Path, small_recipe: Recipe, toy_dataset: Path, affect_dataset: Path
+) -> None:
     dataset = Dataset.open(toy_dataset)
     with pytest.raises(MienError, match="--resume"):
         fit(small_recipe, dataset, small_run)
     other = small_recipe.model_copy(update={"mixup": 0.0, "seed": 9})
     with pytest.raises(MienError, match="differs in seed"):
         fit(other, dataset, small_run, resume=True)
+    with pytest.raises(MienError, match=r"trained on another dataset than .*dataset; resume with"):
+        fit(small_recipe, Dataset.open(affect_dataset), small_run, resume=True)
 
 
 def test_other_crops_than_the_recipe_asks_for_are_refused(

@@ -97,9 +97,7 @@ def train(
     if as_json:
         print_json({"run": str(run), "epoch": epoch, **selected_on})
         return
-    metric = selected_on["metric"]
-    split = selected_on["split"]
-    print(f"{run}: epoch {epoch} is best on {split}, {metric} {selected_on[metric]:.4f}")
+    print(_epoch_of(run, epoch, selected_on))
 
 
 def _train_folds(
@@ -139,12 +137,16 @@ def _train_folds(
         print_json(summary)
         return
     for run in summary["runs"]:
-        metric = run["selected_on"]["metric"]
-        print(
-            f"{out / run['run']}: epoch {run['epoch']} is best on {run['selected_on']['split']}, "
-            f"{metric} {run['selected_on'][metric]:.4f}"
-        )
+        print(_epoch_of(out / run["run"], run["epoch"], run["selected_on"]))
     print(f"mien evaluate {out} --protocol {protocol} --data {data[0]} measures them together")
+
+
+def _epoch_of(run: Path, epoch: int, selected_on: Mapping[str, Any]) -> str:
+    """Which epoch a run keeps, and how good it is."""
+    metric = selected_on["metric"]
+    which = "the last; on" if selected_on["keep"] == "last" else "best on"
+    value = f"{metric} {selected_on[metric]:.4f}"
+    return f"{run}: epoch {epoch} is {which} {selected_on['split']}, {value}"
 
 
 def _print_epoch(line: Mapping[str, Any]) -> None:

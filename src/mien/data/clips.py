@@ -5,6 +5,7 @@ Everything is a function of (seed, epoch): same numbers, same clips.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from mien.data.dataset import Dataset
+from mien.data.targets import Targets
 from mien.schema import MienError
 
 IntArray = NDArray[np.int64]
@@ -78,7 +80,7 @@ def videos_of(dataset: Dataset, split: str) -> Videos:
     score.
     """
     rows = dataset.split_indices(split)
-    names = np.array([name or "" for name in dataset.column("video")], str)[rows]
+    names = dataset.names("video")[rows]
     if (names == "").any():
         raise MienError(
             f"expected frames of recordings in {dataset.folder}, got rows without a video: prepare "
@@ -87,7 +89,7 @@ def videos_of(dataset: Dataset, split: str) -> Videos:
     first = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
     counts = np.diff(np.r_[first, len(names)])
     starts = rows[first]
-    subjects = np.array([name or "" for name in dataset.column("subject")], str)[rows]
+    subjects = dataset.names("subject")[rows]
     scores = dataset.severity[rows]
     whole = np.all(
         rows == np.repeat(starts, counts) + np.arange(len(rows)) - np.repeat(first, counts)
@@ -105,6 +107,25 @@ def videos_of(dataset: Dataset, split: str) -> Videos:
             "frames, with one split, subject and score, got others: prepare it again"
         )
     return Videos(names[first], subjects[first], scores[first], starts, counts.astype(np.int64))
+
+
+def check_labels(dataset: Dataset, videos: Videos, targets: Targets, heads: Iterable[str]) -> None:
+    """Raise :class:`MienError` where frames of a recording have other targets than its first one.
+
+    A clip has one target for each of the ``heads``, that of its recording. ``targets`` are of all
+    rows of the dataset.
+    """
+    rows, first = videos.rows, np.repeat(videos.starts, videos.counts)
+    for head in heads:
+        values = targets.values.get(head)
+        if values is not None and not np.array_equal(
+            values[rows], values[first], equal_nan=values.dtype.kind == "f"
+        ):
+            raise MienError(
+                f"expected one target of the head {head} for each recording of {dataset.folder}, "
+                "got frames of a recording with different ones: read it with a recipe or a model "
+                "of single faces"
+            )
 
 
 def clip_rows(starts: IntArray, counts: IntArray, offsets: IntArray, clips: Clips) -> IntArray:

@@ -140,6 +140,14 @@ class ConcatDataset(Dataset):
             table = table.set_column(index, table.schema.field(index), values)
         return table
 
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns that every part has, in the order of the first."""
+        others = [set(part.column_names) for part in self.parts[1:]]
+        return tuple(
+            name for name in self.parts[0].column_names if all(name in names for names in others)
+        )
+
     def column(self, name: str) -> NDArray[Any]:
         """One column as ``(N,)``, which every part must have; labels in the first one's classes."""
         if name == "split" and self.assigned_splits is not None:

@@ -23,7 +23,7 @@ from mien.data.description import FORMAT as FORMAT
 from mien.data.description import INFO_FILE as INFO_FILE
 from mien.data.description import read_description
 from mien.heads import HEADS
-from mien.labels import ACTION_UNITS, LabelSpace
+from mien.labels import LabelSpace
 from mien.scales import Scale
 from mien.schema import FloatArray, MienError, Preprocessing
 
@@ -55,11 +55,13 @@ score in [0, 1], null where no detector ran. ``time`` is in seconds.
 
 _NEVER_NULL = frozenset(field.name for field in FACES_SCHEMA if not field.nullable)
 
-VALENCE_AROUSAL_FIELDS = (pa.field("valence", pa.float32()), pa.field("arousal", pa.float32()))
+VALENCE_AROUSAL_FIELDS: tuple[pa.Field, ...] = tuple(
+    pa.field(name, pa.float32()) for name in HEADS["valence_arousal"].columns
+)
 """Columns of a corpus with valence and arousal: both in [-1, 1], or both null."""
 
 ACTION_UNIT_FIELDS: tuple[pa.Field, ...] = tuple(
-    pa.field(f"au{int(unit.removeprefix('AU')):02d}", pa.float32()) for unit in ACTION_UNITS
+    pa.field(name, pa.float32()) for name in HEADS["action_units"].columns
 )
 """Columns of a corpus with action units, ``au01`` to ``au26``, in the order of
 :data:`mien.labels.ACTION_UNITS`: 0 absent, 1 present, or an intensity divided by 5; null where
@@ -210,6 +212,15 @@ class Dataset:
             table = table.set_column(index, table.schema.field(index), values)
         return table
 
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return tuple(pq.read_schema(self.folder / FACES_FILE).names)
+
+    def names(self, column: str) -> NDArray[np.str_]:
+        """A column of names as ``(N,)`` text, "" where one is missing; as :meth:`column` else."""
+        return np.array([name or "" for name in self.column(column)], str)
+
     def column(self, name: str) -> NDArray[Any]:
         """One column as ``(N,)``; a missing string or list is None, a missing number is NaN.
 
@@ -218,7 +229,7 @@ class Dataset:
         if name == "split" and self.assigned_splits is not None:
             return self.assigned_splits.copy()
         path = self.folder / FACES_FILE
-        names = pq.read_schema(path).names
+        names = self.column_names
         if name not in names:
             raise MienError(
                 f"expected a column of {path} ({', '.join(names)}), got {name!r}: name one of them"
@@ -271,7 +282,7 @@ class Dataset:
         """
         path = self.folder / FACES_FILE
         names = [field.name for field in VALENCE_AROUSAL_FIELDS]
-        if not set(names) <= set(pq.read_schema(path).names):
+        if not set(names) <= set(self.column_names):
             return np.full((len(self), 2), np.nan, np.float32)
         values = np.stack([self.column(name).astype(np.float32) for name in names], axis=1)
         unknown = np.isnan(values)
@@ -288,7 +299,7 @@ class Dataset:
         ``head`` is a name in :data:`mien.heads.HEADS`. A missing number is NaN.
         """
         columns = HEADS[head].columns
-        if not set(columns) & set(pq.read_schema(self.folder / FACES_FILE).names):
+        if not set(columns) & set(self.column_names):
             return None
         values: FloatArray = getattr(self, head)
         return values
@@ -302,7 +313,7 @@ class Dataset:
         :class:`MienError` for values outside [0, 1].
         """
         path = self.folder / FACES_FILE
-        columns = set(pq.read_schema(path).names)
+        columns = set(self.column_names)
         values = np.full((len(self), len(ACTION_UNIT_FIELDS)), np.nan, np.float32)
         for index, field in enumerate(ACTION_UNIT_FIELDS):
             if field.name in columns:
@@ -326,7 +337,7 @@ class Dataset:
         Raises :class:`MienError` for a score outside the scale.
         """
         path = self.folder / FACES_FILE
-        if self.scale is None or SEVERITY_FIELD.name not in pq.read_schema(path).names:
+        if self.scale is None or SEVERITY_FIELD.name not in self.column_names:
             return np.full(len(self), np.nan, np.float32)
         values = self.column(SEVERITY_FIELD.name).astype(np.float32)
         if ((values < 0) | (values > self.scale.top)).any():

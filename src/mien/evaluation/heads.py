@@ -208,10 +208,9 @@ def _recordings(source: Source, split: str, predictions: NDArray[Any] | None) ->
             predictions=predictions,
         )
     rows = dataset.split_indices(split)
-    subjects = _column(dataset, "subject", rows)
     return Recordings(
-        ids=dataset.column("id")[rows].astype(str),
-        subjects=np.full(len(rows), "") if subjects is None else subjects,
+        ids=dataset.names("id")[rows],
+        subjects=dataset.names("subject")[rows],
         scores=dataset.severity[rows],
         predictions=predictions,
     )
@@ -229,9 +228,7 @@ def _check_scale(info: SeverityInfo, dataset: Dataset) -> None:
 
 def _column(dataset: Dataset, name: str, rows: NDArray[np.int64]) -> NDArray[np.str_] | None:
     """A column of names, "" where there is none; None for a dataset without it."""
-    if name not in dataset.faces.column_names:
-        return None
-    return np.array([value or "" for value in dataset.column(name)[rows]], str)
+    return dataset.names(name)[rows] if name in dataset.column_names else None
 
 
 def _sessions(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.str_] | None:

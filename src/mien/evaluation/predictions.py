@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mien import __version__, synthetic
+from mien.data.clips import check_labels, videos_of
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets, make_targets
 from mien.evaluation.crops import CropsOf, Rows, crop_reader, with_progress
@@ -70,7 +70,7 @@ def _predict_faces(
     model: Model, dataset: Dataset, source: str | Path, rows: Rows, look: Look | None
 ) -> Predictions:
     crops_of, warnings = crop_reader(model.info.preprocessing, dataset, rows, source)
-    subjects = np.array([name or "" for name in dataset.column("subject")], str)[rows]
+    subjects = dataset.names("subject")[rows]
     parts = []
     for start in with_progress(range(0, len(rows), _CHUNK)):
         crops = crops_of(rows[start : start + _CHUNK])
@@ -121,6 +121,8 @@ def evaluation_of(
             f"expected {unit}s with {wanted} in split {split!r} of {dataset.folder}, got none of "
             f"{len(in_split)} rows: name another split or rule, or another dataset"
         )
+    if model.info.clips is not None:
+        check_labels(dataset, videos_of(dataset, split), targets, labeled)
     maps = MapSums(len(dataset.label_space))
 
     def look(attention: FloatArray, crops: UInt8Array, start: int) -> None:
@@ -185,14 +187,20 @@ def _reference(
     model: Model, dataset: Dataset, source: str | Path, targets: Targets, split: str
 ) -> Reference:
     rows = dataset.split_indices(split)
-    rows = rows[targets.labeled("expression")[rows]]
-    if not len(rows):
+    labeled = targets.labeled("expression")
+    if not labeled[rows].any():
         raise MienError(
             f"expected labels of expressions in split {split!r} to find neighbors in, got none: "
             "leave out --reference"
         )
-    predicted = _predict_faces(model, dataset, source, rows, None)
-    return Reference(predicted.embeddings, targets["expression"][rows], split)
+    if model.info.clips is None:
+        # Faces are read one by one, so those without a label need not be.
+        predicted = _predict_faces(model, dataset, source, rows[labeled[rows]], None)
+    else:
+        predicted = predict_split(model, dataset, source, split)
+    known = labeled[predicted.rows]
+    labels = targets["expression"][predicted.rows]
+    return Reference(predicted.embeddings[known], labels[known], split)
 
 
 def _provenance(model: Model, dataset: Dataset, heads: Sequence[str]) -> dict[str, str]:

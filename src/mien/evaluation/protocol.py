@@ -171,7 +171,7 @@ def _measure(
     rule = model.info.recipe.get("rule", "majority")
     targets = make_targets(view, "majority" if rule == "distribution" else rule)
     rows, values = predictions.rows, targets[head][predictions.rows]
-    videos = np.array([name or "" for name in view.column("video")[rows]], str)
+    videos = view.names("video")[rows]
     subjects = predictions.subjects
     if model.info.clips is None and protocol.corpus in _BY_VIDEO:
         _, first, owners = np.unique(videos, return_index=True, return_inverse=True)

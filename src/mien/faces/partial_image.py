@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.faces.align import INTERPOLATION
+from mien.faces.align import INTERPOLATION, Cut
 from mien.faces.regions import REGIONS, action_unit_bounds
 from mien.schema import FloatArray, Patch, Preprocessing, UInt8Array
 
@@ -54,6 +54,14 @@ def compose_partial_image(
         raise ValueError(f"expected landmarks of shape (478, 2) or (5, 2), got {landmarks.shape}")
     mesh = landmarks[None] if landmarks is not None and len(landmarks) == 478 else None
     return compose_regions(crop, preprocessing, region_pixels(preprocessing, mesh)[0])
+
+
+def composed_crop(cut: Cut, preprocessing: Preprocessing) -> UInt8Array:
+    """The crop of a face as a network reads it: whole, or composed into a partial image."""
+    landmarks = cut.landmarks
+    if landmarks is not None:
+        landmarks = landmarks * np.float32(preprocessing.size)
+    return compose_partial_image(cut.crop, preprocessing, landmarks)
 
 
 def region_pixels(

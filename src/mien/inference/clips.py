@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mien.heads import HEADS, Arrays
-from mien.inference.model import OnnxModel, read_heads
-from mien.metrics.aggregation import Aggregate, aggregate_clips
+from mien.inference.model import OnnxModel, doubt_of, read_heads
+from mien.metrics.aggregation import pool_clips
 from mien.models import ClipsInfo
 from mien.schema import Prediction, Status, UInt8Array
 
@@ -81,14 +80,23 @@ class ClipReader:
         self.unfinished = max(self.unfinished, len(self._open))
         self._open, self._last_crop = [], None
 
-    def recording(self) -> dict[str, Any]:
-        """What the heads say of all clips together, at least one: fields of a prediction."""
-        how = self._settings.aggregate
+    def recording(self) -> tuple[dict[str, Any], str]:
+        """What the heads say of all clips together, at least one, and why it should not be used.
+
+        Fields of a prediction, and a reason or nothing.
+        """
+        owners = np.zeros(len(self._outputs), np.int64)
         outputs = {
-            name: aggregate(np.stack([arrays[name][0] for arrays in self._outputs]), how)
+            name: pool_clips(
+                np.concatenate([arrays[name] for arrays in self._outputs]),
+                owners,
+                1,
+                self._settings.aggregate,
+            )
             for name in self._outputs[0]
         }
-        return read_heads(self._model.info, outputs, 0)
+        fields = read_heads(self._model.info, outputs, 0)
+        return fields, doubt_of(self._model.info, fields)
 
     def _slot_of(self, time: float) -> int:
         if self._fps is None:
@@ -107,20 +115,14 @@ class ClipReader:
         for name, info in self._model.info.heads.items():
             head = HEADS[name]
             fields |= head.read(head.for_clip(info), arrays, 0)
+        doubt = doubt_of(self._model.info, fields)
         prediction = Prediction(
-            Status.OK, source=self._source, time=start, track=self._track, **fields
+            Status.ABSTAINED if doubt else Status.OK,
+            source=self._source,
+            reason=doubt,
+            time=start,
+            track=self._track,
+            **fields,
         )
         self._outputs.append(arrays)
         self.clips.append(ClipPrediction(start, time, prediction))
-
-
-def aggregate(outputs: NDArray[Any], how: Aggregate) -> NDArray[np.float64]:
-    """The outputs ``(n, ...)`` of n clips as that of their recording, ``(1, ...)``.
-
-    >>> aggregate(np.array([1.0, 2.0, 9.0]), "median")
-    array([2.])
-    """
-    columns = np.asarray(outputs, np.float64).reshape(len(outputs), -1)
-    owners = np.zeros(len(outputs), np.int64)
-    values = [aggregate_clips(column, owners, 1, how)[0] for column in columns.T]
-    return np.array(values).reshape(1, *outputs.shape[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +145,12 @@ def read_heads(info: ModelInfo, outputs: Arrays, row: int) -> dict[str, Any]:
     for name, head_info in info.heads.items():
         fields |= HEADS[name].read(head_info, outputs, row)
     return fields
+
+
+def doubt_of(info: ModelInfo, fields: Mapping[str, Any]) -> str:
+    """Why what :func:`read_heads` gave should not be used; empty where it may be."""
+    doubts = (HEADS[name].doubt(head_info, fields) for name, head_info in info.heads.items())
+    return next(filter(None, doubts), "")
 
 
 def _check_signature(info: ModelInfo, session: InferenceSession, path: str) -> None:

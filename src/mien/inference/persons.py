@@ -22,11 +22,12 @@ class PersonSummary:
 
     ``prediction`` holds what the heads say: of a model of faces the means over usable time, of a
     model of clips the aggregate of the clips. Its status is ``abstained`` where no frame is
-    usable. ``start`` and ``end`` are in seconds; ``frames`` counts the frames with this face, of
-    which ``usable_frames`` have status ``ok``, for ``usable_seconds``: a frame lasts until the
-    next one that is read. ``usable_share`` is the latter's share of what was read of the video.
+    usable, or the model of clips doubts the aggregate. ``start`` and ``end`` are in seconds;
+    ``frames`` counts the frames with this face, of which ``usable_frames`` have status ``ok``, for
+    ``usable_seconds``: a frame lasts until the next one that is read. ``usable_share`` is the
+    latter's share of what was read of the video.
     ``usable`` is that time as a curve of no values; ``curves`` has the outputs of the model of
-    faces over time, by name.
+    faces over time, by name. ``note`` is about the whole video.
     """
 
     prediction: Prediction
@@ -39,6 +40,7 @@ class PersonSummary:
     usable: Curve
     curves: dict[str, Curve]
     clips: tuple[ClipPrediction, ...] | None = None
+    note: str = ""
 
     @property
     def track(self) -> int:
@@ -83,7 +85,7 @@ class Person:
 
         ``note`` is about the video and stands among the reasons.
         """
-        reasons = []
+        reasons, doubt = [], ""
         if not self._usable_frames:
             first = f"first: {self._first_doubt}"
             reasons.append(f"none of {self._frames} frames can be used; {first}")
@@ -94,13 +96,15 @@ class Person:
         if self.clips is not None:
             self.clips.close()
             if self.clips.clips:
-                fields |= self.clips.recording()
+                of_clips, doubt = self.clips.recording()
+                fields |= of_clips
+                reasons.append(doubt)
             else:
                 reasons.append(
                     f"too short for a clip: {self.clips.unfinished} of {self.clips.length} frames"
                 )
         prediction = Prediction(
-            Status.OK if self._usable_frames else Status.ABSTAINED,
+            Status.OK if self._usable_frames and not doubt else Status.ABSTAINED,
             source=source,
             reason="; ".join(filter(None, [*reasons, note])),
             track=self.track,
@@ -117,4 +121,5 @@ class Person:
             usable=self._usable,
             curves=self._curves,
             clips=None if self.clips is None else tuple(self.clips.clips),
+            note=note,
         )

@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.heads import HEADS
-from mien.inference.model import OnnxModel, open_onnx, read_heads
+from mien.inference.model import OnnxModel, doubt_of, open_onnx, read_heads
 from mien.models import ModelInfo
 from mien.schema import (
     Alignment,
@@ -29,7 +28,6 @@ from mien.schema import (
     ModelOutput,
     Patch,
     Prediction,
-    Preprocessing,
     Status,
     UInt8Array,
 )
@@ -137,11 +135,11 @@ class Predictor:
     def crop_face(self, image: UInt8Array, face: Face, *, tight: bool = False) -> CroppedFace:
         """Crop a face that was detected in an upright ``(H, W, 3)`` RGB image."""
         from mien.faces.align import cut_face
-        from mien.faces.partial_image import compose_partial_image
+        from mien.faces.partial_image import composed_crop
 
         recipe = self.info.preprocessing
         cut = cut_face(image, face, recipe, tight=tight)
-        crop = compose_partial_image(cut.crop, recipe, _in_pixels(cut.landmarks, recipe))
+        crop = composed_crop(cut, recipe)
         return CroppedFace(face, crop, cut.alignment, cut.landmarks, cut.matrix)
 
     def predict_faces(self, faces: Sequence[CroppedFace], *, source: str = "") -> list[Prediction]:
@@ -209,7 +207,7 @@ class Predictor:
         self, cropped: CroppedFace, row: int, output: ModelOutput, source: str
     ) -> Prediction:
         fields = read_heads(self.info, output.heads, row)
-        reason = _geometric_doubt(cropped.face) or self._doubt(fields)
+        reason = _geometric_doubt(cropped.face) or doubt_of(self.info, fields)
         return Prediction(
             Status.ABSTAINED if reason else Status.OK,
             source=source,
@@ -227,12 +225,10 @@ class Predictor:
     def _patches(self, cropped: CroppedFace) -> tuple[Patch, ...]:
         from mien.faces.partial_image import patches_of
 
-        recipe = self.info.preprocessing
-        return patches_of(cropped.matrix, recipe, _in_pixels(cropped.landmarks, recipe))
-
-    def _doubt(self, fields: Mapping[str, Any]) -> str:
-        doubts = (HEADS[name].doubt(info, fields) for name, info in self.info.heads.items())
-        return next(filter(None, doubts), "")
+        recipe, landmarks = self.info.preprocessing, cropped.landmarks
+        if landmarks is not None:
+            landmarks = landmarks * np.float32(recipe.size)
+        return patches_of(cropped.matrix, recipe, landmarks)
 
 
 def _geometric_doubt(face: Face) -> str:
@@ -249,7 +245,3 @@ def _geometric_doubt(face: Face) -> str:
             f"at most {MAX_YAW_DEGREES:.0f} can be read"
         )
     return ""
-
-
-def _in_pixels(landmarks: FloatArray | None, preprocessing: Preprocessing) -> FloatArray | None:
-    return None if landmarks is None else landmarks * np.float32(preprocessing.size)

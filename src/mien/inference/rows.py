@@ -201,13 +201,20 @@ def _clips(person: PersonSummary) -> list[Entry]:
     whole = person.prediction
     entries = [
         Entry(
-            replace(clip.prediction, status=whole.status, reason=whole.reason),
+            _of_clip(clip.prediction, person),
             {"start": round(clip.start, 3), "end": round(clip.end, 3)},
         )
         for clip in person.clips or ()
     ]
     without = Prediction(whole.status, whole.source, whole.reason, track=whole.track)
     return entries or [Entry(without, {})]
+
+
+def _of_clip(prediction: Prediction, person: PersonSummary) -> Prediction:
+    """A clip's own status and reason, unless no frame of the person is usable."""
+    if not person.usable_frames:
+        return replace(prediction, status=Status.ABSTAINED, reason=person.prediction.reason)
+    return replace(prediction, reason="; ".join(filter(None, [prediction.reason, person.note])))
 
 
 def _cells(prediction: Prediction) -> Row:

@@ -13,7 +13,7 @@ from mien.faces.images import MAX_PIXELS
 from mien.files import ADVICE, short_name
 from mien.heads import HEADS
 from mien.heads.wording import percent
-from mien.inference.drawing.annotate import annotate_file
+from mien.inference.drawing.annotate import PICTURE_FORMATS, annotate_file
 from mien.inference.drawing.drawn_video import DrawnVideo, drawn_video
 from mien.inference.rows import Entry, Rows
 from mien.inference.tables import open_table
@@ -151,7 +151,7 @@ class AnnotatedFolder:
         if Path(source).resolve().parent == self._resolved:
             raise self._contains_inputs()
         suffix = Path(source).suffix.lower()
-        if suffix not in (".jpg", ".jpeg", ".webp"):
+        if suffix not in PICTURE_FORMATS:
             suffix = ".png"
         # A photo that is deleted in between only loses its picture, not its rows.
         try:

@@ -13,6 +13,7 @@ import numpy as np
 
 from mien.faces.align import cut_face
 from mien.faces.detection.follow import VideoFaceDetector
+from mien.faces.partial_image import composed_crop
 from mien.faces.tracks import GAP_SECONDS, NO_FACE, FramesDetector, track_faces
 from mien.faces.video import Frame, Video, load_av
 from mien.heads import Arrays
@@ -238,10 +239,10 @@ class _VideoReader:
 
     def _add_to_clip(self, clips: ClipReader, frame: Frame, face: Face, *, continued: bool) -> None:
         try:
-            crop = cut_face(frame.pixels, face, clips.preprocessing).crop
+            cut = cut_face(frame.pixels, face, clips.preprocessing)
         except ValueError:  # landmarks that all coincide: no frame of a clip, as in training
             return
-        clips.add(frame.time, crop, continued=continued)
+        clips.add(frame.time, composed_crop(cut, clips.preprocessing), continued=continued)
 
 
 def _predict_faces(predictor: Predictor, frame: Frame, faces: Sequence[Face]) -> list[_FaceOutput]:

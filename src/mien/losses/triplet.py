@@ -116,7 +116,7 @@ def active_triplets(
     usable = positives.any(1) & negatives.any(1)
     if not usable.any():
         return 0.0
-    farthest, nearest = _hardest(rows, positives, negatives)
+    farthest, nearest = _hardest(rows, positives)
     positive, negative = _pick(rows, farthest), _pick(rows, nearest)
     apart = (rows - positive).square().sum(-1) + rows.new_tensor(thresholds)[:, None]
     active = [apart > (rows - negative).square().sum(-1)]
@@ -145,7 +145,7 @@ def _mean_triplet(
 def _hard(rows: Tensor, labels: Tensor, thresholds: Tensor, *, dual: bool) -> Tensor:
     positives, negatives = pair_masks(labels)
     usable = positives.any(1) & negatives.any(1)
-    farthest, nearest = _hardest(rows.detach(), positives, negatives)
+    farthest, nearest = _hardest(rows.detach(), positives)
     # Only the mined pairs carry a gradient, so their distances are taken anew from the rows:
     # no (S, B, B) tensor reaches the backward pass, and small distances keep their digits.
     positive, negative = _pick(rows, farthest), _pick(rows, nearest)
@@ -163,7 +163,7 @@ def _pick(rows: Tensor, chosen: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _hardest(rows: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
+def _hardest(rows: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
     """Farthest positive and nearest negative of each anchor, both ``(S, B)`` int64.
 
     An anchor without one gets any row: the caller leaves it out.

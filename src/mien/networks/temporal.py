@@ -15,11 +15,14 @@ def create_temporal(kind: TemporalKind, channels: int, hidden_size: int) -> tupl
 
     ``gru`` is the last state of a gated recurrent unit, ``convolution`` two convolutions over time
     with the mean and the largest value of each channel, ``mean`` the control that sees no order;
-    ``hidden_size`` is the width of the first two.
+    ``hidden_size`` is the width of the first two; that of ``convolution`` is rounded down to an
+    even number.
     """
     if kind == "mean":
         return _Mean(), channels
-    return (_Recurrent if kind == "gru" else _Convolution)(channels, hidden_size), hidden_size
+    if kind == "gru":
+        return _Recurrent(channels, hidden_size), hidden_size
+    return _Convolution(channels, hidden_size // 2), hidden_size // 2 * 2
 
 
 class _Recurrent(nn.Module):
@@ -39,19 +42,18 @@ class _Recurrent(nn.Module):
 class _Convolution(nn.Module):
     """Two convolutions over time, then the mean and the largest value of each channel."""
 
-    def __init__(self, channels: int, hidden_size: int) -> None:
+    def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels)
-        half = hidden_size // 2
         self.layers = nn.Sequential(
-            nn.Conv1d(channels, half, 3, padding=1),
+            nn.Conv1d(channels, width, 3, padding=1),
             nn.ReLU(),
-            nn.Conv1d(half, half, 3, padding=1),
+            nn.Conv1d(width, width, 3, padding=1),
             nn.ReLU(),
         )
 
     def forward(self, frames: Tensor) -> Tensor:
-        """``(B, T, C)`` -> ``(B, hidden_size)``."""
+        """``(B, T, C)`` -> ``(B, 2 * width)``."""
         rows: Tensor = self.layers(self.norm(frames).transpose(1, 2))
         return torch.cat([rows.mean(2), rows.amax(2)], 1)
 

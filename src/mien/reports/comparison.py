@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mien.reports.document import (
     cluster_warnings,
     head_parts,
@@ -21,6 +19,7 @@ from mien.reports.sections import SECTIONS, Pairing, Side
 from mien.schema import MienError
 from mien.statistics.bootstrap import LEVEL
 from mien.statistics.paired import FEWEST_SEEDS
+from mien.statistics.subjects import count_subjects
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +72,6 @@ def measure(
     require_train_extra()
     names = [head for head in evaluation.heads if heads is None or head in heads]
     labeled = [head for head in names if evaluation.heads[head].labeled.any()]
-    numbers = evaluation.clusters(evaluation.labeled) if labeled else None
     return Member(
         name=name,
         seed=run_seed,
@@ -82,7 +80,7 @@ def measure(
             for head in labeled
         },
         unlabeled=[head for head in names if head not in labeled],
-        clusters=None if numbers is None else len(np.unique(numbers)),
+        clusters=count_subjects(evaluation.clusters(evaluation.labeled)) if labeled else None,
         split=evaluation.split,
         unit=evaluation.unit,
     )

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mien.reports.document import (
     cluster_warnings,
     head_parts,
@@ -22,6 +20,7 @@ from mien.reports.sections import SECTIONS
 from mien.reports.tables import headline
 from mien.schema import MienError
 from mien.statistics.bootstrap import LEVEL
+from mien.statistics.subjects import count_subjects
 
 
 def evaluate(evaluation: Evaluation, *, seed: int = 0, draws: int = 1000) -> dict[str, Any]:
@@ -51,8 +50,7 @@ def evaluate(evaluation: Evaluation, *, seed: int = 0, draws: int = 1000) -> dic
             f"model's heads ({', '.join(evaluation.heads)}), got none of {len(evaluation.ids)}: "
             "name another split or rule"
         )
-    numbers = evaluation.clusters(evaluation.labeled)
-    clusters = None if numbers is None else len(np.unique(numbers))
+    clusters = count_subjects(evaluation.clusters(evaluation.labeled))
     return {
         "split": evaluation.split,
         "unit": evaluation.unit,

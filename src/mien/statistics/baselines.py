@@ -14,6 +14,7 @@ from mien.metrics.regression import agreement
 from mien.statistics.bootstrap import Bootstrap, Interval, bootstrap, intervals
 from mien.statistics.paired import paired_differences, verdict_of_interval
 from mien.statistics.recordings import Recordings
+from mien.statistics.subjects import count_subjects
 
 METRICS = by_name(SEVERITY)
 COMPARED = ("mae", "rmse", "ccc")
@@ -86,8 +87,7 @@ def measure_scores(predictions: ScorePredictions, *, seed: int, draws: int) -> d
     both. Its ``verdict`` is better, worse or no difference shown, by whether the interval holds 0.
     """
     n = len(predictions.scores)
-    subjects = None if predictions.clusters is None else len(np.unique(predictions.clusters))
-    entry: dict[str, Any] = {"n": n, "subjects": subjects}
+    entry: dict[str, Any] = {"n": n, "subjects": count_subjects(predictions.clusters)}
     if n == 0:
         nothing = Interval(None, reason="there are no recordings").as_dict()
         return entry | {"metrics": dict.fromkeys(METRICS, nothing), "baselines": {}}

@@ -76,8 +76,8 @@ def similarity_rank_correlation(
 
     drawn = bootstrap(statistics, n, clusters=clusters, draws=draws, seed=seed)
     reasons = {
-        "other_subjects": _why(similarity[apart], nearness[apart]),
-        "all_pairs": _why(similarity, nearness),
+        "other_subjects": _why(similarity[apart]),
+        "all_pairs": _why(similarity),
     }
     used = {"other_subjects": int(apart.sum()), "all_pairs": int(first.size)}
     entries: dict[str, Any] = {}
@@ -95,7 +95,7 @@ def _nothing(reason: str) -> dict[str, Any]:
     return {"other_subjects": dict(entry), "all_pairs": dict(entry)}
 
 
-def _why(similarity: FloatArray, nearness: FloatArray) -> str:
+def _why(similarity: FloatArray) -> str:
     if similarity.size < 2:
         return "it takes two pairs"
     alike = "similarity" if np.ptp(similarity) == 0 else "gap of scores"

@@ -22,13 +22,14 @@ def subject_numbers(subjects: NDArray[Any]) -> NDArray[np.int64] | None:
     return numbers
 
 
-def count_subjects(subjects: NDArray[Any] | None) -> int | None:
-    """How many subjects there are, each row of an unknown one counting as one; None for none known.
+def count_subjects(numbers: NDArray[np.int64] | None) -> int | None:
+    """How many subjects rows with these numbers of :func:`subject_numbers` come from.
 
-    >>> count_subjects(np.array(["a", "a", "", ""]))
+    Each row of an unknown subject counts as one; None where none is known.
+
+    >>> count_subjects(subject_numbers(np.array(["a", "a", "", ""])))
     3
     """
-    numbers = None if subjects is None else subject_numbers(subjects)
     return None if numbers is None else len(np.unique(numbers))
 
 

@@ -9,7 +9,6 @@ import json
 import logging
 import warnings
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -19,6 +18,7 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from mien import __version__
 from mien.files import write_bytes
 from mien.heads import HEADS
 from mien.models import METADATA_KEY
@@ -94,7 +94,7 @@ def export(
         "selected_on": run.document.get("selected_on", {}),
         "mirror": mirror,
         "created": datetime.now(UTC).date().isoformat(),
-        "created_with": f"mien {metadata.version('mien')}",
+        "created_with": f"mien {__version__}",
         "weights": "int8 per output channel" if int8 else "float32",
         "parity": parity,
     }

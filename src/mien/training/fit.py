@@ -56,7 +56,7 @@ def fit(
     ``on_features`` each view of a frozen backbone that has to be computed. Returns the folder.
     """
     out = Path(out)
-    _check_folder(out, recipe, resume=resume, selected_on=selected_on)
+    _check_folder(out, recipe, dataset, resume=resume, selected_on=selected_on)
     if threads:
         torch.set_num_threads(threads)
     keep_freed_memory()
@@ -162,7 +162,9 @@ def _license_paragraph(sources: dict[str, str]) -> str:
     return " ".join(parts)
 
 
-def _check_folder(out: Path, recipe: Recipe, *, resume: bool, selected_on: str) -> None:
+def _check_folder(
+    out: Path, recipe: Recipe, dataset: Dataset, *, resume: bool, selected_on: str
+) -> None:
     known = out / "recipe.yaml"
     if resume and (out / RUN_FILE).is_file():
         document = json.loads((out / RUN_FILE).read_text("utf-8"))
@@ -171,6 +173,12 @@ def _check_folder(out: Path, recipe: Recipe, *, resume: bool, selected_on: str) 
             raise MienError(
                 f"{out} selected its epoch on {before}, not on {selected_on}; resume with the same "
                 "options, or train into another folder"
+            )
+        trained_on = document.get("trained_on", {}).get("checksum")
+        if trained_on not in (None, dataset.info.get("checksum")):
+            raise MienError(
+                f"{out} was trained on another dataset than {dataset.folder}; resume with the same "
+                "data, or train into another folder"
             )
     if resume and known.is_file():
         before, now = load_recipe(known).model_dump(), recipe.model_dump()

@@ -1,6 +1,7 @@
 """What a recipe trains on: labeled faces or recordings, and why a dataset cannot teach it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +48,20 @@ def test_a_dataset_that_cannot_teach_says_why(
         setup_of(open_datasets([videos.folder, other.folder]))
     with pytest.raises(MienError, match=r"two or more .* split valid .* got 1 of 2"):
         setup_of(without_scores(other, ["video-006"]))
+
+
+def test_labels_that_change_within_a_recording_are_refused(videos: Dataset) -> None:
+    changes = ["heads={expression: {}}", "losses=[{loss: cross-entropy}]", "select=null"]
+    dataset = Dataset.open(videos.folder)
+    labels = np.where(dataset.column("frame") % 2, "neutral", "anger").astype(object)
+
+    class Labeled(Dataset):
+        def column(self, name: str) -> Any:
+            return labels if name == "label" else super().column(name)
+
+    changing = Labeled(**{key: getattr(dataset, key) for key in Dataset.__dataclass_fields__})
+    with pytest.raises(MienError, match="one target of the head expression for each recording"):
+        open_units(of_clips(*changes), changing)
 
 
 def test_recordings_without_a_score_are_counted_and_only_predicted(tmp_path: Path) -> None:

@@ -10,11 +10,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mien.corpora.splitting import cut, rank
-from mien.data.dataset import FACES_FILE, Dataset
+from mien.data.dataset import Dataset
 from mien.schema import MienError
 
 UNUSED = "unused"
@@ -135,7 +134,7 @@ def _by_rank(names: Iterable[str], *, valid: float, test: float) -> Splits:
 
 def _units(dataset: Dataset) -> NDArray[Any]:
     """What must not be in two splits: what the reader says, else subject, else video, else row."""
-    present = pq.read_schema(dataset.folder / FACES_FILE).names
+    present = set(dataset.column_names)
     names = [name for name in ("unit", "subject", "video", "id") if name in present]
     rows = zip(*(dataset.column(name) for name in names), strict=True)
     return np.array([next(filter(None, row)) for row in rows], object)

@@ -43,8 +43,6 @@ _BORDER = 0.35
 class Detector(Protocol):
     """Finds the faces of an ``(H, W, 3)`` uint8 RGB image, largest first."""
 
-    name: str
-
     def __call__(self, image: UInt8Array) -> list[Face]:
         """Find the faces of one image; an empty list where there is none."""
         ...
@@ -76,8 +74,6 @@ class FaceDetector:
     :func:`~mien.faces.detection.model_file.face_landmarker_file` finds one. A detector may be
     called from several threads, which wait for each other, pickled, and used after a fork.
     """
-
-    name = "blazeface"
 
     def __init__(
         self,

@@ -27,8 +27,6 @@ class YuNetDetector:
     ship. Raises :class:`MienError` for a file that is missing or not a model.
     """
 
-    name = "yunet"
-
     def __init__(self, model: str | Path, *, min_score: float = 0.7) -> None:
         path = Path(model)
         if not path.is_file():

@@ -19,6 +19,8 @@ from mien.inference.drawing.placement import place_cards
 from mien.inference.drawing.shapes import rounded, text_length, write
 from mien.schema import Box, MienError, Prediction, Status, UInt8Array
 
+PICTURE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""What pictures are written as, by their suffix."""
 _SHORTEST_SIDE = 640  # smaller pictures are enlarged until text of a readable size fits
 _LONGEST_SIDE = 2600
 _MOST_BARS = 8
@@ -92,12 +94,12 @@ def annotate_file(
     Raises :class:`~mien.schema.MienError` for another suffix or a file that cannot be written.
     """
     out = Path(out)
-    formats = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-    if out.suffix.lower() not in formats:
-        raise MienError(f"expected a picture named {', '.join(formats)}, got {str(out)!r}")
+    kind = PICTURE_FORMATS.get(out.suffix.lower())
+    if kind is None:
+        raise MienError(f"expected a picture named {', '.join(PICTURE_FORMATS)}, got {str(out)!r}")
     picture = Image.fromarray(annotate(image, predictions, max_pixels=max_pixels))
     with replacing(out, private=True) as partial:
-        picture.save(partial, formats[out.suffix.lower()], quality=92)
+        picture.save(partial, kind, quality=92)
 
 
 def _enlargement(pixels: UInt8Array) -> int:

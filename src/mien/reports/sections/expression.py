@@ -44,6 +44,7 @@ from mien.reports.tables import (
 from mien.statistics.bootstrap import Bootstrap, Interval, bootstrap, intervals
 
 __all__ = [
+    "ARRAYS",
     "HEADLINE",
     "METRICS",
     "compare",

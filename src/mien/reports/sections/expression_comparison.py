@@ -48,6 +48,7 @@ from mien.statistics.paired import (
     seed_test,
     verdict,
 )
+from mien.statistics.subjects import count_subjects
 
 DECIDES = "accuracy"
 """The metric that the verdict of a comparison is about."""
@@ -106,7 +107,6 @@ class Measured:
             shape = {"effective_rank": effective_rank(embeddings), "spread": spread(embeddings)}
             if plane and rows.size >= FEWEST_FOR_MAP:
                 points = project(embeddings, seed=seed)
-        numbers = evaluation.clusters(rows)
         return cls(
             names=arrays.names,
             space=arrays.info.label_space.name,
@@ -115,7 +115,7 @@ class Measured:
             rows=rows,
             targets=arrays.targets[rows],
             predictions=arrays.predictions[rows].argmax(1),
-            clusters=None if numbers is None else len(np.unique(numbers)),
+            clusters=count_subjects(evaluation.clusters(rows)),
             drawn=drawn,
             values=values,
             shape=shape,

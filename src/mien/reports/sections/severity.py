@@ -53,6 +53,7 @@ from mien.statistics.recordings import Recordings, average_sessions
 from mien.statistics.subjects import subject_groups, subject_names
 
 __all__ = [
+    "ARRAYS",
     "HEADLINE",
     "METRICS",
     "compare",
@@ -67,6 +68,7 @@ __all__ = [
     "verdicts",
 ]
 
+ARRAYS = SeverityArrays
 HEADLINE = tuple(METRICS)
 _BASELINE_TITLES = {
     "mean": ("Training mean", "always the same score"),

@@ -38,7 +38,7 @@ from mien.statistics.baselines import (
 from mien.statistics.paired import NOTHING_SHOWN
 from mien.statistics.paired_recordings import paired_severity_differences
 from mien.statistics.recordings import Recordings
-from mien.statistics.subjects import subject_groups
+from mien.statistics.subjects import count_subjects, subject_groups
 
 DECIDES = "mae"
 """The metric that the verdict of a comparison is about."""
@@ -78,7 +78,7 @@ def compare(
         "n": len(shared),
         "use": RESEARCH_ONLY,
         "scale": first.scale.model_dump(mode="json"),
-        "subjects": None if shared.clusters is None else len(np.unique(shared.clusters)),
+        "subjects": count_subjects(shared.clusters),
         "unseen": int(groups["unseen"].sum()),
         "decided_by": DECIDES,
         "entries": [

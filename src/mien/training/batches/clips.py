@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mien.data.augment import augment
 from mien.data.clips import Clips, Videos, clip_rows, random_offsets, stratified_batches
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets
 from mien.training.batches.batch import Batch
-from mien.training.batches.faces import images_for_network, target_tensors
+from mien.training.batches.faces import network_input, target_tensors
 from mien.training.recipe.recipe import Recipe
 
 ClipIndex = tuple[int, NDArray[np.int64], NDArray[np.int64]]
@@ -75,12 +74,14 @@ class ClipCrops(torch.utils.data.Dataset[Batch]):
 
     def __getitem__(self, index: ClipIndex) -> Batch:
         epoch, recordings, rows = index
-        crops = self.dataset.crops[rows.ravel()]
-        if self.training:
-            alike = np.repeat(recordings, rows.shape[1])
-            augmentation, seed = self.recipe.augmentation, self.recipe.seed
-            crops = augment(crops, alike, augmentation, seed=seed, epoch=epoch)
-        images = images_for_network(crops, self.dataset.preprocessing)
+        images = network_input(
+            self.dataset,
+            rows.ravel(),
+            self.recipe.augmentation if self.training else None,
+            seed=self.recipe.seed,
+            epoch=epoch,
+            alike=np.repeat(recordings, rows.shape[1]),
+        )
         return Batch(
             images.reshape(*rows.shape, *images.shape[1:]),
             target_tensors(self.targets, recordings),

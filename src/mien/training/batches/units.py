@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from mien.data.clips import Clips, Videos, even_clips, videos_of
+from mien.data.clips import Clips, Videos, check_labels, even_clips, videos_of
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets, make_targets
 from mien.heads import HEADS
@@ -85,12 +85,11 @@ class Faces(Units):
         self.all_targets = make_targets(dataset, recipe.rule)
         self.rows = {split: self._labeled(split) for split in SPLITS}
         self.targets = {split: self.all_targets.take(rows) for split, rows in self.rows.items()}
-        subjects = dataset.subjects
-        names = np.full(len(dataset), "") if subjects is None else _strings(subjects)
-        self.subjects = {split: names[rows] for split, rows in self.rows.items()}
+        subjects = dataset.names("subject")
+        self.subjects = {split: subjects[rows] for split, rows in self.rows.items()}
         _check_labels(recipe, dataset, self.targets, "faces")
         if recipe.sampler.kind == "class-balanced":
-            _check_balanced(recipe, self.targets["train"]["expression"])
+            _check_balanced(self.targets["train"]["expression"])
 
     def _labeled(self, split: str) -> NDArray[np.int64]:
         heads = {loss.head for loss in self.recipe.losses}
@@ -153,6 +152,8 @@ class Recordings(Units):
         self.recipe, self.dataset, self.clips = recipe, dataset, clips
         targets = make_targets(dataset, recipe.rule)
         videos = {split: videos_of(dataset, split) for split in SPLITS}
+        for of_split in videos.values():
+            check_labels(dataset, of_split, targets, sorted({loss.head for loss in recipe.losses}))
         self.counts = {split: len(all_videos) for split, all_videos in videos.items()}
         self.videos = {split: self._labeled(split, videos[split], targets) for split in SPLITS}
         self.targets = {split: targets.take(videos.starts) for split, videos in self.videos.items()}
@@ -260,7 +261,7 @@ def _check_labels(
         )
 
 
-def _check_balanced(recipe: Recipe, labels: NDArray[np.int64]) -> None:
+def _check_balanced(labels: NDArray[np.int64]) -> None:
     present = len(np.unique(labels[labels >= 0]))
     if present < 2:
         raise MienError(
@@ -276,7 +277,3 @@ def _check_balanced(recipe: Recipe, labels: NDArray[np.int64]) -> None:
 
 def _chunks(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     return np.array_split(rows, max(1, -(-len(rows) // size)))
-
-
-def _strings(names: NDArray[Any]) -> NDArray[np.str_]:
-    return np.array([name or "" for name in names], str)
