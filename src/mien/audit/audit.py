@@ -11,6 +11,7 @@ import numpy as np
 
 from mien import __version__
 from mien.audit import findings as say
+from mien.audit.clean import rows_to_leave_out, write_cleaned
 from mien.audit.duplicates import (
     LEAST_CORRELATION,
     MOST_BITS,
@@ -27,6 +28,7 @@ from mien.audit.rows import Rows, open_rows
 from mien.errors import MienError
 from mien.evaluation.crops import with_progress
 from mien.evaluation.models import Model
+from mien.preparation.write import refuse_existing
 from mien.reports.document import require_train_extra
 from mien.schema import UInt8Array
 
@@ -41,6 +43,7 @@ def audit(
     out: str | Path = "audit",
     *,
     model: str | Path | None = None,
+    fix: str | Path | None = None,
 ) -> tuple[dict[str, Any], Path]:
     """Look for leaks, duplicates and wrong labels in datasets; (content of audit.json, the page).
 
@@ -50,6 +53,8 @@ def audit(
         Datasets, whose splits are compared with those of the others, too.
     model
         A run or a model of expressions, which the labels are compared with.
+    fix
+        A new folder for a copy of the one dataset without what leaks or is there twice.
 
     ``findings`` have to be looked into; ``notes`` are what a reader should know. Memory grows with
     the number of rows and not with the pixels. Raises :class:`MienError` for no dataset, for the
@@ -59,10 +64,15 @@ def audit(
     paths = [Path(folder).resolve() for folder in folders]
     if not paths or len(set(paths)) < len(paths):
         raise MienError(f"expected datasets, each once, got {', '.join(map(str, folders)) or '-'}")
+    if fix is not None:
+        if len(folders) > 1:
+            raise MienError(f"expected one dataset with --fix, got {len(folders)}: clean each")
+        refuse_existing(Path(fix))
     rows = open_rows(folders)
-    document = audit_rows(rows, model=model)
+    document = audit_rows(rows, model=model, fix=fix)
     command = ["mien", "audit", *map(str, folders)]
     command += [] if model is None else ["--model", str(model)]
+    command += [] if fix is None else ["--fix", str(fix)]
     document["provenance"] = {
         "datasets": ", ".join(str(dataset.folder) for dataset in rows.datasets),
         "license_terms": " ".join(dict.fromkeys(each.license_terms for each in rows.datasets)),
@@ -72,7 +82,9 @@ def audit(
     return document, write_audit(rows, document, out)
 
 
-def audit_rows(rows: Rows, *, model: str | Path | None = None) -> dict[str, Any]:
+def audit_rows(
+    rows: Rows, *, model: str | Path | None = None, fix: str | Path | None = None
+) -> dict[str, Any]:
     """Compute the content of ``audit.json`` but for its provenance."""
     reader = None if model is None else open_expression_model(model)
     prints = prints_of(_chunks(rows))
@@ -120,8 +132,17 @@ def audit_rows(rows: Rows, *, model: str | Path | None = None) -> dict[str, Any]
         "shared": shared_listed,
         "labels": labels,
         "counts": counts,
+        "cleaned": None if fix is None else _cleaned(rows, groups, pairs, fix),
         "warnings": warnings,
     }
+
+
+def _cleaned(
+    rows: Rows, groups: Sequence[IntArray], pairs: IntArray, out: str | Path
+) -> dict[str, Any]:
+    reasons = rows_to_leave_out(rows, groups, pairs)
+    dataset = write_cleaned(rows.datasets[0], out, reasons)
+    return {"folder": str(out), "rows": len(dataset), "left_out": dataset.info["left_out"]}
 
 
 def _chunks(rows: Rows) -> Iterator[UInt8Array]:

@@ -46,20 +46,18 @@ class Prints(NamedTuple):
 
 def prints_of(chunks: Iterable[UInt8Array]) -> Prints:
     """The prints of crops that come in chunks ``(n, S, S, 3)``; 17 bytes of each are kept."""
-    digests, hashes, blank = [], [], []
+    digests: list[Hashes] = []
+    hashes: list[Hashes] = []
+    blank: list[NDArray[np.bool_]] = []
     for crops in chunks:
         small = np.stack([_gray(crop, _SIDE) for crop in crops]).astype(np.float32)
-        digests.append([_digest(crop) for crop in crops])
+        digests.append(np.array([_digest(crop) for crop in crops], np.uint64))
         hashes.append(perceptual_hashes(small))
         blank.append(small.std(axis=(1, 2)) < _BLANK)
     if not digests:
         nothing = np.zeros(0, np.uint64)
         return Prints(nothing, nothing, np.zeros(0, np.bool_))
-    return Prints(
-        np.concatenate([np.array(each, np.uint64) for each in digests]),
-        np.concatenate(hashes),
-        np.concatenate(blank),
-    )
+    return Prints(np.concatenate(digests), np.concatenate(hashes), np.concatenate(blank))
 
 
 def perceptual_hashes(pictures: NDArray[np.float32]) -> Hashes:
@@ -111,7 +109,8 @@ def near_pairs(hashes: Hashes, *, most: int = MOST_BITS) -> IntArray:
 
 def bit_distances(first: Hashes, second: Hashes) -> IntArray:
     """In how many bits each hash differs from the other, ``(N,)``."""
-    return _SET_BITS[(first ^ second)[:, None].view(np.uint8)].sum(axis=1)
+    distances: IntArray = _SET_BITS[(first ^ second)[:, None].view(np.uint8)].sum(axis=1)
+    return distances
 
 
 def confirmed_pairs(

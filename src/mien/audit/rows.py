@@ -88,7 +88,7 @@ class Rows:
 
     def people(self, column: str) -> Names:
         """Subjects or videos that can be compared over datasets, ``(N,)``, "" where unknown."""
-        keys = []
+        keys: list[str] = []
         for number, dataset in enumerate(self.datasets):
             corpora = dataset.column("corpus")
             keys += [

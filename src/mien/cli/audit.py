@@ -19,6 +19,12 @@ def audit(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the audit.")] = Path(
         "audit"
     ),
+    fix: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT", help="Write a copy of the dataset without leaks and duplicates."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Look for leaks, duplicates and wrong labels in datasets.
@@ -28,7 +34,7 @@ def audit(
     from mien.audit.audit import audit as audit_datasets
     from mien.cli.printing import print_audit, print_json
 
-    document, page = audit_datasets(datasets, out, model=model)
+    document, page = audit_datasets(datasets, out, model=model, fix=fix)
     if as_json:
         print_json(document)
     else:

@@ -69,6 +69,9 @@ def print_audit(document: Mapping[str, Any], page: Path) -> None:
         print(f"finding: {each['sentence']}")
     if not document["findings"]:
         print("no findings")
+    if cleaned := document["cleaned"]:
+        count = sum(cleaned["left_out"].values())
+        print(f"cleaned copy: {cleaned['folder']}, {cleaned['rows']:,} rows, {count:,} left out")
     print(f"audit: {page}")
 
 
