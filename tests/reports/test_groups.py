@@ -9,7 +9,7 @@ def grouped(groups: dict[str, np.ndarray], n: int = 400, worse: np.ndarray | Non
     arrays = expression(make(n))
     predictions = np.where(np.eye(8)[arrays.targets] > 0, 0.93, 0.01)
     if worse is not None:
-        wrong = worse & (np.arange(n) % 4 == 0)
+        wrong = worse & (np.arange(n) % 3 == 0)
         predictions[wrong] = np.roll(predictions[wrong], 1, axis=1)
     base = type(arrays)(info=arrays.info, targets=arrays.targets, predictions=predictions, rule="m")
     return alone("expression", base, groups=groups)

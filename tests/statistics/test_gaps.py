@@ -14,8 +14,8 @@ def clustered(rng: np.random.Generator, gap: float = 0.0) -> tuple[np.ndarray, .
 
 
 def test_means_and_gaps_of_known_rows() -> None:
-    values = np.array([1.0, 1.0, 0.0, 0.0, 1.0, 0.0])
-    members = np.array([[1, 0], [1, 0], [1, 0], [0, 1], [0, 1], [0, 1]], bool)
+    values = np.tile([1.0, 1.0, 0.0, 0.0, 1.0, 0.0], 10)
+    members = np.tile(np.array([[1, 0]] * 3 + [[0, 1]] * 3, bool), (10, 1))
     means, gaps = group_means(values, members, draws=200)
     assert [each.value for each in means] == pytest.approx([2 / 3, 1 / 3])
     assert [each.value for each in gaps] == pytest.approx([1 / 3, -1 / 3])

@@ -106,9 +106,9 @@ def _units(
         return values.astype(np.float64), ones, inside, np.zeros(len(values), np.int64)
     numbers = np.unique(clusters, return_inverse=True)[1].astype(np.int64)
     counts = np.bincount(numbers).astype(np.float64)
-    of_group = np.bincount(numbers, weights=inside)
+    of_group = np.bincount(numbers, weights=inside).astype(np.float64)
     if ((of_group == 0) | (of_group == counts)).all():
-        sums = np.bincount(numbers, weights=values)
+        sums = np.bincount(numbers, weights=values).astype(np.float64)
         return sums, counts, of_group > 0, np.zeros(len(counts), np.int64)
     return values.astype(np.float64), ones, inside, numbers
 
