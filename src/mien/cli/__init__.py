@@ -1,7 +1,7 @@
 """The command line: one module per command, each of which parses, calls one function and prints.
 
-Exit codes: 0 done; 1 done, but some input could not be read (or nobody reads the output any more);
-2 wrong use, with one sentence on stderr; 130 interrupted.
+Exit codes: 0 done; 1 done, but some input could not be read or an audit has findings (or nobody
+reads the output any more); 2 wrong use, with one sentence on stderr; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import typer
 
 from mien import __version__
 from mien.cli import (
+    audit,
     compare,
     corpora,
     demo,
@@ -104,6 +105,7 @@ for _command in (
     train.train,
     evaluate.evaluate,
     compare.compare,
+    audit.audit,
     export.export,
     demo.demo,
 ):

@@ -61,6 +61,20 @@ def print_comparison(document: Mapping[str, Any], page: Path) -> None:
     print(f"comparison: {page}")
 
 
+def print_audit(document: Mapping[str, Any], page: Path) -> None:
+    """The warnings, notes and findings of an ``audit.json``, and the page's path."""
+    _print_notes(document["warnings"])
+    _print_notes(each["sentence"] for each in document["notes"])
+    for each in document["findings"]:
+        print(f"finding: {each['sentence']}")
+    if not document["findings"]:
+        print("no findings")
+    if cleaned := document["cleaned"]:
+        count = sum(cleaned["left_out"].values())
+        print(f"cleaned copy: {cleaned['folder']}, {cleaned['rows']:,} rows, {count:,} left out")
+    print(f"audit: {page}")
+
+
 def _print_blocks(blocks: Iterable[Block], split: str) -> None:
     for block in blocks:
         _print_metrics(f"{split}, {block.title}", block.metrics)

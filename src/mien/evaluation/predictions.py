@@ -6,11 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mien import __version__, synthetic
+from mien.corpora.votes import group_columns
 from mien.data.clips import check_labels, videos_of
-from mien.data.dataset import Dataset
+from mien.data.dataset import FACES_FILE, Dataset
 from mien.data.targets import Targets, make_targets
 from mien.evaluation.crops import CropsOf, Rows, crop_reader, with_progress
 from mien.evaluation.heads import READERS, Source
@@ -170,6 +174,7 @@ def evaluation_of(
         subjects=None if (predictions.subjects == "").all() else predictions.subjects,
         embeddings=predictions.embeddings,
         crops=None if model.info.clips is not None else CropsOf(dataset, predictions.rows),
+        groups=_groups(dataset, predictions.rows),
         graph=model.graph,
         provenance=_provenance(model, dataset, labeled),
         left_out=left_out,
@@ -201,6 +206,26 @@ def _reference(
     known = labeled[predicted.rows]
     labels = targets["expression"][predicted.rows]
     return Reference(predicted.embeddings[known], labels[known], split)
+
+
+def _groups(dataset: Dataset, rows: Rows) -> dict[str, NDArray[Any]]:
+    """The columns that name groups, "" where a row's is unknown."""
+    schema = pq.read_schema(dataset.folder / FACES_FILE)
+    columns = {}
+    for name in (name for name, column in group_columns(schema.names).items() if name == column):
+        kind = schema.field(name).type
+        # Ages in years are no groups.
+        if pa.types.is_string(kind) or pa.types.is_integer(kind):
+            values = dataset.column(name)[rows]
+            columns[name] = np.array([_group_name(value) for value in values], object)
+    return columns
+
+
+def _group_name(value: Any) -> str:
+    # A number is a float where the column has empty cells, and those are NaN.
+    if value is None or value != value:
+        return ""
+    return value if isinstance(value, str) else str(int(value))
 
 
 def _provenance(model: Model, dataset: Dataset, heads: Sequence[str]) -> dict[str, str]:

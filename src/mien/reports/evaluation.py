@@ -226,6 +226,8 @@ class Evaluation:
     subjects, embeddings, crops
         ``(N,)`` names, "" or None where unknown; ``(N, D)``; and ``(N, S, S, 3)`` uint8 or
         anything that gives ``(S, S, 3)`` for an integer. Or None.
+    groups
+        By column ``(N,)`` names of the group of each row, "" where unknown.
     graph
         Of a model with an emotion graph: ``nodes`` (names, valence and arousal last),
         ``adjacency`` and ``correlation`` (or None), as lists. Else None.
@@ -245,6 +247,7 @@ class Evaluation:
     subjects: NDArray[Any] | None = None
     embeddings: NDArray[np.floating[Any]] | None = None
     crops: Any = None
+    groups: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     graph: Mapping[str, Any] | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -255,6 +258,7 @@ class Evaluation:
         for name, array, shape in (
             ("embeddings", self.embeddings, (n, ...)),
             ("subjects", self.subjects, (n,)),
+            *((f"groups {name}", names, (n,)) for name, names in self.groups.items()),
         ):
             if array is not None:
                 check_shape(name, array, shape)

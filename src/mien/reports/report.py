@@ -15,6 +15,7 @@ from mien.reports.document import (
 )
 from mien.reports.evaluation import Evaluation
 from mien.reports.figures.graph import draw_graph, edge_count
+from mien.reports.groups import evaluate_groups, group_tables
 from mien.reports.page import render
 from mien.reports.sections import SECTIONS
 from mien.reports.tables import headline
@@ -56,6 +57,7 @@ def evaluate(evaluation: Evaluation, *, seed: int = 0, draws: int = 1000) -> dic
         "unit": evaluation.unit,
         "n": int(evaluation.labeled.sum()),
         "heads": heads,
+        "groups": evaluate_groups(evaluation, list(heads), seed=seed, draws=draws),
         "graph": None if evaluation.graph is None else dict(evaluation.graph),
         "clustered_by": None if clusters is None else "subject",
         "clusters": clusters,
@@ -100,6 +102,7 @@ def _render(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
         title=title or f"Split {report['split']}",
         report=report,
         heads=heads,
+        groups=group_tables(report["groups"]),
         graph=graph
         and {
             "figure": draw_graph(graph["nodes"], graph["adjacency"]),

@@ -1,0 +1,1 @@
+"""What is wrong with datasets before anything is trained on them: leaks, duplicates, labels."""
