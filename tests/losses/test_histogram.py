@@ -120,3 +120,10 @@ def test_wrong_settings_are_refused() -> None:
             ordinal_histogram_loss(b.embeddings, b.scores, edges=edges)
     with pytest.raises(ValueError, match="below the last edge 10"):
         ordinal_histogram_loss(b.embeddings, b.scores, edges=(0, 5, 10))
+
+
+def test_a_gap_at_the_last_edge_is_beyond_it() -> None:
+    embeddings, scores = torch.eye(2), torch.tensor([0.0, 10.0])
+    ordinal_histogram_loss(embeddings, scores, edges=(0, 5, 10.5))
+    with pytest.raises(ValueError, match="below the last edge 10"):
+        ordinal_histogram_loss(embeddings, scores, edges=(0, 5, 10))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loss_cases import make_batch
 
-from mien.losses import dual_triplet_loss, multi_threshold_loss, triplet_loss
+from mien.losses import active_triplets, dual_triplet_loss, multi_threshold_loss, triplet_loss
 
 FEW = settings(max_examples=30, deadline=None, derandomize=True, database=None)
 SEEDS = st.integers(0, 2**31)
@@ -118,3 +118,16 @@ def test_wrong_settings_are_refused() -> None:
         triplet_loss(b.embeddings, b.labels, mining="semi")
     with pytest.raises(ValueError, match=r"\(B, D\)"):
         triplet_loss(b.embeddings[0], b.labels)
+
+
+def test_only_rows_with_both_kinds_of_others_have_active_triplets() -> None:
+    # On a circle: two rows of class 0 at 0 and 60 degrees, class 1 at 90, and class 2 alone at 180.
+    angles = torch.deg2rad(torch.tensor([0.0, 60.0, 90.0, 180.0]))
+    rows, labels = torch.stack([angles.cos(), angles.sin()], 1), torch.tensor([0, 0, 1, 2])
+    # Squared distances: 0-60 1, 0-90 2, 60-90 0.268. Of the two rows with a positive, the first
+    # has the hinge 1 + 0.5 - 2 and the second 1 + 0.5 - 0.268.
+    assert active_triplets(rows, labels, thresholds=[0.5]) == 0.5
+    assert active_triplets(rows, labels, thresholds=[1.1]) == 1.0
+    # Judged from the positive, the hinges are 1 + 0.5 - 0.268 and 1 + 0.5 - 2.
+    assert active_triplets(rows, labels, thresholds=[0.5], dual=True) == 0.5
+    assert active_triplets(rows[2:], labels[2:], thresholds=[0.5]) == 0.0
