@@ -1,6 +1,7 @@
 """What `mien audit` and the tests of groups can do.
 
     python benchmarks/audit.py swaps data/ferplus    # each two classes swapped in turn
+    python benchmarks/audit.py memory data/ferplus   # fer on faces that train has too, and others
     python benchmarks/audit.py growth                # time and memory of 30,000 and 300,000 crops
     python benchmarks/audit.py groups                # permutation tests of gaps, simulated
 
@@ -17,10 +18,13 @@ from itertools import combinations
 
 import numpy as np
 
-from mien.audit.duplicates import near_pairs, prints_of
+from mien.audit.duplicates import confirmed_pairs, equal_groups, near_pairs, prints_of
 from mien.audit.labels import mixed_up_classes
 from mien.audit.predictions import open_expression_model, predict_expressions
 from mien.data.dataset import Dataset
+from mien.data.targets import make_targets
+from mien.evaluation.models import open_model
+from mien.statistics.bootstrap import bootstrap_intervals
 from mien.statistics.gaps import gap_test
 
 
@@ -40,6 +44,39 @@ def swaps(folder: str) -> None:
         if not right:
             print(f"missed: {names[first]} and {names[second]}: {mixed}")
     print(f"named {named} of {len(pairs)} swaps")
+
+
+def memory(folder: str) -> None:
+    """The accuracy of fer on faces of valid that are in train as well, and on the others."""
+    dataset = Dataset.open(folder)
+    starts = range(0, len(dataset), 512)
+    prints = prints_of(
+        dataset.crops[np.arange(start, min(start + 512, len(dataset)))] for start in starts
+    )
+    valid = dataset.splits == "valid"
+    shared = np.zeros(len(dataset), bool)
+    for group in equal_groups(prints.digests, prints.blank):
+        shared[group] |= valid[group].any() and not valid[group].all()
+    pairs = near_pairs(prints.hashes)
+    across = pairs[valid[pairs[:, 0]] != valid[pairs[:, 1]]]
+    shared[confirmed_pairs(across, lambda row: dataset.crops[row])[0].ravel()] = True
+    rows, model = np.flatnonzero(valid), open_model("fer")
+    parts = [rows[start : start + 256] for start in range(0, len(rows), 256)]
+    predictions = [model.predict(dataset.crops[part]).heads["expression"] for part in parts]
+    preds = np.concatenate(predictions).argmax(1)
+    print(f"{shared[rows].sum()} of {len(rows)} faces in valid are in train as well")
+    for rule in ("majority", "ferplus"):
+        targets = make_targets(dataset, rule)["expression"][rows]
+        for name, part in (("in train too", shared[rows]), ("not in train", ~shared[rows])):
+            right = (preds == targets)[part & (targets >= 0)].astype(float)
+            interval = bootstrap_intervals(
+                lambda weights, right=right: {"accuracy": weights @ right / weights.sum(1)},
+                len(right),
+            )["accuracy"]
+            low, high = 100 * interval.low, 100 * interval.high
+            print(
+                f"{rule}, {name}, {len(right)}: {100 * right.mean():.1f} ({low:.1f} to {high:.1f})"
+            )
 
 
 def _crops(count: int, side: int = 112) -> Iterator[np.ndarray]:
@@ -88,4 +125,6 @@ def groups(repetitions: int = 1000) -> None:
 
 
 if __name__ == "__main__":
-    {"swaps": swaps, "growth": growth, "groups": groups}[sys.argv[1]](*sys.argv[2:])
+    {"swaps": swaps, "memory": memory, "growth": growth, "groups": groups}[sys.argv[1]](
+        *sys.argv[2:]
+    )
