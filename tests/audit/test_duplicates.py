@@ -98,6 +98,7 @@ def test_few_rows(count: int) -> None:
     assert equal_groups(prints.digests, prints.blank) == []
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_square() -> None:
     # All hashes are alike: the worst case, in which every neighbor is near.
     peaks = []

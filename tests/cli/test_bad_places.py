@@ -67,6 +67,7 @@ def test_a_full_disk_leaves_earlier_output_as_it_was(
     assert left == ["m.onnx", "report.json", "t.csv"]
 
 
+@pytest.mark.slow
 def test_training_goes_on_after_a_full_disk(
     command: Command, toy_run: Path, toy_dataset: Path, tmp_path: Path
 ) -> None:

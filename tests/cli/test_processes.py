@@ -31,6 +31,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(toy_folder: Path, toy_model: Pa
         assert process.wait(TIMEOUT) == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_predicting(toy_folder: Path, toy_model: Path, tmp_path: Path) -> None:
     photos = sorted(toy_folder.rglob("*.png"))[:20]
     out = tmp_path / "t.csv"
@@ -56,6 +57,7 @@ def test_ctrl_c_while_predicting(toy_folder: Path, toy_model: Path, tmp_path: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn", "t.csv"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_training(toy_run: Path, toy_dataset: Path, tmp_path: Path) -> None:
     command = [*MIEN, "train", str(toy_run / "recipe.yaml"), "--data", str(toy_dataset)]
     command += ["--out", str(tmp_path / "run"), "--set", "schedule.epochs=1000"]

@@ -45,6 +45,7 @@ def test_links_between_the_pages_lead_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+@pytest.mark.slow
 def test_the_python_of_the_training_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,6 +68,7 @@ def test_the_keys_of_the_training_page_are_those_of_a_recipe() -> None:
     assert sorted(named) == sorted(Recipe.model_fields)
 
 
+@pytest.mark.slow
 def test_the_python_of_the_page_on_rendered_faces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from mien.training.fit import fit
 from mien.training.recipe import load_recipe
 
 
+@pytest.mark.slow
 def test_frozen_frames_teach_scores_and_resume_to_the_same_bytes(
     videos: Dataset, frozen_backbone: str, tmp_path: Path
 ) -> None:

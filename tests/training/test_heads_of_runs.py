@@ -111,6 +111,7 @@ class Halved(Dataset):
         return values
 
 
+@pytest.mark.slow
 def test_each_row_teaches_the_heads_that_it_has_labels_of(
     affect_dataset: Path, tmp_path: Path
 ) -> None:
