@@ -1,22 +1,23 @@
 """A photo in, the predictions of its faces out.
 
 One predictor may be used from several threads: the network runs in parallel, the detector, which
-keeps state, handles one photo at a time.
+keeps state, handles one photo at a time. It may be pickled, and used after a fork.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.faces.forks import ForkLock
 from mien.inference.model import OnnxModel, doubt_of, open_onnx, read_heads
 from mien.models import ModelInfo
 from mien.schema import (
@@ -63,6 +64,9 @@ class Predictor:
     The detector is a :class:`~mien.faces.detection.detect.FaceDetector` unless one is given, and is
     only created when the first photo needs it. Use the predictor as a context manager, or call
     :meth:`close`, to free the detector early; a detector that was passed in is left open.
+
+    A pickle holds the model's file and the settings, so that a process opens both anew; so does a
+    forked process.
     """
 
     def __init__(self, model: OnnxModel, *, detector: Detector | None = None) -> None:
@@ -74,7 +78,7 @@ class Predictor:
         self.model = model
         self._detector = detector
         self._created: list[Detector] = []
-        self._detecting = threading.Lock()
+        self._detecting = ForkLock()
 
     @classmethod
     def load(
@@ -183,6 +187,13 @@ class Predictor:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        given = None if self._created else self._detector
+        return partial(type(self), detector=given), (self.model,)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.info.name!r}, heads {', '.join(self.info.heads)})"
 
     def _tight_face(self, image: UInt8Array) -> Face:
         height, width = image.shape[:2]

@@ -12,10 +12,10 @@ from mien.faces.detection.blazeface import Candidates, View, merged
 from mien.faces.detection.boxes import box_of
 from mien.faces.detection.face_networks import FaceNetworks
 from mien.faces.detection.mesh import (
+    Blendshapes,
     Mesh,
     Region,
     cut_region,
-    find_blendshapes,
     find_mesh,
     region_of_candidate,
     region_of_landmarks,
@@ -125,7 +125,7 @@ def face_of_mesh(networks: FaceNetworks, image: UInt8Array, mesh: Mesh, score: f
         score=score,
         landmarks=points,
         pose=pose_of(head_matrix(mesh.points, image.shape, networks.geometry)),
-        blendshapes=find_blendshapes(networks.shapes, mesh),
+        blendshapes=Blendshapes(networks.shapes, mesh),
     )
 
 
