@@ -101,7 +101,6 @@ class OnnxModel:
         embeddings, attention = arrays.pop("embedding"), arrays.pop("attention", None)
         return ModelOutput(embeddings, arrays, attention)
 
-
     def _ready_session(self) -> InferenceSession:
         with self._opening as lock:
             if lock.forked:

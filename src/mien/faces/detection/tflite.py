@@ -121,7 +121,9 @@ class _LiteRT:
         places = {out["name"]: out["index"] for out in made.get_output_details()}
         if not set(places).issuperset(self._outputs):
             raise ValueError(f"expected outputs {', '.join(self._outputs)}, got {sorted(places)}")
-        ready = _Ready(never_freed_by_children(made), entry["index"], [places[name] for name in self._outputs])
+        ready = _Ready(
+            never_freed_by_children(made), entry["index"], [places[name] for name in self._outputs]
+        )
         self._prepared[shape or tuple(entry["shape"].tolist())] = ready
         _forget(self._prepared)
         return ready
