@@ -113,8 +113,8 @@ class Face:
     ``landmarks`` is ``(478, 2)`` (MediaPipe's mesh) or ``(5, 2)`` (right eye, left eye, nose
     tip, right and left mouth corner; right and left are the person's), float32, in pixels of the
     upright image. ``blendshapes`` maps MediaPipe's 52 names to [0, 1], computed when it is looked
-    at. ``score`` is the detector's in [0, 1]. ``reason`` says why a face that was seen cannot be read, such as a
-    profile; it is empty for all others.
+    at. ``score`` is the detector's in [0, 1]. ``reason`` says why a face that was seen cannot be
+    read, such as a profile; it is empty for all others.
     """
 
     box: Box

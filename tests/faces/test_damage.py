@@ -111,8 +111,6 @@ def test_other_formats_may_lack_what_holds_no_pixel(
     ("kind", "missing"),
     [("WEBP", 12), ("WEBP", 4000), ("JPEG2000", 4), ("JPEG2000", 4000), ("AVIF", 1), ("BMP", 4)],
 )
-def test_what_lacks_pixels_stays_unreadable(
-    astronaut: UInt8Array, kind: str, missing: int
-) -> None:
+def test_what_lacks_pixels_stays_unreadable(astronaut: UInt8Array, kind: str, missing: int) -> None:
     with pytest.raises(MienError, match="damaged"):
         load_image(photo(astronaut, kind)[:-missing])

@@ -24,7 +24,7 @@ from mien.faces.detection.blazeface import (
     view_of,
 )
 from mien.faces.detection.boxes import distinct, largest_first
-from mien.faces.detection.confirm import confirmed_face
+from mien.faces.detection.confirm import DOUBTED_SCORE, confirmed_face
 from mien.faces.detection.face_networks import FaceNetworks, open_face_networks
 from mien.faces.forks import ForkLock
 from mien.schema import Face, UInt8Array
@@ -108,6 +108,12 @@ class FaceDetector:
                 # A face that fills the image and is in profile is rather something else.
                 candidates = find_candidates(networks, image, border=_BORDER)
                 faces = self._confirmed(networks, image, candidates, boxes=False)
+            if not faces and not self._thorough:
+                # The finders miss some faces that stand on their head; all of them may do so.
+                candidates = find_candidates(networks, image, turns=2)
+                scores = np.minimum(candidates.scores, np.float32(DOUBTED_SCORE))
+                candidates = Candidates(candidates.points, scores)
+                faces = self._confirmed(networks, image, candidates, boxes=False)
         return largest_first(faces)[: self._max_faces]
 
     def _confirmed(
@@ -182,13 +188,21 @@ class _Look(NamedTuple):
 
 
 def find_candidates(
-    networks: FaceNetworks, image: UInt8Array, *, thorough: bool = False, border: float = 0.0
+    networks: FaceNetworks,
+    image: UInt8Array,
+    *,
+    thorough: bool = False,
+    border: float = 0.0,
+    turns: int = 0,
 ) -> Candidates:
     """What may be faces in an image, in its pixels, best first.
 
-    ``border``, a fraction of the longer side, looks for faces that fill the image instead.
+    ``border``, a fraction of the longer side, looks for faces that fill the image instead;
+    ``turns`` looks at the image turned by as many quarter turns.
     """
     looks = _looks(image.shape, thorough)
+    if turns:
+        looks = [look._replace(turns=turns) for look in looks[:1]]
     if border:
         looks = [_Look(_LARGE_FACES_SIDE), _Look(_SHORT_SIDE, back=False)]
     frame, scale, parts = image, 1.0, []

@@ -21,8 +21,8 @@ _LEAST_CANDIDATE = 0.22
 class FaceNetworks(NamedTuple):
     """``short`` and ``back`` find faces, ``mesh`` gives landmarks and ``shapes`` blendshapes.
 
-    ``back`` is None where its file is not installed. All but ``shapes`` are called from one thread at
-    a time.
+    ``back`` is None where its file is not installed. All but ``shapes`` are called from one thread
+    at a time.
     """
 
     short: Finder

@@ -16,6 +16,8 @@ from mien.schema import Box, Prediction, Status
 
 PANEL: Color = (18, 21, 27)
 _INSET = 3.2  # the circumplex, in units of the text's height
+# Shares below this are left out, but for the first two; two that differ by less are a tie.
+_LEAST_SHARE, _TIE = 0.02, 0.05
 _TEXT: Color = (222, 225, 230)
 
 
@@ -69,20 +71,32 @@ def has_card(prediction: Prediction) -> bool:
 
 
 def card_of(prediction: Prediction, most_bars: int) -> Card:
-    """The card of a face, with at most ``most_bars`` bars of each head, the largest first."""
+    """The card of a face, with at most ``most_bars`` bars of each head, the largest first.
+
+    Bars of less than 2 % are left out, but for the first two. Two expressions that are nearly
+    equal share the title.
+    """
     ranked = [_ranked(head.bars(prediction)) for head in HEADS.values()]
     ranked = [bars for bars in ranked if bars]
     if prediction.status is Status.ABSTAINED:
         return Card("abstained", "", GRAY, note=prediction.reason.split(";")[0])
     top = ranked[0][0] if ranked else Bar("affect", 0.0, WHITE)
+    value = percent(top.value) if ranked else ""
+    if top.name == prediction.expression and _is_tie(ranked[0]):
+        top, value = Bar(f"{top.name} / {ranked[0][1].name}", top.value, WHITE), ""
     affect = None
     if prediction.valence is not None and prediction.arousal is not None:
         affect = prediction.valence, prediction.arousal
     return Card(
         title=top.name,
-        value=percent(top.value) if ranked else "",
+        value=value,
         color=top.color,
-        bars=tuple(bar for bars in ranked for bar in bars[:most_bars]),
+        bars=tuple(
+            bar
+            for bars in ranked
+            for place, bar in enumerate(bars[:most_bars])
+            if place < 2 or bar.value >= _LEAST_SHARE
+        ),
         strip=ranked[0] if ranked else (),
         affect=affect,
     )
@@ -116,11 +130,17 @@ def _ranked(shares: dict[str, float]) -> tuple[Bar, ...]:
     return tuple(Bar(name, value, color_of(name, names)) for name, value in ranked)
 
 
+def _is_tie(ranked: tuple[Bar, ...]) -> bool:
+    return len(ranked) > 1 and ranked[0].value - ranked[1].value < _TIE
+
+
 def _draw_bar(
     picture: Image.Image, bar: Bar, left: float, right: float, middle: float, unit: float
 ) -> None:
     small = 0.74 * unit
-    start, width = left + 3.9 * unit, right - left - 5.95 * unit
+    # Room for the longest number, so that all bars are of one length and touch none.
+    number = text_length(">99 %", small) + 0.35 * unit
+    start, width = left + 3.9 * unit, right - left - 3.9 * unit - number
     write(picture, left, middle, bar.name, small, color=_TEXT, room=3.8 * unit)
     write(picture, right, middle, percent(bar.value), small, color=GRAY, anchor="rm")
     track = Box(start, middle - 0.17 * unit, width, 0.34 * unit)
