@@ -194,7 +194,8 @@ def _kind(start: bytes) -> str:
 
 def _has_wide_colors(image: Image.Image) -> bool:
     """Whether an image that is not loaded yet has 16 bits a color, of which Pillow keeps 8."""
-    modes = [tile.args if isinstance(tile.args, str) else tile.args[:1] for tile in image.tile]
+    # Pillow's annotations know a file's pieces in a subclass only.
+    modes = [tile[3] for tile in getattr(image, "tile", ())]
     return image.format in ("PNG", "TIFF") and any(";16" in str(mode) for mode in modes)
 
 
@@ -204,13 +205,13 @@ def _stretched(file: BinaryIO, image: Image.Image, pixels: UInt8Array) -> UInt8A
 
     file.seek(0)
     content = np.frombuffer(file.read(), np.uint8)
-    values = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    values: NDArray[Any] | None = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16 or values.ndim != 3:
         return pixels
     colors = values[:, :, 2::-1]
     narrow = _from_bits(float(colors.max()))(colors)
     if values.shape[2] == 4:
-        alpha = (values[:, :, 3:] >> 8).astype(np.uint8)
+        alpha = (values[:, :, 3:] // 257).astype(np.uint8)
         narrow = _colors(np.concatenate([narrow, alpha], axis=2))
     turn = _UPRIGHT.get(_orientation(image))
     return np.ascontiguousarray(narrow if turn is None else turn(narrow))
