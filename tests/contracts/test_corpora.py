@@ -351,6 +351,9 @@ def test_clips_are_in_the_order_of_their_frames_and_have_folds(tmp_path: Path) -
         ("sadness", 2, "train")
     }
     assert sizes(entries) == {"train": 28 * 3, "test": 6 * 3}
+    assert clip[0].votes == (0, 8, 2, 0, 0, 0, 0)
+    for name in ("3", "4", "5"):
+        assert {item.votes for item in items(entries) if item.video == name} == {None}
 
     entries = read("ferv39k", FAKES["ferv39k"](tmp_path / "ferv39k"))
     assert sizes(entries) == {"train": 28 * 3, "test": 14 * 3}
