@@ -55,24 +55,29 @@ def serve(
         proxy_headers=False,
         timeout_keep_alive=10,
     )
-    shown = f"[{address}]" if ":" in address else address
-    models = " and ".join(model.info.name for model in service.models)
-    tell(f"mien: {models} on http://{shown}:{port} (Ctrl-C ends it)")
     if token is None and not _is_local(address):
         tell(
             "mien: warning: everybody who reaches this address can use the server; set a token "
             "with --token-file, or leave out --host"
         )
-    _Server(config, service).run(sockets=[listener])
+    shown = f"[{address}]" if ":" in address else address
+    models = " and ".join(model.info.name for model in service.models)
+    ready = f"mien: {models} on http://{shown}:{port} (Ctrl-C ends it)"
+    _Server(config, service, ready).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """A server that finishes videos, and ends at once at the second signal of either kind."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, ready: str) -> None:
         super().__init__(config)
-        self._service = service
+        self._service, self._ready = service, ready
         self._drained = 0.0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the models' networks and listen, then say where."""
+        await super().startup(sockets)
+        tell(self._ready)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal."""

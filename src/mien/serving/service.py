@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mien.faces.images import load_image
 from mien.inference.model import OnnxModel
 from mien.inference.predictor import Predictor
@@ -64,11 +66,20 @@ class Service:
         return tuple(model for model in (self.faces, self.clips) if model is not None)
 
     def warm_up(self) -> None:
-        """Open the networks that find faces, so that the first request need not wait for it."""
-        import numpy as np
+        """Open the networks of every thread, so that no request has to wait for it."""
+        if self.faces is None:
+            return
+        together = threading.Barrier(self.threads)
 
-        if self.faces is not None:
-            self._predictor().crop_faces(np.full((128, 128, 3), 127, np.uint8))
+        def open_networks() -> None:
+            together.wait(60)  # so that each thread takes one
+            predictor = self._predictor()
+            predictor.crop_faces(np.full((128, 128, 3), 127, np.uint8))
+            size = predictor.info.preprocessing.size
+            predictor.predict_crops(np.full((1, size, size, 3), 127, np.uint8))
+
+        for opening in [self.workers.submit(open_networks) for _ in range(self.threads)]:
+            opening.result()
 
     def predict(self, pictures: Sequence[Upload], *, tight: bool) -> dict[str, Any]:
         """What the model of faces says of pictures, as the answer to a request.

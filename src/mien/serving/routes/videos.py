@@ -36,9 +36,7 @@ def video_routes(service: Service) -> APIRouter:
     )
     async def hand_in(
         request: Request,
-        fps: Annotated[
-            float, Query(gt=0, le=120, description="Frames per second to read.")
-        ] = FPS,
+        fps: Annotated[float, Query(gt=0, le=120, description="Frames per second to read.")] = FPS,
     ) -> Response:
         """Hand in a video as a form with a file, or as the body.
 
@@ -63,13 +61,9 @@ def video_routes(service: Service) -> APIRouter:
             jobs.remove(job)
             raise
         jobs.start(job)
-        return JSONResponse(
-            job.answer(), 202, headers={"location": f"/v1/videos/{job.id}"}
-        )
+        return JSONResponse(job.answer(), 202, headers={"location": f"/v1/videos/{job.id}"})
 
-    @router.get(
-        "/v1/videos/{identity}", response_model=VideoAnswer, responses=problems(404)
-    )
+    @router.get("/v1/videos/{identity}", response_model=VideoAnswer, responses=problems(404, 422))
     async def video(identity: str) -> Response:
         """How far a video is and, once it is done, its persons."""
         job = jobs.find(identity)
@@ -92,17 +86,13 @@ def video_routes(service: Service) -> APIRouter:
         """The table of a video that is done, as `mien predict --rows` writes it."""
         job = jobs.find(identity)
         if job.state is not JobState.DONE:
-            raise Problem(
-                409, f"expected a video that is done, got one that is {job.state.value}"
-            )
+            raise Problem(409, f"expected a video that is done, got one that is {job.state.value}")
         path = job.table(rows, format)
         if not path.is_file():
-            raise Problem(
-                422, f"expected rows that the model gives, got {rows}; ask for summary"
-            )
+            raise Problem(422, f"expected rows that the model gives, got {rows}; ask for summary")
         return FileResponse(path, media_type=_TYPES[format], filename=f"mien-{rows}.{format}")
 
-    @router.delete("/v1/videos/{identity}", status_code=204, responses=problems(404))
+    @router.delete("/v1/videos/{identity}", status_code=204, responses=problems(404, 422))
     async def cancel(identity: str) -> Response:
         """Cancel a video, and delete everything of it."""
         jobs.remove(jobs.find(identity))
