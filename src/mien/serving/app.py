@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -11,8 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import Response
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import FileResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -84,7 +83,9 @@ def create_app(
     app.add_exception_handler(Exception, _of_fault)
     for routes in (picture_routes, video_routes, state_routes):
         app.include_router(routes(service))
-    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    for path in sorted(PAGE.iterdir()):
+        name = "" if path.name == "index.html" else path.name
+        app.add_route(f"/{name}", _page(path), methods=["GET"], include_in_schema=False)
     app.openapi = describe_api(app, token=token is not None)  # type: ignore[method-assign]
     return app
 
@@ -97,6 +98,13 @@ def _lifespan(service: Service) -> Callable[[FastAPI], Any]:
         await run_in_threadpool(service.close)
 
     return lifespan
+
+
+def _page(path: Path) -> Callable[[Request], Awaitable[Response]]:
+    async def page(request: Request) -> Response:
+        return FileResponse(path)
+
+    return page
 
 
 async def _of_problem(request: Request, error: Exception) -> Response:

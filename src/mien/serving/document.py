@@ -35,7 +35,7 @@ def describe_api(app: FastAPI, *, token: bool) -> Callable[[], dict[str, Any]]:
 
 
 def _name_problems(operation: dict[str, Any]) -> None:
+    schema = {"$ref": "#/components/schemas/ProblemAnswer"}
     for status, response in operation["responses"].items():
-        content = response.get("content", {})
-        if status >= "400" and "application/json" in content:
-            response["content"] = {MEDIA_TYPE: content["application/json"]}
+        if status >= "400":
+            response["content"] = {MEDIA_TYPE: {"schema": schema}}
