@@ -58,6 +58,7 @@ def prepare(
     seed: int = 0,
     valid_from_train: float = 0.0,
     landmarks: bool = False,
+    align: bool = False,
     fps: float | None = 5.0,
     task: str | None = None,
     scale: str | None = None,
@@ -73,7 +74,9 @@ def prepare(
     an interruption. The folder ``out`` appears when it is complete, with the same bytes for any
     number of ``workers`` (default: one per core) and of interruptions. The options ``tight`` to
     ``disjoint`` are those of :class:`~mien.corpora.items.Options`. ``max_pixels`` is as
-    for :func:`~mien.faces.images.load_image`. Of several faces in an image the largest is kept, of
+    for :func:`~mien.faces.images.load_image`. With ``align``, tight crops in which landmarks are
+    found are turned, scaled and shifted like the faces of photos; the others stay as they are. Of
+    several faces in an image the largest is kept, of
     several people in a recording the one seen for the longest time. Recordings are always searched
     by :class:`~mien.faces.detection.follow.VideoFaceDetector`. Crops are stored whole; the partial
     image of ``preprocessing`` (default: in the corpus's color) is composed when they are read.
@@ -99,6 +102,7 @@ def prepare(
             *(["classes"] if classes else []),
             *(["valid-from-train"] if valid_from_train else []),
             *(["landmarks"] if landmarks else []),
+            *(["align"] if align else []),
             *(["max-pixels"] if max_pixels else []),
             *(["detector"] if detector is not FaceDetector else []),
         ],
@@ -134,6 +138,7 @@ def prepare(
             "source": reading.fingerprint,
             "preprocessing": preprocessing.hash,
             "options": repr(options),
+            **({"align": True} if align else {}),
             **({"max_pixels": max_pixels} if max_pixels else {}),
             "detector": _name_of(VideoFaceDetector if reader.videos else detector),
             "entries": reading.total,
@@ -149,6 +154,7 @@ def prepare(
                     detector,
                     reading.fields,
                     landmarks=landmarks,
+                    align=align,
                     max_pixels=max_pixels or MAX_PIXELS,
                 )
                 if reader.videos:
@@ -162,6 +168,7 @@ def prepare(
                     source,
                     str(plan["detector"]),
                     landmarks=landmarks,
+                    align=align,
                     notes=reading.notes,
                     scale=reading.scale,
                     label_space=reading.label_space,
@@ -260,6 +267,7 @@ def _assemble(
     detector: str,
     *,
     landmarks: bool,
+    align: bool,
     notes: tuple[str, ...],
     preprocessing: Preprocessing,
     **description: Any,
@@ -286,7 +294,9 @@ def _assemble(
 
     if searched:
         notes = (*notes, f"faces detected by {detector}")
-    if landmarks:
+    if align:
+        notes = (*notes, f"tight crops aligned by landmarks from {detector}, where it found them")
+    elif landmarks:
         notes = (*notes, f"landmarks in tight crops detected by {detector}")
     try:
         write_files(
