@@ -74,7 +74,9 @@ def compare(
             plane = not measured
             measured.append(measure(evaluation, source.path, run_seed=source.seed, plane=plane))
             warned.append((source.path, evaluation.warnings))
-            license_terms.append(f"{label}: {source.info.license_terms}")
+            license_terms.append(
+                f"{label}: {source.info.license_terms} Commercial use: {source.info.ledger}."
+            )
             left_out = dict(evaluation.left_out)
         entries.append(Entry(label, measured))
     warnings += _once(warned)

@@ -237,6 +237,7 @@ def _provenance(model: Model, dataset: Dataset, heads: Sequence[str]) -> dict[st
         # Of severity a reader has to know first which people the model may have seen.
         **({"trained_on": trained_on} if "severity" in heads else {}),
         "license_terms": f"Model: {license_terms} Dataset: {dataset.license_terms}",
+        "commercial_use": f"model: {model.info.ledger}",
         "folder": str(dataset.folder),
         "crops": dataset.preprocessing.hash,
         "version": f"mien {__version__}",
