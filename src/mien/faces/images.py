@@ -200,7 +200,7 @@ def _reduce(image: Image.Image, reduced_by: int) -> None:
             f"expected a JPEG to reduce by one of {_REDUCTIONS}, got {image.format} and "
             f"{reduced_by}"
         )
-    image.draft(None, (image.width // reduced_by, image.height // reduced_by))  # type: ignore[arg-type]
+    image.draft(None, (image.width // reduced_by, image.height // reduced_by))
 
 
 def _without_end(file: BinaryIO, reduced_by: int) -> UInt8Array | None:
