@@ -63,7 +63,7 @@ def test_rows_crops_and_what_was_left_out(source, expected):
     dataset = Dataset.open(expected.dataset.folder, verify=True)
     assert len(dataset) == 21
     assert sorted(path.name for path in dataset.folder.iterdir()) == [
-        "crops.npy", "dataset.json", "faces.parquet", "left_out.csv",
+        "croissant.json", "crops.npy", "dataset.json", "faces.parquet", "left_out.csv",
     ]  # fmt: skip
     assert expected.left_out == {"image unreadable": 2, "no face found": 1}
     assert left_out_table(dataset) == [("image unreadable", 2), ("no face found", 1)]
@@ -97,7 +97,10 @@ def test_two_processes_give_the_same_bytes(source, expected, tmp_path):
     result = prepared(source, tmp_path / "out", workers=2, detector=partial(ToyDetector))
     want = digests(expected.dataset.folder)
     got = digests(result.dataset.folder)
-    assert {name for name in want if want[name] != got[name]} == {"dataset.json"}
+    assert {name for name in want if want[name] != got[name]} == {
+        "croissant.json",
+        "dataset.json",
+    }
     assert result.dataset.info["notes"][-1] == "faces detected by ToyDetector()"
     assert not multiprocessing.active_children()
 

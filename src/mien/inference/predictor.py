@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.inference.model import OnnxModel, doubt_of, open_onnx, read_heads
+from mien.licenses import Ledger
 from mien.models import ModelInfo
 from mien.schema import (
     Alignment,
@@ -87,6 +88,11 @@ class Predictor:
     ) -> Self:
         """A predictor of a model that :func:`~mien.inference.model.open_onnx` opens."""
         return cls(open_onnx(name_or_file, threads=threads), detector=detector)
+
+    @property
+    def license(self) -> Ledger:
+        """What the model rests on, and whether that may be used commercially."""
+        return self.model.info.ledger
 
     @property
     def info(self) -> ModelInfo:

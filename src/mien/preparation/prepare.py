@@ -22,6 +22,7 @@ from mien.faces.detection.detect import FaceDetector
 from mien.faces.detection.follow import VideoFaceDetector
 from mien.faces.images import MAX_PIXELS
 from mien.files import remove_temporaries
+from mien.licenses import Answer, License, documents, unclear
 from mien.preparation.cropping import Cropper, DetectorMaker, Entry
 from mien.preparation.parts import blocks_of, is_part, read_part
 from mien.preparation.progress import Progress, shown_progress
@@ -62,6 +63,8 @@ def prepare(
     task: str | None = None,
     scale: str | None = None,
     disjoint: bool = False,
+    license_terms: str | None = None,
+    commercial_use: Answer | None = None,
     workers: int | None = None,
     max_pixels: int | None = None,
     progress: Progress | None = None,
@@ -72,10 +75,13 @@ def prepare(
     Finished parts of up to 256 images are kept in ``OUT.partial``, so the same call resumes after
     an interruption. The folder ``out`` appears when it is complete, with the same bytes for any
     number of ``workers`` (default: one per core) and of interruptions. The options ``tight`` to
-    ``disjoint`` are those of :class:`~mien.corpora.items.Options`. ``max_pixels`` is as
-    for :func:`~mien.faces.images.load_image`. Of several faces in an image the largest is kept, of
-    several people in a recording the one seen for the longest time. Recordings are always searched
-    by :class:`~mien.faces.detection.follow.VideoFaceDetector`. Crops are stored whole; the partial
+    ``disjoint`` are those of :class:`~mien.corpora.items.Options`. ``license_terms`` says under
+    which terms images or recordings of your own may be used, and ``commercial_use`` whether they
+    may be used commercially. ``max_pixels`` is as for :func:`~mien.faces.images.load_image`.
+
+    Of several faces in an image the largest is kept, of several people in a recording the one seen
+    for the longest time. Recordings are always searched by
+    :class:`~mien.faces.detection.follow.VideoFaceDetector`. Crops are stored whole; the partial
     image of ``preprocessing`` (default: in the corpus's color) is composed when they are read.
     Without ``progress``, a bar is shown on stderr where that is a terminal.
 
@@ -108,6 +114,7 @@ def prepare(
             *(["subject-disjoint"] if disjoint else []),
         ],
     )
+    licenses = _licenses(reader, license_terms, commercial_use)
     options = Options(
         tight=tight,
         classes=class_names,
@@ -135,6 +142,7 @@ def prepare(
             "preprocessing": preprocessing.hash,
             "options": repr(options),
             **({"max_pixels": max_pixels} if max_pixels else {}),
+            **({"licenses": documents(licenses)} if license_terms or commercial_use else {}),
             "detector": _name_of(VideoFaceDetector if reader.videos else detector),
             "entries": reading.total,
             "chunk": chunk,
@@ -167,7 +175,10 @@ def prepare(
                     label_space=reading.label_space,
                     preprocessing=preprocessing,
                     corpus=corpus,
-                    license_terms=reader.license_terms,
+                    license_terms=license_terms or reader.license_terms,
+                    licenses=licenses,
+                    about=reader.about,
+                    ask=reader.ask,
                     vote_names=reading.vote_names,
                 )
             publish(folder, out)
@@ -192,6 +203,26 @@ def _refuse_unused(reader: Corpus, *, images: list[str], recordings: list[str]) 
             f"expected options for {reader.name}, which holds {kind}, got "
             f"--{' and --'.join(unused)}: omit what belongs to other corpora"
         )
+
+
+def _licenses(
+    reader: Corpus, license_terms: str | None, commercial_use: Answer | None
+) -> tuple[License, ...]:
+    """The corpus's, or for data of one's own what was stated of them."""
+    if license_terms is None and commercial_use is None:
+        return reader.licenses
+    if not reader.yours:
+        raise MienError(
+            f"expected data of your own for --license and --commercial-use, got "
+            f"{reader.name}, whose terms are known: omit the options"
+        )
+    if commercial_use is not None and not license_terms:
+        raise MienError(
+            "expected --license beside --commercial-use, got none: say in a sentence under "
+            "which terms the data may be used"
+        )
+    stated = unclear("data", reader.about.title, license_terms or "", stated_by="mien prepare")
+    return (stated.model_copy(update={"commercial_use": commercial_use or "unclear"}),)
 
 
 def _make_parts(

@@ -84,6 +84,7 @@ CORPUS = Corpus(
         "  --scale bdi-ii (default), phq-8, or the highest score of another scale"
     ),
     license_terms="Your own recordings; their subjects have rights in them too.",
+    yours=True,
     read=_read_table,
     videos=True,
 )

@@ -220,6 +220,7 @@ DFEW, FERV39K, MAFW = (
         description=description,
         layout=str(tree),
         license_terms=_LICENSE_TERMS,
+        commercial_use="no",
         ask=ask,
         read=partial(read),
         label_space=LABEL_SPACES[name],

@@ -125,6 +125,7 @@ CORPUS = Corpus(
     description="MMI (Pantic et al., 2005): posed sequences, about 205 of 30 subjects in 6 classes",
     layout=str(_TREE),
     license_terms="Agreement with the authors: research only, no redistribution.",
+    commercial_use="no",
     ask="mmifacedb.eu",
     read=read,
     label_space=SPACE,
