@@ -80,8 +80,10 @@ def measure(kind: str, sizes: list[float], photos: int, predictor: Predictor) ->
             for one in sides[True]:
                 near = min(
                     sides[False],
-                    key=lambda other, one=one: abs(other.face.box.left - one.face.box.left)
-                    + abs(other.face.box.top - one.face.box.top),
+                    key=lambda other, one=one: (
+                        abs(other.face.box.left - one.face.box.left)
+                        + abs(other.face.box.top - one.face.box.top)
+                    ),
                     default=None,
                 )
                 if near is None or near.face.landmarks is None or one.face.landmarks is None:

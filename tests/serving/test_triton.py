@@ -49,9 +49,7 @@ def parsed(text: str) -> dict[str, Any]:
 
 def shapes(values: Any) -> dict[str, list[int]]:
     return {
-        value.name: [
-            axis.dim_value or -1 for axis in list(value.type.tensor_type.shape.dim)[1:]
-        ]
+        value.name: [axis.dim_value or -1 for axis in list(value.type.tensor_type.shape.dim)[1:]]
         for value in values
     }
 

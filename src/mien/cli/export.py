@@ -77,7 +77,9 @@ def export(
         elif out is not None:
             megabytes = out.stat().st_size / 1e6
             difference = document["parity"]["largest_difference"]
-            print(f"{out}: {megabytes:.2f} MB, differs from the network by {difference:.1g} at most")
+            print(
+                f"{out}: {megabytes:.2f} MB, differs from the network by {difference:.1g} at most"
+            )
         _write_folders(str(path), triton, web, packages, quiet=as_json)
 
 

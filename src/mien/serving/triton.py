@@ -59,8 +59,7 @@ def triton_config(name: str, session: Any, *, labels: str = "") -> str:
     """
     inputs = [_tensor(node) for node in session.get_inputs()]
     outputs = [
-        _tensor(node, labels if node.name == "expression" else "")
-        for node in session.get_outputs()
+        _tensor(node, labels if node.name == "expression" else "") for node in session.get_outputs()
     ]
     return (
         f"name: {json.dumps(name)}\n"
@@ -74,7 +73,9 @@ def triton_config(name: str, session: Any, *, labels: str = "") -> str:
 
 def _tensor(node: Any, labels: str = "") -> list[str]:
     if node.type not in _TYPES:
-        raise MienError(f"expected float32 tensors, got {node.name} of {node.type}; export it again")
+        raise MienError(
+            f"expected float32 tensors, got {node.name} of {node.type}; export it again"
+        )
     sizes = [size if isinstance(size, int) else -1 for size in node.shape[1:]]
     lines = [
         f"name: {json.dumps(node.name)}",
