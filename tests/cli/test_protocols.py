@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from fake_corpora import FAKES
 
+from mien.corpora.protocols import PROTOCOLS
+
 if TYPE_CHECKING:
     from conftest import Command
 
@@ -45,14 +47,26 @@ def test_selecting_on_test_is_refused(command: Command, toy_dataset: Path) -> No
     assert ended.code == 0 and "is best on test" in ended.out
 
 
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_no_protocol_selects_on_test(command: Command, toy_dataset: Path, name: str) -> None:
+    protocol = ("train", "softmax", "--protocol", name, "--data", toy_dataset, "--out", "folds")
+    command(*protocol, "--select-on", "test").refused("--unsafe-select-on-test")
+
+
 @pytest.mark.parametrize("name", ["rafdb", "aff-wild2", "dfew"])
 def test_a_corpus_is_shown_with_its_files_its_terms_and_its_protocols(
     command: Command, name: str
 ) -> None:
     shown = command("corpora", name)
     assert shown.code == 0
-    for text in ("Files:\n  ", "Where to ask for it: ", "Terms: ", "Protocol "):
+    for text in (
+        "Files:\n  ",
+        "Where to ask for it: ",
+        "Terms: ",
+        "Commercial use: no",
+        "Protocol ",
+    ):
         assert text in shown.out
     assert set(json.loads(command("corpora", name, "--json").out)[name]) == {
-        *("description", "layout", "license_terms", "ask"),
+        *("description", "layout", "license_terms", "ask", "license", "cite"),
     }

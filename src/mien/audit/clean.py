@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mien.audit.rows import IntArray, Rows
+from mien.corpora import licenses_of
 from mien.data.dataset import FACES_FILE, Dataset
 from mien.preparation.write import Block, write_dataset
 
@@ -70,6 +71,7 @@ def write_cleaned(dataset: Dataset, out: str | Path, reasons: Mapping[int, str])
         preprocessing=dataset.preprocessing,
         corpus=info.get("corpus", ""),
         license_terms=dataset.license_terms,
+        licenses=licenses_of(dataset),
         vote_names=dataset.vote_names,
         left_out=[(ids[row], sources[row], reason) for row, reason in reasons.items()],
         notes=[

@@ -107,6 +107,8 @@ CORPUS = Corpus(
         "Synthetic faces made with Stable Diffusion, rated by two annotators: CC0. Results on them "
         "are results on synthetic faces."
     ),
+    commercial_use="yes",
+    ask="its authors, who publish it as FER-Universe/DiffusionFER for everybody",
     read=read,
     label_space=SPACE,
 )

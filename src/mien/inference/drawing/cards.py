@@ -8,6 +8,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from mien.heads import HEADS
+from mien.heads.expression import leading
 from mien.heads.wording import percent
 from mien.inference.drawing.circumplex import draw_circumplex
 from mien.inference.drawing.colors import Color, color_of
@@ -16,8 +17,7 @@ from mien.schema import Box, Prediction, Status
 
 PANEL: Color = (18, 21, 27)
 _INSET = 3.2  # the circumplex, in units of the text's height
-# Shares below this are left out, but for the first two; two that differ by less are a tie.
-_LEAST_SHARE, _TIE = 0.02, 0.05
+_LEAST_SHARE = 0.02
 _TEXT: Color = (222, 225, 230)
 
 
@@ -73,30 +73,27 @@ def has_card(prediction: Prediction) -> bool:
 def card_of(prediction: Prediction, most_bars: int) -> Card:
     """The card of a face, with at most ``most_bars`` bars of each head, the largest first.
 
-    Bars of less than 2 % are left out, but for the first two. Two expressions that are nearly
-    equal share the title.
+    Bars of less than 2 % are left out, but for the first two.
     """
-    ranked = [_ranked(head.bars(prediction)) for head in HEADS.values()]
-    ranked = [bars for bars in ranked if bars]
+    ranked: list[tuple[Bar, ...]] = []
+    bars: list[Bar] = []
+    for head in HEADS.values():
+        if of_head := _ranked(head.bars(prediction)):
+            ranked.append(of_head)
+            shown = of_head[: min(most_bars, head.most_bars)]
+            bars += shown[:2] + tuple(bar for bar in shown[2:] if bar.value >= _LEAST_SHARE)
     if prediction.status is Status.ABSTAINED:
         return Card("abstained", "", GRAY, note=prediction.reason.split(";")[0])
     top = ranked[0][0] if ranked else Bar("affect", 0.0, WHITE)
-    value = percent(top.value) if ranked else ""
-    if top.name == prediction.expression and _is_tie(ranked[0]):
-        top, value = Bar(f"{top.name} / {ranked[0][1].name}", top.value, WHITE), ""
     affect = None
     if prediction.valence is not None and prediction.arousal is not None:
         affect = prediction.valence, prediction.arousal
+    tie = leading(prediction.probabilities)
     return Card(
-        title=top.name,
-        value=value,
+        title=" or ".join(tie) if len(tie) > 1 else top.name,
+        value=percent(top.value) if ranked else "",
         color=top.color,
-        bars=tuple(
-            bar
-            for bars in ranked
-            for place, bar in enumerate(bars[:most_bars])
-            if place < 2 or bar.value >= _LEAST_SHARE
-        ),
+        bars=tuple(bars),
         strip=ranked[0] if ranked else (),
         affect=affect,
     )
@@ -128,10 +125,6 @@ def _ranked(shares: dict[str, float]) -> tuple[Bar, ...]:
     names = tuple(shares)
     ranked = sorted(shares.items(), key=lambda pair: -pair[1])
     return tuple(Bar(name, value, color_of(name, names)) for name, value in ranked)
-
-
-def _is_tie(ranked: tuple[Bar, ...]) -> bool:
-    return len(ranked) > 1 and ranked[0].value - ranked[1].value < _TIE
 
 
 def _draw_bar(
