@@ -162,7 +162,7 @@ def test_only_what_matters_is_listed_and_a_tie_is_one() -> None:
     shares = {"anger": 0.47, "fear": 0.45, "sadness": 0.06, "neutral": 0.01, "disgust": 0.01}
     card = card_of(replace(one, expression="anger", probabilities=shares), 8)
     assert [bar.name for bar in card.bars] == ["anger", "fear", "sadness"]
-    assert (card.title, card.value) == ("anger / fear", "")
+    assert card.title == "anger or fear"
     sure = card_of(
         replace(one, expression="anger", probabilities={"anger": 0.999, "fear": 0.001}), 8
     )
