@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
+import multiprocessing
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +23,8 @@ from PIL import Image
 
 from mien.data.dataset import Dataset
 from mien.faces.images import load_image
+from mien.faces.video import Video
+from mien.inference.predictor import Predictor
 
 if TYPE_CHECKING:
     from conftest import Command
@@ -147,3 +152,50 @@ def test_twelve_bits_in_sixteen_are_stretched(predict: Predict, cases: Path) -> 
     gray = np.asarray(Image.open(cases / "lists" / "a.jpg").convert("L")).astype(np.uint16)
     Image.fromarray(gray * 16).save(cases / "lists" / "narrow.png")
     assert happy(predict("lists", "narrow.png")["narrow.png"])
+
+
+def test_pixels_need_not_be_square(predict: Predict, cases: Path) -> None:
+    for name in ("square.mp4", "wide-pixels.mp4"):
+        with Video(cases / "shape_of_pixels" / name) as video:
+            assert next(video.frames()).pixels.shape == (512, 512, 3)
+    rows = predict("shape_of_pixels", "square.mp4", "wide-pixels.mp4", "--rows", "summary")
+    assert len(rows) == 2 and all(map(happy, rows.values()))
+
+
+def test_a_cut_between_two_people_is_seen(
+    command: Command, predict: Predict, cases: Path, tmp_path: Path
+) -> None:
+    ended = command("synth", tmp_path / "faces", "--faces", 30, "--plain", "--size", 224)
+    assert ended.code == 0
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "faces").symlink_to(tmp_path / "faces")
+    program = (
+        "import sys, pathlib, runpy\n"
+        "runpy.run_path(sys.argv[1], {}, 'cases')['two_people'](pathlib.Path(sys.argv[2]))"
+    )
+    out = cases / "cuts"
+    out.mkdir()
+    subprocess.run([sys.executable, "-c", program, SCRIPT, out], check=True, cwd=work)
+    for path in sorted(out.iterdir()):
+        table = tmp_path / "persons.csv"
+        assert command("predict", path, "--rows", "summary", "--out", table).code == 0
+        with table.open(encoding="utf-8", newline="") as file:
+            assert len(list(csv.DictReader(file))) == 2, path.name
+
+
+def test_a_face_in_a_panorama_is_found(predict: Predict) -> None:
+    rows = predict("panorama", "2000.jpg", "10000.jpg")
+    assert len(rows) == 2 and all(map(happy, rows.values()))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS ends forked children of its own")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_predictor_that_was_used_works_in_a_forked_pool(cases: Path) -> None:
+    predictor = Predictor.load()
+    path = cases / "lists" / "a.jpg"
+    [expected] = predictor(path)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        [one] = pool.submit(predictor, path).result(timeout=100)
+    assert one.probabilities == expected.probabilities
