@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from mien.data.dataset import Dataset
 from mien.faces.images import load_image
@@ -199,3 +199,12 @@ def test_a_predictor_that_was_used_works_in_a_forked_pool(cases: Path) -> None:
     with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
         [one] = pool.submit(predictor, path).result(timeout=100)
     assert one.probabilities == expected.probabilities
+
+
+def test_a_face_under_a_mask_is_abstained(predict: Predict, cases: Path) -> None:
+    portrait = Image.open(cases / "lists" / "a.jpg").convert("RGB")
+    corners = [(190, 122), (226, 112), (263, 122), (262, 160), (228, 184), (194, 160)]
+    ImageDraw.Draw(portrait).polygon(corners, (60, 110, 200))
+    portrait.save(cases / "lists" / "masked.png")
+    row = predict("lists", "masked.png", code=1)["masked.png"]
+    assert row["status"] == "abstained" and "covered" in row["reason"]
