@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from face_photos import group_photos, matches
 from PIL import Image
 
+from face_photos import group_photos, matches
 from mien.inference.inputs.sources import Source
 from mien.inference.model import open_onnx
 from mien.inference.photos import Reading, predict_photos
@@ -53,16 +53,13 @@ def measure(kind: str, sizes: list[float], photos: int, predictor: Predictor) ->
     wrong = {False: 0, True: 0}
     seconds: dict[bool, list[float]] = {False: [], True: []}
     shares, moved, same, total, placed_in_all = [], [], 0, 0, 0
-    # One large face a photo, or six smaller ones.
-    each = photos if sizes[0] >= 900 else -(-6 * photos // len(sizes))
+    each = -(-6 * photos // len(sizes))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "photo.jpg"
         made = group_photos("size", sizes, each, width=WIDTH, height=HEIGHT)
         for number, (picture, placed) in enumerate(made):
             if number == photos:
                 break
-            if sizes[0] >= 900:
-                placed = placed[:]
             Image.fromarray(picture).save(path, quality=90)
             sides = {}
             for whole in (False, True) if number % 2 else (True, False):
@@ -80,8 +77,10 @@ def measure(kind: str, sizes: list[float], photos: int, predictor: Predictor) ->
             for one in sides[True]:
                 near = min(
                     sides[False],
-                    key=lambda other, one=one: abs(other.face.box.left - one.face.box.left)
-                    + abs(other.face.box.top - one.face.box.top),
+                    key=lambda other, one=one: (
+                        abs(other.face.box.left - one.face.box.left)
+                        + abs(other.face.box.top - one.face.box.top)
+                    ),
                     default=None,
                 )
                 if near is None or near.face.landmarks is None or one.face.landmarks is None:
@@ -125,7 +124,8 @@ def main() -> None:
             lines.append(measure(kind, sizes, options.photos, predictor))
             print(lines[-1], flush=True)
     if options.write:
-        head = f"# Reduced decoding\n\n`python benchmarks/reduced.py --photos {options.photos} --write`"
+        call = f"python benchmarks/reduced.py --photos {options.photos} --write"
+        head = f"# Reduced decoding\n\n`{call}`"
         about = (__doc__ or "").split("\n\n", 2)[2].strip()
         TABLE.write_text(f"{head}\n\n{about}\n\n" + "\n".join(lines) + "\n", "utf-8")
 

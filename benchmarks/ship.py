@@ -91,11 +91,11 @@ def main() -> None:
     run = load_run(run_folder)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "fer.onnx"
-        document = export(run, draft, name="fer", int8=True, mirror=True)
+        document = export(run, draft, name="fer", packed=True, mirror=True)
         report, _ = evaluate_model(draft, dataset, Path(folder) / "report", split="valid")
         text = card(report["heads"]["expression"], document, run.document, draft.stat().st_size)
     (ASSETS / "fer.md").write_text(text, encoding="utf-8")
-    export(run, ASSETS / "fer.onnx", name="fer", int8=True, mirror=True, card=text)
+    export(run, ASSETS / "fer.onnx", name="fer", packed=True, mirror=True, card=text)
     print(text)
 
 

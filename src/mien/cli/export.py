@@ -14,9 +14,26 @@ from mien.errors import MienError
 def export(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="The model file to write.")],
-    int8: Annotated[
-        bool, typer.Option("--int8", help="Store weights as int8, at a quarter of the size.")
+    packed: Annotated[
+        bool,
+        typer.Option(
+            "--packed", help="Store weights as int8, at a quarter of the size; compute in float32."
+        ),
     ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Compute in int8, calibrated on the dataset --data.")
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DATASET", help="The dataset that --int8 is calibrated on."),
+    ] = None,
+    most_drop: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Refuse --int8 where it costs more than this on the split valid (default: 0.01).",
+        ),
+    ] = None,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Average over each face and its mirror image.")
     ] = False,
@@ -35,13 +52,24 @@ def export(
     """Export a run to one ONNX file, and check it against the network."""
     from mien.cli.printing import print_json
     from mien.training.export import export as export_run
+    from mien.training.quantization import MOST_DROP
 
+    if int8 and data is None:
+        raise MienError(
+            "expected --data with --int8, got no dataset to calibrate on; name one, or store "
+            "weights small with --packed"
+        )
+    if not int8 and (data is not None or most_drop is not None):
+        option = "--data" if data is not None else "--most-drop"
+        raise MienError(f"expected --int8 with {option}, got none; add it or leave {option} out")
     document = export_run(
         run,
         out,
         name=name,
         card="" if card is None else _read_text(card),
-        int8=int8,
+        packed=packed,
+        int8_data=data,
+        most_drop=MOST_DROP if most_drop is None else most_drop,
         mirror=mirror,
         abstain_below=abstain_below,
     )
@@ -50,6 +78,11 @@ def export(
         return
     megabytes, difference = out.stat().st_size / 1e6, document["parity"]["largest_difference"]
     print(f"{out}: {megabytes:.2f} MB, differs from the network by {difference:.1g} at most")
+    for head, each in document.get("arithmetic", {}).get("valid", {}).items():
+        print(
+            f"{head} in int8: {each['metric']} {each['int8']:.4f} on the split valid, "
+            f"{each['float32']:.4f} in float32 ({each['faces']:,} faces)"
+        )
 
 
 def _read_text(path: Path) -> str:
