@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,22 @@ from mien.errors import MienError
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="The model file to write.")],
+    run: Annotated[
+        str, typer.Argument(help="A run folder; for --triton and --web a model as well.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.onnx", help="The model file to write.")
+    ] = None,
+    triton: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a repository for Triton.")
+    ] = None,
+    web: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a page that runs the model in the browser."),
+    ] = None,
+    packages: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where npm has put what --web needs.")
+    ] = Path("node_modules"),
     packed: Annotated[
         bool,
         typer.Option(
@@ -49,11 +64,52 @@ def export(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Export a run to one ONNX file, and check it against the network."""
+    """Export a run to one ONNX file, and check it against the network.
+
+    With --triton or --web also, or only, to a folder that serves the model without mien.
+    """
     from mien.cli.printing import print_json
+    from mien.models import is_model
+
+    if out is None and triton is None and web is None:
+        raise MienError("expected --out, --triton or --web, got none; say what to write")
+    _check_int8(int8, data, most_drop)
+    if is_model(run) and out is None:
+        _write_folders(run, triton, web, packages)
+        return
     from mien.training.export import export as export_run
     from mien.training.quantization import MOST_DROP
 
+    with tempfile.TemporaryDirectory() as folder:
+        path = out or Path(folder) / f"{name or Path(run).resolve().name}.onnx"
+        document = export_run(
+            Path(run),
+            path,
+            name=name,
+            card="" if card is None else _read_text(card),
+            packed=packed,
+            int8_data=data,
+            most_drop=MOST_DROP if most_drop is None else most_drop,
+            mirror=mirror,
+            abstain_below=abstain_below,
+        )
+        if as_json:
+            print_json(document)
+        elif out is not None:
+            megabytes = out.stat().st_size / 1e6
+            difference = document["parity"]["largest_difference"]
+            print(
+                f"{out}: {megabytes:.2f} MB, differs from the network by {difference:.1g} at most"
+            )
+            for head, each in document.get("arithmetic", {}).get("valid", {}).items():
+                print(
+                    f"{head} in int8: {each['metric']} {each['int8']:.4f} on the split valid, "
+                    f"{each['float32']:.4f} in float32 ({each['faces']:,} faces)"
+                )
+        _write_folders(str(path), triton, web, packages, quiet=as_json)
+
+
+def _check_int8(int8: bool, data: Path | None, most_drop: float | None) -> None:
     if int8 and data is None:
         raise MienError(
             "expected --data with --int8, got no dataset to calibrate on; name one, or store "
@@ -62,27 +118,23 @@ def export(
     if not int8 and (data is not None or most_drop is not None):
         option = "--data" if data is not None else "--most-drop"
         raise MienError(f"expected --int8 with {option}, got none; add it or leave {option} out")
-    document = export_run(
-        run,
-        out,
-        name=name,
-        card="" if card is None else _read_text(card),
-        packed=packed,
-        int8_data=data,
-        most_drop=MOST_DROP if most_drop is None else most_drop,
-        mirror=mirror,
-        abstain_below=abstain_below,
-    )
-    if as_json:
-        print_json(document)
-        return
-    megabytes, difference = out.stat().st_size / 1e6, document["parity"]["largest_difference"]
-    print(f"{out}: {megabytes:.2f} MB, differs from the network by {difference:.1g} at most")
-    for head, each in document.get("arithmetic", {}).get("valid", {}).items():
-        print(
-            f"{head} in int8: {each['metric']} {each['int8']:.4f} on the split valid, "
-            f"{each['float32']:.4f} in float32 ({each['faces']:,} faces)"
-        )
+
+
+def _write_folders(
+    model: str, triton: Path | None, web: Path | None, packages: Path, *, quiet: bool = False
+) -> None:
+    if triton is not None:
+        from mien.serving.triton import write_triton
+
+        place = write_triton(model, triton)
+        if not quiet:
+            print(f"{triton}: a repository for Triton, see {place / 'config.pbtxt'}")
+    if web is not None:
+        from mien.serving.web import write_web
+
+        write_web(model, web, packages)
+        if not quiet:
+            print(f"{web}: a page; serve it with: python -m http.server --directory {web}")
 
 
 def _read_text(path: Path) -> str:
