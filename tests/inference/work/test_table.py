@@ -257,6 +257,8 @@ def test_a_shard_that_is_missing_or_unfinished_is_named(
         write(model, album, out, shard=Shard(number, 4))
     with pytest.raises(MienError, match="got none for 2/4, 4/4; run these"):
         merge(out)
+    with pytest.raises(MienError, match=r"got a finished one in .*; join the shards with --merge"):
+        write(model, album, out, shard=Shard(3, 4))
     write(model, album, out, shard=Shard(2, 4))
     ended(model, album, out, at=2, shard=Shard(4, 4))
     with pytest.raises(MienError, match="4-of-4', which is not; finish it with --shard 4/4 --res"):
