@@ -16,7 +16,7 @@ from mien.inference.drawing.timeline import plot_timeline, require_matplotlib
 from mien.inference.inputs.sources import ADDRESS, Source, find_sources, has_videos, is_address
 from mien.inference.inputs.watching import FileState, watch
 from mien.inference.model import OnnxModel, open_models
-from mien.inference.photos import Reading, predict_photos
+from mien.inference.photos import PhotoReader, Reading
 from mien.inference.predictor import Predictor
 from mien.inference.rows import Entry, Rows
 from mien.inference.sinks import (
@@ -176,7 +176,6 @@ def write_predictions(
         if annotate is not None:
             require_matplotlib()
     folder = None if annotate is None else AnnotatedFolder(annotate, paths, max_pixels)
-    reading = Reading(tight, max_pixels, whole, threads)
     with ExitStack() as stack:
         work = None
         if out is not None:
@@ -199,12 +198,15 @@ def write_predictions(
             sinks.append(line_sink(lines, table))
         if json is not None and work is None:
             sinks.append(stack.enter_context(json_sink(json, table)))
-        predictor = None
+        predictor, reader = None, None
         if faces is not None:
             predictor = stack.enter_context(Predictor(faces, detector=detector))
+            reader = stack.enter_context(
+                PhotoReader(predictor, Reading(tight, max_pixels, whole, threads))
+            )
         advance = stack.enter_context(progress(shown=lines is None and json is None))
         pipeline = _Pipeline(
-            predictor, clips, fps, table, folder, detector, sinks, advance, reading, work
+            predictor, reader, clips, fps, table, folder, detector, sinks, advance, work
         )
         interrupted = False
         try:
@@ -310,6 +312,7 @@ class _Pipeline:
     """Reads one input after the other into the sinks and the table, and counts."""
 
     predictor: Predictor | None
+    reader: PhotoReader | None
     clip_model: OnnxModel | None
     fps: float
     table: Rows
@@ -317,7 +320,6 @@ class _Pipeline:
     detector: Detector | None
     sinks: Sequence[Sink]
     advance: Callable[[], None]
-    reading: Reading
     work: TableWork | None
     totals: Totals = field(default_factory=Totals)
     _statuses: Counter[str] = field(default_factory=Counter)
@@ -382,9 +384,9 @@ class _Pipeline:
         self._finish(item, incomplete=video.incomplete)
 
     def _photos(self, items: Iterable[Item | None]) -> Iterator[tuple[Item, list[Prediction]]]:
-        if self.predictor is None:
+        if self.reader is None:
             return ((item, [_not_read(item.source)]) for item in items if item is not None)
-        return predict_photos(self.predictor, map(_work_of, items), self.reading)
+        return self.reader.predict(map(_work_of, items))
 
     def _write(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
