@@ -17,7 +17,7 @@ from mien.inference.photos import predict_photos
 from mien.inference.predictor import Predictor
 from mien.inference.rows import Entry, Rows
 from mien.inference.sinks import AnnotatedFolder, Sink, json_sink, line_sink, progress, table_sink
-from mien.inference.sources import Source, find_sources, has_videos
+from mien.inference.sources import Source, find_sources, has_videos, only_videos
 from mien.inference.videos import FPS, predict_video
 from mien.schema import Face, MienError, Prediction, Status, UInt8Array
 
@@ -61,7 +61,7 @@ def write_predictions(
     out: PathLike | None = None,
     annotate: PathLike | None = None,
     rows: str | None = None,
-    fps: float = FPS,
+    fps: float | None = None,
     tight: bool = False,
     detector: Detector | None = None,
     max_pixels: int | None = None,
@@ -88,7 +88,7 @@ def write_predictions(
         One row per person of a video (``summary``), face (``frames``) or clip (``clips``). The
         default is ``summary`` where videos are read, else ``frames``.
     fps
-        Frames per second of a video to read.
+        Frames per second of a video to read (default: 5).
     tight
         Photos are tight crops; videos are not affected.
     detector
@@ -102,11 +102,15 @@ def write_predictions(
 
     Every input gives at least one row. Memory does not grow with the number of inputs or the
     length of a video. Raises :class:`~mien.schema.MienError` where something cannot be written or
-    a package is missing, and for an ``annotate`` folder that contains inputs.
+    a package is missing, for an ``annotate`` folder that contains inputs, and for settings that
+    none of the inputs is read by.
     """
     paths = [_path(each) for each in inputs]
     faces, clips = open_models(models)
     videos = rows is not None or clips is not None or has_videos(paths)
+    _refuse_unused(
+        paths, faces, videos=videos, fps=fps, tight=tight, detector=detector, max_pixels=max_pixels
+    )
     table = Rows(
         rows or ("summary" if videos else "frames"),
         None if faces is None else faces.info,
@@ -130,7 +134,15 @@ def write_predictions(
             predictor = stack.enter_context(Predictor(faces, detector=detector))
         advance = stack.enter_context(progress(shown=lines is None and json is None))
         pipeline = _Pipeline(
-            predictor, clips, fps, table, folder, detector, sinks, advance, max_pixels
+            predictor,
+            clips,
+            FPS if fps is None else fps,
+            table,
+            folder,
+            detector,
+            sinks,
+            advance,
+            max_pixels,
         )
         for video, sources in groupby(find_sources(paths, videos=videos), lambda each: each.video):
             if not video:
@@ -146,6 +158,35 @@ def write_predictions(
         uses=tuple(pipeline.uses),
         table=table,
     )
+
+
+def _refuse_unused(
+    paths: Sequence[str],
+    faces: OnnxModel | None,
+    *,
+    videos: bool,
+    fps: float | None,
+    tight: bool,
+    detector: Detector | None,
+    max_pixels: int | None,
+) -> None:
+    """Raise :class:`MienError` for settings that would change nothing about these inputs."""
+    if fps is not None and not videos:
+        raise MienError(
+            "expected a video for --fps, got photos; leave it out, or say with --rows summary that "
+            "videos are searched for"
+        )
+    of_photos = {"--tight": tight, "--max-pixels": max_pixels is not None}
+    given = [name for name, value in of_photos.items() if value]
+    if given and all(map(only_videos, paths)):
+        it = "it" if len(given) == 1 else "them"
+        raise MienError(f"expected photos for {' and '.join(given)}, got videos; leave {it} out")
+    whole = faces is None or faces.info.preprocessing.partial_image == "full"
+    if tight and detector is not None and whole and not videos:
+        raise MienError(
+            "expected either --tight or a detector, got both: no face is detected in tight crops; "
+            "leave one out"
+        )
 
 
 class _EachFrame:
