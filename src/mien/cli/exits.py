@@ -68,8 +68,9 @@ class ExplainedCommands(TyperGroup):
             if re.search(r"not enough memory|can't allocate memory|out of memory", str(error)):
                 _stop(_TOO_LITTLE_MEMORY)
             raise
-        except KeyboardInterrupt:
-            _stop("interrupted", code=130)
+        except KeyboardInterrupt as interrupt:
+            # What a command has to say about it: where what it has is.
+            _stop(str(interrupt) or "interrupted", code=130)
 
 
 def open_closed_streams() -> None:

@@ -38,6 +38,9 @@ def prepare(
     landmarks: Annotated[
         bool, typer.Option("--landmarks", help="Detect landmarks in tight crops, too.")
     ] = False,
+    align: Annotated[
+        bool, typer.Option("--align", help="Align tight crops by their landmarks.")
+    ] = False,
     thorough: Thorough = False,
     detector: Detector = None,
     classes: Annotated[
@@ -111,6 +114,7 @@ def prepare(
         seed=seed,
         valid_from_train=valid_from_train,
         landmarks=landmarks,
+        align=align,
         fps=5.0 if fps is None else fps or None,
         task=task.lower() if task else None,
         scale=scale,

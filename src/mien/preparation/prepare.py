@@ -59,6 +59,7 @@ def prepare(
     seed: int = 0,
     valid_from_train: float = 0.0,
     landmarks: bool = False,
+    align: bool = False,
     fps: float | None = 5.0,
     task: str | None = None,
     scale: str | None = None,
@@ -78,6 +79,8 @@ def prepare(
     ``disjoint`` are those of :class:`~mien.corpora.items.Options`. ``license_terms`` says under
     which terms images or recordings of your own may be used, and ``commercial_use`` whether they
     may be used commercially. ``max_pixels`` is as for :func:`~mien.faces.images.load_image`.
+    With ``align``, tight crops in which landmarks are found are turned, scaled and shifted like the
+    faces of photos; the others stay as they are.
 
     Of several faces in an image the largest is kept, of several people in a recording the one seen
     for the longest time. Recordings are always searched by
@@ -105,6 +108,7 @@ def prepare(
             *(["classes"] if classes else []),
             *(["valid-from-train"] if valid_from_train else []),
             *(["landmarks"] if landmarks else []),
+            *(["align"] if align else []),
             *(["max-pixels"] if max_pixels else []),
             *(["detector"] if detector is not FaceDetector else []),
         ],
@@ -141,6 +145,7 @@ def prepare(
             "source": reading.fingerprint,
             "preprocessing": preprocessing.hash,
             "options": repr(options),
+            **({"align": True} if align else {}),
             **({"max_pixels": max_pixels} if max_pixels else {}),
             **({"licenses": documents(licenses)} if license_terms or commercial_use else {}),
             "detector": _name_of(VideoFaceDetector if reader.videos else detector),
@@ -157,6 +162,7 @@ def prepare(
                     detector,
                     reading.fields,
                     landmarks=landmarks,
+                    align=align,
                     max_pixels=max_pixels or MAX_PIXELS,
                 )
                 if reader.videos:
@@ -170,6 +176,7 @@ def prepare(
                     source,
                     str(plan["detector"]),
                     landmarks=landmarks,
+                    align=align,
                     notes=reading.notes,
                     scale=reading.scale,
                     label_space=reading.label_space,
@@ -291,6 +298,7 @@ def _assemble(
     detector: str,
     *,
     landmarks: bool,
+    align: bool,
     notes: tuple[str, ...],
     preprocessing: Preprocessing,
     **description: Any,
@@ -317,7 +325,9 @@ def _assemble(
 
     if searched:
         notes = (*notes, f"faces detected by {detector}")
-    if landmarks:
+    if align:
+        notes = (*notes, f"tight crops aligned by landmarks from {detector}, where it found them")
+    elif landmarks:
         notes = (*notes, f"landmarks in tight crops detected by {detector}")
     try:
         write_files(
