@@ -175,8 +175,9 @@ def test_the_temperature_of_clips_is_that_of_what_is_pooled() -> None:
 
     best = temperature_scale(clips, targets, pool=pool)
     assert loss(best) <= min(loss(best * 1.02), loss(best / 1.02), loss(1.0))
-    # Pooled logits are far calmer than a clip's, and want another temperature.
-    assert loss(best) < loss(temperature_scale(pool(clips), targets)) - 0.01
+    # Pooled probabilities are calmer by themselves, so pooled logits want another temperature.
+    other = temperature_scale(pool(clips), targets)
+    assert other > 1.1 * best and loss(other) > loss(best)
     with pytest.raises(ValueError, match="300 targets"):
         temperature_scale(clips, np.zeros(900, int), pool=pool)
 
