@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from face_photos import group_photos, matches
 from PIL import Image
 
+from face_photos import group_photos, matches
 from mien.inference.inputs.sources import Source
 from mien.inference.model import open_onnx
 from mien.inference.photos import Reading, predict_photos
@@ -127,7 +127,8 @@ def main() -> None:
             lines.append(measure(kind, sizes, options.photos, predictor))
             print(lines[-1], flush=True)
     if options.write:
-        head = f"# Reduced decoding\n\n`python benchmarks/reduced.py --photos {options.photos} --write`"
+        command = f"python benchmarks/reduced.py --photos {options.photos} --write"
+        head = f"# Reduced decoding\n\n`{command}`"
         about = (__doc__ or "").split("\n\n", 2)[2].strip()
         TABLE.write_text(f"{head}\n\n{about}\n\n" + "\n".join(lines) + "\n", "utf-8")
 

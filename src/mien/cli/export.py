@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,6 +45,16 @@ def export(
         float | None,
         typer.Option(min=0, max=1, help="Abstain when the confidence is below this."),
     ] = None,
+    accuracy: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Abstain so that at least this share of the answers is right."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DATASET", help="Whose split valid decides that, for --accuracy."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Export a run to one ONNX file, and check it against the network.
@@ -61,6 +71,10 @@ def export(
         return
     from mien.training.export import export as export_run
 
+    if (accuracy is None) != (data is None):
+        raise MienError("expected --accuracy and --data together, got one of them; give both")
+    if accuracy is not None and abstain_below is not None:
+        raise MienError("expected --abstain-below or --accuracy, got both; leave one out")
     with tempfile.TemporaryDirectory() as folder:
         path = out or Path(folder) / f"{name or Path(run).resolve().name}.onnx"
         document = export_run(
@@ -72,6 +86,9 @@ def export(
             mirror=mirror,
             abstain_below=abstain_below,
         )
+        answers = ""
+        if accuracy is not None and data is not None:
+            answers = _store_threshold(path, data, accuracy, document)
         if as_json:
             print_json(document)
         elif out is not None:
@@ -79,8 +96,19 @@ def export(
             difference = document["parity"]["largest_difference"]
             print(
                 f"{out}: {megabytes:.2f} MB, differs from the network by {difference:.1g} at most"
+                f"{answers}"
             )
         _write_folders(str(path), triton, web, packages, quiet=as_json)
+
+
+def _store_threshold(path: Path, data: Path, accuracy: float, document: dict[str, Any]) -> str:
+    """Let the exported model abstain; when it answers, as a line to print."""
+    from mien.evaluation.abstention import choose_abstention, predict_labeled, store_abstention
+
+    head = choose_abstention(predict_labeled(path, data), accuracy=accuracy)
+    store_abstention(path, head)
+    document["heads"]["expression"] = head.model_dump(mode="json")
+    return f"\n{head.answers}"
 
 
 def _write_folders(

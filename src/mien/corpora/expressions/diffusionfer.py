@@ -108,6 +108,7 @@ CORPUS = Corpus(
         "are results on synthetic faces."
     ),
     commercial_use="yes",
+    ask="its authors, who publish it as FER-Universe/DiffusionFER for everybody",
     read=read,
     label_space=SPACE,
 )
