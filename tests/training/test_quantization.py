@@ -97,7 +97,9 @@ def test_what_it_needs_is_said(toy_run: Path, toy_dataset: Path, tmp_path: Path)
 def test_the_command(toy_run: Path, toy_dataset: Path, tmp_path: Path, command) -> None:
     out = tmp_path / "m.onnx"
     command("export", toy_run, "--out", out, "--int8").refused("expected --data with --int8")
-    command("export", toy_run, "--out", out, "--data", toy_dataset).refused("expected --int8 with")
+    command("export", toy_run, "--out", out, "--data", toy_dataset).refused(
+        "expected --int8 or --accuracy with"
+    )
     ended = command(
         "export", toy_run, "--out", out, "--int8", "--data", toy_dataset, "--most-drop", "0.2"
     )

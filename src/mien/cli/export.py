@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,7 +40,9 @@ def export(
     ] = False,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DATASET", help="The dataset that --int8 is calibrated on."),
+        typer.Option(
+            metavar="DATASET", help="What --int8 is calibrated on, and --accuracy decides by."
+        ),
     ] = None,
     most_drop: Annotated[
         float | None,
@@ -62,6 +64,12 @@ def export(
         float | None,
         typer.Option(min=0, max=1, help="Abstain when the confidence is below this."),
     ] = None,
+    accuracy: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Abstain so that at least this share of the answers is right."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Export a run to one ONNX file, and check it against the network.
@@ -73,13 +81,15 @@ def export(
 
     if out is None and triton is None and web is None:
         raise MienError("expected --out, --triton or --web, got none; say what to write")
-    _check_int8(int8, data, most_drop)
+    _check_data(int8, accuracy, data, most_drop)
     if is_model(run) and out is None:
         _write_folders(run, triton, web, packages)
         return
     from mien.training.export import export as export_run
     from mien.training.quantization import MOST_DROP
 
+    if accuracy is not None and abstain_below is not None:
+        raise MienError("expected --abstain-below or --accuracy, got both; leave one out")
     with tempfile.TemporaryDirectory() as folder:
         path = out or Path(folder) / f"{name or Path(run).resolve().name}.onnx"
         document = export_run(
@@ -88,11 +98,14 @@ def export(
             name=name,
             card="" if card is None else _read_text(card),
             packed=packed,
-            int8_data=data,
+            int8_data=data if int8 else None,
             most_drop=MOST_DROP if most_drop is None else most_drop,
             mirror=mirror,
             abstain_below=abstain_below,
         )
+        answers = ""
+        if accuracy is not None and data is not None:
+            answers = _store_threshold(path, data, accuracy, document)
         if as_json:
             print_json(document)
         elif out is not None:
@@ -100,6 +113,7 @@ def export(
             difference = document["parity"]["largest_difference"]
             print(
                 f"{out}: {megabytes:.2f} MB, differs from the network by {difference:.1g} at most"
+                f"{answers}"
             )
             for head, each in document.get("arithmetic", {}).get("valid", {}).items():
                 print(
@@ -109,15 +123,30 @@ def export(
         _write_folders(str(path), triton, web, packages, quiet=as_json)
 
 
-def _check_int8(int8: bool, data: Path | None, most_drop: float | None) -> None:
+def _store_threshold(path: Path, data: Path, accuracy: float, document: dict[str, Any]) -> str:
+    """Let the exported model abstain; when it answers, as a line to print."""
+    from mien.evaluation.abstention import choose_abstention, predict_labeled, store_abstention
+
+    head = choose_abstention(predict_labeled(path, data), accuracy=accuracy)
+    store_abstention(path, head)
+    document["heads"]["expression"] = head.model_dump(mode="json")
+    return f"\n{head.answers}"
+
+
+def _check_data(
+    int8: bool, accuracy: float | None, data: Path | None, most_drop: float | None
+) -> None:
     if int8 and data is None:
         raise MienError(
             "expected --data with --int8, got no dataset to calibrate on; name one, or store "
             "weights small with --packed"
         )
-    if not int8 and (data is not None or most_drop is not None):
-        option = "--data" if data is not None else "--most-drop"
-        raise MienError(f"expected --int8 with {option}, got none; add it or leave {option} out")
+    if accuracy is not None and data is None:
+        raise MienError("expected --data with --accuracy, got no dataset to decide by; name one")
+    if data is not None and not int8 and accuracy is None:
+        raise MienError("expected --int8 or --accuracy with --data, got neither; leave --data out")
+    if most_drop is not None and not int8:
+        raise MienError("expected --int8 with --most-drop, got none; add it or leave it out")
 
 
 def _write_folders(

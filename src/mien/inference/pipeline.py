@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from mien.faces.video import Frame, load_av
 from mien.inference.drawing.timeline import plot_timeline, require_matplotlib
 from mien.inference.inputs.sources import ADDRESS, Source, find_sources, has_videos, is_address
+from mien.inference.inputs.unused import refuse_unused
 from mien.inference.inputs.watching import FileState, watch
 from mien.inference.model import OnnxModel, open_models
 from mien.inference.photos import PhotoReader, Reading
@@ -86,10 +87,12 @@ def write_predictions(
     out: PathLike | None = None,
     annotate: PathLike | None = None,
     rows: str | None = None,
-    fps: float = FPS,
+    fps: float | None = None,
     tight: bool = False,
     detector: Detector | None = None,
     max_pixels: int | None = None,
+    abstain_below: float | None = None,
+    blendshapes: bool = False,
     whole: bool = False,
     lists: Sequence[PathLike] = (),
     watched: Watched | None = None,
@@ -119,13 +122,18 @@ def write_predictions(
         One row per person of a video (``summary``), face (``frames``) or clip (``clips``). The
         default is ``summary`` where videos are read, else ``frames``.
     fps
-        Frames per second of a video to read.
+        Frames per second of a video to read (default: 5).
     tight
         Photos are tight crops; videos are not affected.
     detector
         For photos and for the frames of videos; mien's own unless one is given.
     max_pixels
         Photos with more are unreadable; 120 million unless a number is given.
+    abstain_below
+        The confidence in an expression below which models abstain; None for their own, 0 for
+        never.
+    blendshapes
+        Add the column ``blendshapes`` to rows of frames.
     whole
         Decode large JPEGs in full, rather than at the resolution that their faces need.
     lists
@@ -148,18 +156,32 @@ def write_predictions(
     in the folder ``OUT.partial``, which an error or an interrupt leaves for ``resume``. When
     somebody interrupts watching, the table is completed before ``KeyboardInterrupt`` passes.
     Raises :class:`~mien.schema.MienError` where something cannot be written or a package is
-    missing, for addresses, for an ``annotate`` folder that contains inputs, and for work that
-    was begun with other settings.
+    missing, for addresses, for an ``annotate`` folder that contains inputs, for settings that
+    none of the inputs is read by, and for work that was begun with other settings.
     """
     paths = [_path(each) for each in inputs]
     _check(paths, out, watched, resume, shard)
     videos = rows is not None or has_videos(paths)
-    faces, clips = open_models(models, threads=threads if videos else 1)
+    faces, clips = open_models(
+        models, threads=threads if videos else 1, abstain_below=abstain_below
+    )
     videos = videos or clips is not None
+    refuse_unused(
+        paths,
+        videos=videos,
+        lists=bool(lists) or watched is not None,
+        fps=fps,
+        of_photos={"--tight": tight, "--max-pixels": bool(max_pixels), "--whole": whole},
+        tight=tight,
+        detects=detector is not None,
+        partial=faces is not None and faces.info.preprocessing.partial_image != "full",
+    )
+    fps = FPS if fps is None else fps
     table = Rows(
         rows or ("summary" if videos else "frames"),
         None if faces is None else faces.info,
         None if clips is None else clips.info,
+        blendshapes=blendshapes,
     )
     if videos:
         load_av()
@@ -176,6 +198,8 @@ def write_predictions(
                 "tight": tight,
                 "whole": whole,
                 "max_pixels": max_pixels,
+                "abstain_below": abstain_below,
+                "blendshapes": blendshapes,
                 "detector": detector_settings(detector),
                 "annotate": None if folder is None else os.fspath(folder.path.absolute()),
             }
