@@ -29,7 +29,7 @@ async function pixels(tf, sharp, file) {
 }
 
 async function openHuman(tf, sharp) {
-  const H = from('@vladmandic/human/dist/human.node-wasm.js');
+  const H = from(folder('@vladmandic/human/dist/human.node-wasm.js'));
   const off = { enabled: false };
   const human = new H.Human({
     backend: 'wasm', wasmPath: folder('@tensorflow/tfjs-backend-wasm/dist') + '/', debug: false, cacheSensitivity: 0,
