@@ -128,7 +128,8 @@ class Corpus:
 
     ``ask`` says where its owners give it away; empty where it comes with no owner.
     ``color`` is the best color for its crops: gray where all of its images are gray. A corpus
-    with ``videos`` consists of recordings instead of images.
+    with ``videos`` consists of recordings instead of images. ``excluded`` are the reasons, up to
+    the colon, of rows that the corpus itself leaves out, so that no row is missing for them.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Corpus:
     color: Literal["rgb", "gray"] = "rgb"
     videos: bool = False
     ask: str = ""
+    excluded: tuple[str, ...] = ()
 
 
 def stamp(path: Path) -> str:

@@ -25,7 +25,7 @@ from mien.files import remove_temporaries
 from mien.preparation.cropping import Cropper, DetectorMaker, Entry
 from mien.preparation.parts import blocks_of, is_part, read_part
 from mien.preparation.progress import Progress, shown_progress
-from mien.preparation.recordings import VideoCropper
+from mien.preparation.recordings import FRAME_REASONS, VideoCropper
 from mien.preparation.work_folder import PARTS, claimed, publish, work_folder
 from mien.preparation.workers import Chunk, PartWriter, available_cores, write_parts
 from mien.preparation.write import group_reason, refuse_existing, write_files
@@ -40,11 +40,14 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class PrepareResult:
     """A new dataset, and the number of rows left out by reason, most frequent first.
 
-    The rows that were left out are listed in ``left_out.csv``.
+    The rows that were left out are listed in ``left_out.csv``. ``missing`` has those reasons that
+    are nobody's intention: not what the corpus itself excludes, and not frames without a face of a
+    recording with others.
     """
 
     dataset: Dataset
     left_out: dict[str, int]
+    missing: dict[str, int]
 
 
 def prepare(
@@ -174,7 +177,10 @@ def prepare(
     except OSError as error:
         raise _explained(error, source, folder, needed) from error
     dataset = Dataset.open(out)
-    return PrepareResult(dataset, dict(left_out_table(dataset)))
+    left_out = dict(left_out_table(dataset))
+    intended = {*reader.excluded, *(FRAME_REASONS if reader.videos else ())}
+    missing = {reason: count for reason, count in left_out.items() if reason not in intended}
+    return PrepareResult(dataset, left_out, missing)
 
 
 def left_out_table(dataset: Dataset) -> list[tuple[str, int]]:
@@ -270,7 +276,7 @@ def _assemble(
     rows = several_faces = searched = 0
     for path in paths:
         part = read_part(path, preprocessing.size)
-        rows += part.table.num_rows
+        rows += part.rows
         left_out += part.left_out
         several_faces += part.several_faces
         searched += part.searched
