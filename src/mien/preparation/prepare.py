@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 from collections import Counter
@@ -13,6 +14,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mien import __version__
 from mien.corpora import corpus_of
@@ -33,6 +36,7 @@ from mien.schema import MienError, Preprocessing
 
 _CHUNK = 256
 _CHUNK_BYTES = 32 * 2**20
+_LATEST = 1 << 14
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -250,13 +254,35 @@ def _chunks(reading: Reading, size: int, paths: list[Path], present: set[Path]) 
 
 
 def _distinct(entries: Iterator[Entry]) -> Iterator[Entry]:
-    ids: set[str] = set()
+    ids = _Seen()
     for entry in entries:
-        if not isinstance(entry, LeftOut) and entry.id in ids:
+        if ids.add(entry.id) and not isinstance(entry, LeftOut):
             yield LeftOut(entry.id, entry.source, "duplicate id")
             continue
-        ids.add(entry.id)
         yield entry
+
+
+class _Seen:
+    """Names that were there before, in eight bytes each: a digest, and two agree by no chance."""
+
+    def __init__(self) -> None:
+        self._sorted = np.zeros(0, np.uint64)
+        self._latest: set[int] = set()
+
+    def add(self, name: str) -> bool:
+        """Add a name; whether it was there."""
+        digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        key = int.from_bytes(digest, "little")
+        place = int(np.searchsorted(self._sorted, np.uint64(key)))
+        there = place < len(self._sorted) and int(self._sorted[place]) == key
+        if there or key in self._latest:
+            return True
+        self._latest.add(key)
+        if len(self._latest) >= _LATEST:
+            latest = np.fromiter(self._latest, np.uint64, len(self._latest))
+            self._sorted = np.sort(np.concatenate([self._sorted, latest]))
+            self._latest.clear()
+        return False
 
 
 def _assemble(
@@ -271,22 +297,21 @@ def _assemble(
     **description: Any,
 ) -> None:
     """Write the dataset's files from the parts, which are kept until all files are complete."""
-    left_out: list[tuple[str, str, str]] = []
+    reasons: Counter[str] = Counter()
     videos: dict[str, dict[str, Any]] = {}
     rows = several_faces = searched = 0
     for path in paths:
         part = read_part(path, preprocessing.size)
         rows += part.rows
-        left_out += part.left_out
+        reasons.update(group_reason(reason) for _, _, reason in part.left_out)
         several_faces += part.several_faces
         searched += part.searched
         videos |= part.videos
     if rows == 0:
         shutil.rmtree(folder)
-        reasons = Counter(group_reason(reason) for _, _, reason in left_out).most_common(3)
-        text = ", ".join(f"{reason} ({count})" for reason, count in reasons)
+        text = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
         raise MienError(
-            f"expected a folder with faces at {source}, got none in {len(left_out)} entries: "
+            f"expected a folder with faces at {source}, got none in {reasons.total()} entries: "
             f"{text}; choose another"
         )
 
@@ -300,7 +325,9 @@ def _assemble(
             blocks_of(paths, preprocessing.size),
             rows=rows,
             preprocessing=preprocessing,
-            left_out=left_out,
+            left_out=(
+                row for path in paths for row in read_part(path, preprocessing.size).left_out
+            ),
             several_faces=several_faces,
             notes=notes,
             videos=videos,

@@ -75,7 +75,7 @@ def write_files(
     corpus: str,
     license_terms: str,
     vote_names: Sequence[str] = (),
-    left_out: Sequence[tuple[str, str, str]] = (),
+    left_out: Iterable[tuple[str, str, str]] = (),
     notes: Sequence[str] = (),
     several_faces: int = 0,
     scale: Scale | None = None,
@@ -120,10 +120,13 @@ def write_files(
         faces.close()
     if written != rows:
         raise ValueError(f"expected {rows} rows in total, got {written}")
+    reasons: Counter[str] = Counter()
     with (folder / LEFT_OUT_FILE).open("w", encoding="utf-8", newline="") as text:
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(("id", "source", "reason"))
-        lines.writerows(map(spreadsheet_text, row) for row in left_out)
+        for row in left_out:
+            reasons[group_reason(row[2])] += 1
+            lines.writerow(map(spreadsheet_text, row))
 
     digests = {CROPS_FILE: digest.hexdigest()}
     files = {
@@ -159,7 +162,7 @@ def write_files(
         "alignment": dict(sorted(Counter(dataset.column("alignment")).items())),
         "landmarks": dict(sorted(landmarks.items())),
         "several_faces": several_faces,
-        "left_out": dict(sorted(Counter(group_reason(row[2]) for row in left_out).items())),
+        "left_out": dict(sorted(reasons.items())),
         "notes": list(notes),
         "files": files,
         "checksum": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest(),
