@@ -15,6 +15,7 @@ from string import Template
 from typing import Any
 
 from mien.evaluation.evaluate import evaluate as evaluate_model
+from mien.licenses import Ledger, License
 from mien.training.export import export
 from mien.training.run import load_run
 
@@ -64,6 +65,7 @@ def card(entry: dict[str, Any], document: dict[str, Any], run: dict[str, Any], s
         temperature=f"{calibration['temperature']:.3f}",
         data_license_terms=run["license_sources"]["data"],
         weights_license_terms=run["license_sources"]["start_weights"],
+        commercial_use=Ledger(tuple(map(License.model_validate, document["licenses"]))),
         n=f"{entry['n']:,}",
         n_other=f"{other['n']:,}",
         metrics="\n".join(

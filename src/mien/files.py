@@ -167,6 +167,25 @@ def short_name(stem: str, suffix: str = "") -> str:
     return f"{start}-{digest}{suffix}"
 
 
+@contextmanager
+def claimed(path: str | os.PathLike[str], expected: str) -> Iterator[None]:
+    """Hold the file ``path`` for this process; the system lets go of it when the process ends.
+
+    Raises :class:`~mien.schema.MienError`, which begins with ``expected``, where another process
+    holds it. Systems without such locks, as Windows, let several processes hold it.
+    """
+    with open(path, "a", encoding="utf-8") as stream:
+        try:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:
+            pass
+        except BlockingIOError:
+            raise MienError(f"{expected}, got another run that uses it: wait for its end") from None
+        yield
+
+
 def remove_temporaries(folder: Path) -> None:
     """Delete what killed processes left in a folder that no other process writes to."""
     for path in folder.glob(".*.partial"):

@@ -25,6 +25,7 @@ from pydantic import (
 from mien.errors import did_you_mean
 from mien.files import is_text
 from mien.heads import HEADS, ByHead, HeadInfo
+from mien.licenses import Ledger, Licenses, unclear
 from mien.metrics.aggregation import Aggregate
 from mien.schema import MienError, Preprocessing
 
@@ -59,7 +60,8 @@ class ModelInfo(BaseModel):
 
     ``heads`` maps the name of each head to what that head says. With ``clips`` the model reads
     clips of recordings, else single faces. ``attention`` says whether it gives attention maps.
-    ``card`` is Markdown, ``license_terms`` the terms of use in one paragraph, ``trained_on`` has
+    ``card`` is Markdown, ``license_terms`` the terms of use in one paragraph, ``licenses`` the
+    works that the model rests on and what is known of their licenses, ``trained_on`` has
     ``corpus`` and ``checksum`` of the training dataset, ``selected_on`` the ``split`` and the
     metrics that the epoch was selected by.
     """
@@ -75,6 +77,7 @@ class ModelInfo(BaseModel):
     attention: bool = False
     card: str = ""
     license_terms: str = ""
+    licenses: Licenses = ()
     recipe: dict[str, Any] = Field(default_factory=dict)
     trained_on: dict[str, Any] = Field(default_factory=dict)
     selected_on: dict[str, Any] = Field(default_factory=dict)
@@ -94,6 +97,14 @@ class ModelInfo(BaseModel):
                 f"expected inputs of at most {MOST_NUMBERS:,} numbers, got {self.input_shape}"
             )
         return self
+
+    @property
+    def ledger(self) -> Ledger:
+        """The license ledger; what an older model says in a text only is unclear."""
+        text = "the model's license terms"
+        return Ledger(
+            self.licenses or (unclear("weights", self.name, self.license_terms, stated_by=text),)
+        )
 
     @property
     def outputs(self) -> dict[str, tuple[int | str, ...]]:

@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,9 +53,93 @@ def test_ctrl_c_while_predicting(toy_folder: Path, toy_model: Path, tmp_path: Pa
             assert process.poll() is None, process.stderr.read()
         process.send_signal(signal.SIGINT)
         assert process.wait(TIMEOUT) == 130
-        assert process.stderr.read() == "mien: interrupted\n"
+        message = process.stderr.read()
+    assert message == (
+        f"mien: interrupted; what was read is in '{out}.partial': go on with --resume\n"
+    )
     assert out.read_text() == "older"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn", "t.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn", "t.csv", "t.csv.partial"]
+
+
+@pytest.mark.slow
+def test_killed_runs_and_shards_together_equal_one_run(
+    toy_folder: Path, toy_model: Path, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number, photo in enumerate(sorted(toy_folder.rglob("*.png"))[:60]):
+        (photos / f"{number:02}.png").symlink_to(photo)
+    command = [*MIEN, "predict", str(photos), "--tight", "--model", str(toy_model)]
+
+    def run(out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, "--out", str(out), *more],
+            capture_output=True,
+            text=True,
+            env=environment(),
+            check=False,
+            timeout=TIMEOUT,
+        )
+
+    def lines_of(file: Path) -> int:
+        return file.read_bytes().count(b"\n") if file.is_file() else 0
+
+    at_once, killed, sharded = (tmp_path / f"{name}.csv" for name in ("once", "killed", "sharded"))
+    assert run(at_once).returncode == 0
+    done = 0
+    for _ in range(3):
+        with subprocess.Popen(
+            [*command, "--out", str(killed), *(["--resume"] if done else [])],
+            stdout=subprocess.DEVNULL,
+            env=environment(),
+        ) as process:
+            rows = Path(f"{killed}.partial") / "rows.jsonl"
+            while process.poll() is None and lines_of(rows) <= done:
+                time.sleep(0.01)
+            process.kill()
+        assert not killed.exists()
+        done = lines_of(rows)
+        assert 0 < done < 60
+    ended = run(killed, "--resume")
+    assert ended.returncode == 0 and "had been read before" in ended.stdout, ended
+    assert killed.read_bytes() == at_once.read_bytes()
+    for number in (2, 1):
+        ended = run(sharded, "--shard", f"{number}/2")
+        assert f"shard {number}/2 took 30 of 60 inputs" in ended.stdout, ended
+    merged = subprocess.run(
+        [*MIEN, "predict", "--merge", "--out", str(sharded)], check=True, env=environment()
+    )
+    assert merged.returncode == 0
+    assert sharded.read_bytes() == at_once.read_bytes()
+    assert not list(tmp_path.glob("*.partial")) and not list(tmp_path.glob("*.shards"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_watching_leaves_a_whole_table(
+    toy_folder: Path, toy_model: Path, tmp_path: Path
+) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "t.jsonl"
+    photos.mkdir()
+    some = sorted(toy_folder.rglob("*.png"))[:4]
+    (photos / "0.png").write_bytes(some[0].read_bytes())
+    command = [*MIEN, "predict", str(photos), "--tight", "--model", str(toy_model), "--watch"]
+    with subprocess.Popen(
+        [*command, "--out", str(out)], stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        assert process.stderr
+        rows = Path(f"{out}.partial") / "rows.jsonl"
+        for number, photo in enumerate(some[1:], 1):
+            while not rows.is_file() or rows.read_bytes().count(b"\n") < number:
+                assert process.poll() is None, process.stderr.read()
+            (photos / f"{number}.png").write_bytes(photo.read_bytes())
+        while rows.read_bytes().count(b"\n") < 4:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(TIMEOUT) == 130
+        assert process.stderr.read().startswith("mien: interrupted; 4 ok; written to ")
+    sources = [Path(json.loads(line)["source"]).name for line in out.read_text().splitlines()]
+    assert sources == ["0.png", "1.png", "2.png", "3.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "t.jsonl"]
 
 
 @pytest.mark.slow
@@ -120,6 +205,7 @@ for _ in range(10):
 
 WITHOUT_TRAIN = """
 import sys
+import time
 for name in (
     "lightning", "matplotlib", "onnx", "onnxscript", "pytorch_metric_learning", "safetensors",
     "scipy", "sklearn", "timm", "torch", "torchvision",

@@ -51,8 +51,14 @@ def test_a_corpus_is_shown_with_its_files_its_terms_and_its_protocols(
 ) -> None:
     shown = command("corpora", name)
     assert shown.code == 0
-    for text in ("Files:\n  ", "Where to ask for it: ", "Terms: ", "Protocol "):
+    for text in (
+        "Files:\n  ",
+        "Where to ask for it: ",
+        "Terms: ",
+        "Commercial use: no",
+        "Protocol ",
+    ):
         assert text in shown.out
     assert set(json.loads(command("corpora", name, "--json").out)[name]) == {
-        *("description", "layout", "license_terms", "ask"),
+        *("description", "layout", "license_terms", "ask", "license", "cite"),
     }

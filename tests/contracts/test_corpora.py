@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -123,6 +124,93 @@ def test_a_missing_or_misplaced_file_shows_the_expected_tree(corpus: str, tmp_pa
     with pytest.raises(MienError) as error:
         corpus_of(corpus).read(tmp_path / "misplaced", Options())
     assert tree in str(error.value)
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_every_corpus_shows_its_files_where_there_are_none(corpus: str, tmp_path: Path) -> None:
+    expected = " ".join(corpus_of(corpus).layout.split())
+    for source in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(MienError) as error:
+            corpus_of(corpus).read(source, Options())
+        assert expected in " ".join(str(error.value).split())
+        assert str(source) in str(error.value)
+
+
+SHORT = {
+    "An": "anger",
+    "Co": "contempt",
+    "Di": "disgust",
+    "Fe": "fear",
+    "Ha": "happiness",
+    "Ne": "neutral",
+    "Ot": "other",
+    "Sa": "sadness",
+    "Su": "surprise",
+}
+
+
+def coded(codes: str, names: str) -> dict[str, str]:
+    return dict(zip(codes, names.split(), strict=True))
+
+
+CODES: dict[str, tuple[str, dict[str, str]]] = {
+    "rafdb": (
+        r"\w+_0*(\d+)\.jpg",
+        coded("0123456", "Su Fe Di Ha Sa An Ne"),
+    ),
+    "fer2013": (
+        r"fer0*(\d+)\.png",
+        coded("0123456", "An Di Fe Ha Sa Su Ne"),
+    ),
+    "expw": (r"(\d+)\.jpg#0", coded("0123456", "An Di Fe Ha Sa Su Ne")),
+    "affectnet": (
+        r"([0-7])/\d\.jpg",
+        coded("01234567", "Ne Ha Sa Su Fe Di An Co"),
+    ),
+    "jaffe": (
+        r"\w+\.(\w\w)1\.\d+\.tiff",
+        {"AN": "An", "DI": "Di", "FE": "Fe", "HA": "Ha", "NE": "Ne", "SA": "Sa", "SU": "Su"},
+    ),
+    "kdef": (
+        r"\w+/\w{4}(\w\w)(?:S|HL|FR)\.JPG",
+        {"AF": "Fe", "AN": "An", "DI": "Di", "HA": "Ha", "NE": "Ne", "SA": "Sa", "SU": "Su"},
+    ),
+    "ckplus": (
+        r"S0*(\d+)/001/S\d+_001_00000005\.png",
+        coded("1234567", "An Co Di Fe Ha Sa Su"),
+    ),
+    "mmi": (r"1(\d\d)/003\.jpg", coded("123456", "An Di Fe Ha Sa Su")),
+    "aff-wild2": (
+        r"c/0*(\d+)",
+        coded("01234567", "Ne An Di Fe Ha Sa Su Ot"),
+    ),
+    "dfew": (r"(\d+)/000000", coded("1234567", "Ha Sa Ne An Su Di Fe")),
+}
+"""A part of a fake's names that gives the code of its label, and the published order of codes."""
+
+CODE_OF = {
+    "rafdb": lambda number: number % 7,
+    "fer2013": lambda number: number % 7,
+    "expw": lambda number: number % 7 if number else 3,
+    "ckplus": lambda number: (number - 5) % 7 + 1,
+    "mmi": lambda number: number % 6 + 1,
+    "aff-wild2": lambda number: (number - 1) % 8,
+    "dfew": lambda number: (number - 1) % 7 + 1,
+}
+"""How a fake made the code of a picture's label from its number; else it is the part itself."""
+
+
+@pytest.mark.parametrize("corpus", CODES)
+def test_every_code_has_the_name_of_its_corpus(corpus: str, tmp_path: Path) -> None:
+    pattern, names = CODES[corpus]
+    seen: dict[str, set[str | None]] = {}
+    for item in items(read(corpus, FAKES[corpus](tmp_path))):
+        if match := re.fullmatch(pattern, item.id):
+            code = match[1]
+            if corpus in CODE_OF:
+                code = str(CODE_OF[corpus](int(code)))
+            seen.setdefault(code, set()).add(item.label)
+    assert seen == {code: {SHORT[name]} for code, name in names.items()}
 
 
 @pytest.mark.parametrize("corpus", FAKES)
@@ -351,6 +439,9 @@ def test_clips_are_in_the_order_of_their_frames_and_have_folds(tmp_path: Path) -
         ("sadness", 2, "train")
     }
     assert sizes(entries) == {"train": 28 * 3, "test": 6 * 3}
+    assert clip[0].votes == (0, 8, 2, 0, 0, 0, 0)
+    for name in ("3", "4", "5"):
+        assert {item.votes for item in items(entries) if item.video == name} == {None}
 
     entries = read("ferv39k", FAKES["ferv39k"](tmp_path / "ferv39k"))
     assert sizes(entries) == {"train": 28 * 3, "test": 14 * 3}

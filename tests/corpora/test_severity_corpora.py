@@ -244,7 +244,7 @@ def test_a_table_without_splits_gets_some_by_subject(tmp_path: Path) -> None:
 
 
 def test_no_table(tmp_path: Path) -> None:
-    with pytest.raises(MienError, match=r"expected a CSV of recordings, got no file"):
+    with pytest.raises(MienError, match=r"expected a CSV of recordings at .*, got no file"):
         read("recordings", tmp_path)
     with pytest.raises(MienError, match=r"the columns score and video in .*, got file, split"):
         read("recordings", put(tmp_path / "t.csv", "file,split\n"))

@@ -64,7 +64,7 @@ def fake(folder: Path, videos: list[tuple] = VIDEOS + VALID, **changes) -> Path:
 
 
 def predict_the_level(
-    model: Model, clips: ClipsInfo, dataset: Dataset, split: str
+    model: Model, clips: ClipsInfo, dataset: Dataset, split: str, **_: object
 ) -> RecordingPredictions:
     """The mean level of a recording's frames, and an embedding that is an angle of it."""
     videos = videos_of(dataset, split)

@@ -22,7 +22,7 @@ def test_page(
     tmp_path: Path, model_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 10
+    assert len(blocks) == 11
     monkeypatch.setattr(models, "shipped_models", lambda: {"fer": model_file})
     monkeypatch.chdir(tmp_path)
     Path("holiday").mkdir()

@@ -22,11 +22,11 @@ from mien.faces.kinds import is_video
 from mien.faces.video import Frame, Video
 from mien.inference.drawing.drawn_video import drawn_video
 from mien.inference.drawing.timeline import plot_timeline
+from mien.inference.inputs.sources import has_videos
 from mien.inference.model import OnnxModel, open_onnx
 from mien.inference.pipeline import Summary, write_predictions
 from mien.inference.predictor import Predictor
 from mien.inference.rows import CLIP_COLUMNS, FACE_COLUMNS, PERSON_COLUMNS
-from mien.inference.sources import has_videos
 from mien.inference.videos import predict_video
 from mien.schema import Box, Face, MienError, Prediction, Status, UInt8Array
 

@@ -21,7 +21,7 @@ from toy_corpora import (
 
 import mien.preparation.prepare
 from mien.data.dataset import Dataset
-from mien.faces.align import crop_face, landmarks_in_crop
+from mien.faces.align import TEMPLATE, anchor_points, crop_face, landmarks_in_crop
 from mien.preparation.parts import read_part
 from mien.preparation.prepare import left_out_table, prepare
 from mien.schema import Box, Face, MienError, Preprocessing
@@ -63,7 +63,7 @@ def test_rows_crops_and_what_was_left_out(source, expected):
     dataset = Dataset.open(expected.dataset.folder, verify=True)
     assert len(dataset) == 21
     assert sorted(path.name for path in dataset.folder.iterdir()) == [
-        "crops.npy", "dataset.json", "faces.parquet", "left_out.csv",
+        "croissant.json", "crops.npy", "dataset.json", "faces.parquet", "left_out.csv",
     ]  # fmt: skip
     assert expected.left_out == {"image unreadable": 2, "no face found": 1}
     assert left_out_table(dataset) == [("image unreadable", 2), ("no face found", 1)]
@@ -97,7 +97,10 @@ def test_two_processes_give_the_same_bytes(source, expected, tmp_path):
     result = prepared(source, tmp_path / "out", workers=2, detector=partial(ToyDetector))
     want = digests(expected.dataset.folder)
     got = digests(result.dataset.folder)
-    assert {name for name in want if want[name] != got[name]} == {"dataset.json"}
+    assert {name for name in want if want[name] != got[name]} == {
+        "croissant.json",
+        "dataset.json",
+    }
     assert result.dataset.info["notes"][-1] == "faces detected by ToyDetector()"
     assert not multiprocessing.active_children()
 
@@ -139,6 +142,24 @@ def test_landmarks_of_tight_crops(source, expected, tmp_path):
         "landmarks in tight crops detected",
     ]
     np.testing.assert_array_equal(mixed.crops[:], expected.dataset.crops[:])
+
+
+def test_tight_crops_are_aligned_where_landmarks_are_found(source, tmp_path):
+    plain = prepared(source, tmp_path / "plain", tight=True).dataset
+    dataset = prepared(source, tmp_path / "out", tight=True, align=True).dataset
+    assert dataset.info["alignment"] == {"fixed": 1, "similarity": 21}  # none in the black image
+    assert dataset.info["landmarks"] == {"similarity": 21}
+    assert dataset.info["notes"][-1] == (
+        "tight crops aligned by landmarks from ToyDetector, where it found them"
+    )
+    black = dataset.column("id").tolist().index("happy/001.png")
+    np.testing.assert_array_equal(dataset.crops[black], plain.crops[black])
+    moved = [np.any(dataset.crops[row] != plain.crops[row]) for row in range(22)]
+    assert sum(moved) >= 20  # one more is of a single color
+    for row in set(range(22)) - {black}:
+        points = anchor_points(dataset.column("landmarks")[row].reshape(-1, 2))
+        # Least squares over four points: their mean is that of the template.
+        np.testing.assert_allclose(points.mean(0), TEMPLATE.mean(0), atol=1e-3)
 
 
 def test_two_processes_look_for_the_same_landmarks(source, tmp_path):

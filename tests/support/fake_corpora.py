@@ -300,7 +300,20 @@ def _clip(folder: Path, seed: int, names: tuple[str, ...] = ("1.jpg", "2.jpg", "
 
 
 def dfew(root: Path) -> Path:
-    """Names of clips are numbers without their zeros, in lists with a header; one has no frames."""
+    """Names of clips are numbers without their zeros, in lists with a header; one has no frames.
+
+    Of the votes of ten annotators those of clip 3 disagree with its label, those of clip 4 are
+    broken, and those of clip 5 are missing.
+    """
+    columns = "1happy,2sad,3neutral,4angry,5surprise,6disgust,7fear"
+    votes = [f"order,{columns},annotation"]
+    for clip in range(2, 36):
+        code = (clip if clip == 3 else clip - 1) % 7
+        counts = [8 if place == code else 2 * (place == (code + 1) % 7) for place in range(7)]
+        cells = ["?" if clip == 4 else str(count) for count in counts]
+        if clip != 5:
+            votes.append(",".join([str(clip), *cells, str(code + 1)]))
+    put(root / "Annotation" / "annotation.csv", "\n".join(votes) + "\n", bom=True)
     for fold in range(1, 6):
         for split in ("train", "test"):
             rows = ["video_name,label"]

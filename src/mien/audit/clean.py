@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from mien.audit.findings import SHARED
 from mien.audit.rows import IntArray, Names, Rows
+from mien.corpora import licenses_of
 from mien.data.dataset import FACES_FILE, Dataset
 from mien.preparation.write import Block, write_dataset
 
@@ -73,6 +74,7 @@ def write_cleaned(dataset: Dataset, out: str | Path, reasons: Mapping[int, str])
         preprocessing=dataset.preprocessing,
         corpus=info.get("corpus", ""),
         license_terms=dataset.license_terms,
+        licenses=licenses_of(dataset),
         vote_names=dataset.vote_names,
         left_out=[(ids[row], sources[row], reason) for row, reason in reasons.items()],
         notes=[

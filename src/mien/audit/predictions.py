@@ -13,10 +13,9 @@ from mien.audit.labels import IntArray
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
 from mien.evaluation.crops import crop_reader, with_progress
-from mien.evaluation.heads import project_classes
+from mien.evaluation.heads import project_classes, shared_classes
 from mien.evaluation.models import Model, open_model
 from mien.heads.expression import ExpressionInfo
-from mien.labels import LabelSpace
 from mien.schema import MienError
 
 _CHUNK = 512
@@ -60,8 +59,8 @@ def predict_expressions(
     if not isinstance(info, ExpressionInfo):
         raise TypeError(f"expected the head expression, got {type(info).__name__}")
     space = dataset.label_space
-    names = tuple(name for name in space.names if name in info.label_space.names)
-    if len(names) < 2:
+    shared = shared_classes(info.label_space, space)
+    if shared is None:
         raise MienError(
             f"expected a model with two classes of {dataset.folder} ({', '.join(space.names)}), "
             f"got {', '.join(info.label_space.names)}: name another one or leave out --model"
@@ -76,14 +75,12 @@ def predict_expressions(
         parts.append(outputs.heads["expression"])
         if embeddings is not None:
             embeddings.add(outputs.embeddings)
-    shared = LabelSpace(name=space.name, names=names)
-    probabilities, notes = project_classes(np.concatenate(parts), info.label_space, shared)
-    codes = np.array([names.index(name) if name in names else -1 for name in space.names] + [-1])
-    targets = codes[make_targets(dataset, "majority")["expression"]]
+    probabilities, notes = project_classes(np.concatenate(parts), info.label_space, shared.space)
+    targets = shared.codes[make_targets(dataset, "majority")["expression"]]
     checksum = model.trained_on.get("checksum")
     if checksum is not None and checksum == dataset.info.get("checksum"):
         notes.append(
             f"The model was trained on {dataset.folder}: of its training rows it may repeat wrong "
             "labels"
         )
-    return Expressions(names, targets, probabilities, [*warnings, *notes])
+    return Expressions(shared.space.names, targets, probabilities, [*warnings, *notes])

@@ -25,6 +25,7 @@ from mien.cli import (
     predict,
     prepare,
     recipes,
+    serve,
     synth,
     train,
 )
@@ -107,6 +108,7 @@ for _command in (
     compare.compare,
     audit.audit,
     export.export,
+    serve.serve,
     demo.demo,
 ):
     app.command()(_command)

@@ -19,11 +19,18 @@ def corpora(
     from mien.cli.printing import print_json
     from mien.corpora import CORPORA, corpus_of
     from mien.corpora.protocols import PROTOCOLS
+    from mien.licenses import Ledger
 
     shown = [corpus_of(name)] if name else list(CORPORA.values())
     if as_json:
         keys = ("description", "layout", "license_terms", "ask")
-        print_json({corpus.name: {key: getattr(corpus, key) for key in keys} for corpus in shown})
+        print_json(
+            {
+                corpus.name: {key: getattr(corpus, key) for key in keys}
+                | {"license": Ledger(corpus.licenses).document(), "cite": corpus.about.citation}
+                for corpus in shown
+            }
+        )
         return
     if name is None:
         width = max(map(len, CORPORA))
@@ -37,6 +44,9 @@ def corpora(
     if corpus.ask:
         print(f"Where to ask for it: {corpus.ask}")
     print(f"Terms: {corpus.license_terms}")
+    print(f"Commercial use: {Ledger(corpus.licenses)}")
+    if corpus.about.citation:
+        print(f"Cite: {corpus.about.citation}")
     for protocol in PROTOCOLS.values():
         if protocol.corpus == corpus.name:
             print(f"Protocol {protocol.name}: {protocol.description}")

@@ -7,22 +7,42 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import Data, Json, Rule, Split
+from mien.cli.options import Json, refuse_beside
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run folder or a model.")],
-    data: Data,
-    split: Split = "test",
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN|MODEL...", help="Run folders or models."),
+    ],
+    data: Annotated[
+        list[Path],
+        typer.Option(metavar="DATASET", help="A prepared dataset; may be repeated."),
+    ],
+    split: Annotated[
+        str | None, typer.Option(help="The split to evaluate on (default: test).")
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The report's folder (default: RUN/report or report)."),
+        typer.Option(
+            metavar="DIR",
+            help="The report's folder (default: RUN/report or report; of several matrix).",
+        ),
     ] = None,
-    rule: Rule = "majority",
+    rule: Annotated[
+        str | None,
+        typer.Option(help="How votes become labels: majority (the default) or ferplus."),
+    ] = None,
     reference: Annotated[
         str | None,
         typer.Option(metavar="SPLIT", help="Also classify by the nearest neighbors in this split."),
     ] = None,
+    sensitivity: Annotated[
+        bool,
+        typer.Option(
+            "--sensitivity", help="Also change the crops in many ways and measure each of them."
+        ),
+    ] = False,
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -31,14 +51,40 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a run or a model on a dataset, with a report."""
+    """Measure runs or models on datasets, with a report; of several, a table of all."""
+    of_one = {"--reference": reference, "--sensitivity": sensitivity}
     if protocol is not None:
-        _evaluate_folds(model, protocol, data, out, as_json=as_json)
+        refuse_beside(
+            "--protocol",
+            {"--split": split, "--rule": rule, **of_one},
+            "the protocol says what is measured",
+        )
+        _evaluate_folds(models, protocol, data, out, as_json=as_json)
         return
-    from mien.cli.printing import print_json, print_report
+    from mien.cli.printing import print_json, print_matrix, print_report
+
+    split, rule = split or "test", rule or "majority"
+    if len(models) > 1 or len(data) > 1:
+        refuse_beside("several models or datasets", of_one, "they are for one of each")
+        from mien.evaluation.matrix import FOLDER, evaluate_matrix
+
+        document, page = evaluate_matrix(models, data, out or FOLDER, split=split, rule=rule)
+        if as_json:
+            print_json(document)
+        else:
+            print_matrix(document, page)
+        return
     from mien.evaluation.evaluate import evaluate as evaluate_model
 
-    report, page = evaluate_model(model, data, out, split=split, rule=rule, reference=reference)
+    report, page = evaluate_model(
+        models[0],
+        data[0],
+        out,
+        split=split,
+        rule=rule,
+        reference=reference,
+        sensitivity=sensitivity,
+    )
     if as_json:
         print_json(report)
     else:
@@ -46,14 +92,20 @@ def evaluate(
 
 
 def _evaluate_folds(
-    folder: str, protocol: str, data: Path, out: Path | None, *, as_json: bool
+    folders: list[str], protocol: str, data: list[Path], out: Path | None, *, as_json: bool
 ) -> None:
     from mien.cli.printing import print_json
     from mien.corpora.protocols import protocol_of
+    from mien.errors import MienError
     from mien.evaluation.protocol import evaluate_protocol
 
     chosen = protocol_of(protocol)
-    document, path = evaluate_protocol(folder, chosen, data, out)
+    if len(folders) > 1 or len(data) > 1:
+        raise MienError(
+            f"expected one folder of folds and one dataset for the protocol {protocol}, got "
+            f"{len(folders)} and {len(data)}: measure each by itself"
+        )
+    document, path = evaluate_protocol(folders[0], chosen, data[0], out)
     if as_json:
         print_json(document)
         return

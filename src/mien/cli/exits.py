@@ -29,6 +29,7 @@ _EXTRAS = {
     ),
     "av": "video",
     "numba": "synth",
+    **dict.fromkeys(("fastapi", "uvicorn", "python_multipart", "prometheus_client"), "serve"),
 }
 """Packages that an extra of mien brings, by the name that they are imported under."""
 
@@ -67,8 +68,9 @@ class ExplainedCommands(TyperGroup):
             if re.search(r"not enough memory|can't allocate memory|out of memory", str(error)):
                 _stop(_TOO_LITTLE_MEMORY)
             raise
-        except KeyboardInterrupt:
-            _stop("interrupted", code=130)
+        except KeyboardInterrupt as interrupt:
+            # What a command has to say about it: where what it has is.
+            _stop(str(interrupt) or "interrupted", code=130)
 
 
 def open_closed_streams() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mien.cli.options import Json
 
 if TYPE_CHECKING:
+    from mien.licenses import Ledger
     from mien.models import ModelInfo
 
 
@@ -26,16 +27,17 @@ def models(
     if name:
         info = read_info(name)
         if as_json:
-            print_json(info.model_dump(mode="json"))
+            print_json(_document(info))
         else:
             _print_model(info)
         return
     shipped = {each: (file, read_info(each)) for each, file in shipped_models().items()}
     if as_json:
-        print_json({each: info.model_dump(mode="json") for each, (_, info) in shipped.items()})
+        print_json({each: _document(info) for each, (_, info) in shipped.items()})
         return
     for each, (file, info) in shipped.items():
-        print(f"{each}  ({_megabytes(file)}; {', '.join(info.heads)})\n  {info.license_terms}\n")
+        print(f"{each}  ({_megabytes(file)}; {', '.join(info.heads)})\n  {info.license_terms}")
+        print(f"  commercial use: {info.ledger}\n")
     if not shipped:
         print("this installation comes without models; `mien export` makes one from a run")
 
@@ -52,8 +54,23 @@ def _print_model(info: ModelInfo) -> None:
     if info.clips is not None:
         print(f"  clips: {_shown(info.clips.model_dump(mode='json'))}")
     print(f"  license terms: {info.license_terms}")
+    _print_ledger(info.ledger)
     if info.card:
         print(f"\n{info.card.strip()}")
+
+
+def _document(info: ModelInfo) -> dict[str, Any]:
+    return info.model_dump(mode="json") | {"license": info.ledger.document()}
+
+
+def _print_ledger(ledger: Ledger) -> None:
+    """Whether the model may be used commercially, and every work behind the answer."""
+    print(f"  may it be used commercially? {ledger}")
+    for entry in ledger.entries:
+        version = f" {entry.version}" if entry.version else ""
+        print(f"    {entry.commercial_use:7}  {entry.kind}{version}: {entry}")
+        stated_by = entry.stated_by or "nobody known"
+        print(f"             attribution {entry.attribution}; stated by {stated_by}")
 
 
 def _shown(value: object) -> str:

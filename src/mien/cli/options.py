@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +52,19 @@ def detector_of(yunet: Path | None, thorough: bool) -> Callable[[], FaceFinder] 
 
         return partial(FaceDetector, thorough=True)
     return None
+
+
+def refuse_beside(what: str, options: Mapping[str, object], why: str) -> None:
+    """Raise :class:`MienError` for options that were given although ``what`` leaves them no effect.
+
+    ``options`` are values by ``--name``: None, False and 0 for one that was not given.
+    """
+    given = [name for name, value in options.items() if value]
+    if given:
+        it = "it" if len(given) == 1 else "them"
+        raise MienError(
+            f"expected {what} without {' and '.join(given)}, got both: {why}; leave {it} out"
+        )
 
 
 # How faces are cropped, for the commands that make datasets.

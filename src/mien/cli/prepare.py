@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -36,6 +36,9 @@ def prepare(
     landmarks: Annotated[
         bool, typer.Option("--landmarks", help="Detect landmarks in tight crops, too.")
     ] = False,
+    align: Annotated[
+        bool, typer.Option("--align", help="Align tight crops by their landmarks.")
+    ] = False,
     thorough: Thorough = False,
     detector: Detector = None,
     classes: Annotated[
@@ -63,6 +66,16 @@ def prepare(
         bool, typer.Option("--subject-disjoint", help="Make splits that share no subject.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the splits that mien makes.")] = 0,
+    license_terms: Annotated[
+        str | None,
+        typer.Option(
+            "--license", metavar="TEXT", help="The terms of use of images or recordings of yours."
+        ),
+    ] = None,
+    commercial_use: Annotated[
+        Literal["yes", "no", "unclear"] | None,
+        typer.Option(help="Whether images or recordings of yours may be used commercially."),
+    ] = None,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
     as_json: Json = False,
@@ -91,10 +104,13 @@ def prepare(
         seed=seed,
         valid_from_train=valid_from_train,
         landmarks=landmarks,
+        align=align,
         fps=fps or None,
         task=task.lower() if task else None,
         scale=scale,
         disjoint=disjoint,
+        license_terms=license_terms,
+        commercial_use=commercial_use,
         workers=workers,
         max_pixels=max_pixels,
         detector=detector_of(detector, thorough) or FaceDetector,

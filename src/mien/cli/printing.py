@@ -44,7 +44,61 @@ def print_report(report: Mapping[str, Any], page: Path) -> None:
     _print_notes(report["warnings"])
     for name, entry in report["heads"].items():
         _print_blocks(SECTIONS[name].headline(entry), report["split"])
+    if report["sensitivity"] is not None:
+        for name, entry in report["sensitivity"]["heads"].items():
+            _print_sensitivity(name, entry)
     print(f"report: {page}")
+
+
+def print_matrix(document: Mapping[str, Any], page: Path) -> None:
+    """A table for each main metric of a ``matrix.json``, what to know of cells, and the path."""
+    from mien.reports.matrix import heads_of, notes_of
+
+    _print_notes(document["warnings"])
+    datasets = [each["name"] for each in document["datasets"]]
+    for head in heads_of(document):
+        by_place = {(cell["model"], cell["dataset"]): cell for cell in head["cells"]}
+        for metric in head["metrics"]:
+            rows = [
+                (model, *(_cell_text(by_place[model, data], metric.name) for data in datasets))
+                for model in (each["name"] for each in document["models"])
+            ]
+            _print_table((f"{document['split']}, {metric.title}", *datasets), rows)
+        for cell in head["cells"]:
+            _print_notes(
+                f"{head['title']}, {cell['model']} on {cell['dataset']}: {note}"
+                for note in notes_of(cell)
+            )
+        print()
+    print(f"matrix: {page}")
+
+
+def _cell_text(cell: Mapping[str, Any], metric: str) -> str:
+    entry = cell["metrics"].get(metric)
+    if entry is None or entry["value"] is None:
+        return "-"
+    trained = " (trained on it)" if cell["trained_on"] == "dataset" else ""
+    span = "" if entry["low"] is None else f" [{entry['low']:.4f}, {entry['high']:.4f}]"
+    return f"{entry['value']:.4f}{span} n={cell['n']}{trained}"
+
+
+def _print_sensitivity(head: str, entry: Mapping[str, Any]) -> None:
+    """The changes of the crops, worst first, by the head's main metric."""
+    main = entry["decided_by"]
+    rows = []
+    for change in entry["changes"]:
+        difference, answers = change["differences"][main], change["changed_answers"]
+        span = "" if difference["low"] is None else f"{difference['low']:+.4f} to "
+        rows.append(
+            (
+                change["title"],
+                "" if difference["value"] is None else f"{difference['value']:+.4f}",
+                span and f"{span}{difference['high']:+.4f}",
+                f"{100 * answers['value']:.1f} %",
+            )
+        )
+    answer = f"another {entry['answer']}"
+    _print_table((f"sensitivity, {head}", f"{main} less as stored", "95 % interval", answer), rows)
 
 
 def print_comparison(document: Mapping[str, Any], page: Path) -> None:

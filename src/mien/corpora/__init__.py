@@ -18,7 +18,10 @@ from mien.corpora.expressions import (
 )
 from mien.corpora.items import Corpus
 from mien.corpora.units import bp4d, disfa
+from mien.data.concat import ConcatDataset
+from mien.data.dataset import Dataset
 from mien.errors import MienError, did_you_mean
+from mien.licenses import License, merged
 
 CORPORA: dict[str, Corpus] = {
     corpus.name: corpus
@@ -60,3 +63,21 @@ def corpus_of(name: str) -> Corpus:
             f"'folder' for images of your own{did_you_mean(name, CORPORA)}"
         )
     return CORPORA[name]
+
+
+def licenses_of(dataset: Dataset) -> tuple[License, ...]:
+    """What is known about the licenses of a dataset.
+
+    One that was written before there were entries has those of its corpus, where it states the
+    same license terms; else they are unclear.
+    """
+    if isinstance(dataset, ConcatDataset):
+        return merged(licenses_of(part) for part in dataset.parts)
+    corpus = CORPORA.get(str(dataset.info.get("corpus")))
+    if (
+        corpus is not None
+        and not dataset.info.get("licenses")
+        and dataset.license_terms == corpus.license_terms
+    ):
+        return corpus.licenses
+    return dataset.licenses

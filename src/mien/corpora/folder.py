@@ -70,6 +70,7 @@ CORPUS = Corpus(
     description="your own images, in class folders or listed in a table",
     layout=_LAYOUT,
     license_terms="Your own images, under the terms that you state.",
+    yours=True,
     read=read,
 )
 

@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from mien.corpora.about import ABOUT, About
 from mien.labels import LabelSpace
+from mien.licenses import Answer, License
 from mien.scales import Scale
 from mien.schema import UInt8Array
 
@@ -127,9 +129,11 @@ class Corpus:
     """A corpus that can be prepared; ``layout`` describes the files that its reader expects.
 
     ``ask`` says where its owners give it away; empty where it comes with no owner.
-    ``color`` is the best color for its crops: gray where all of its images are gray. A corpus
-    with ``videos`` consists of recordings instead of images. ``excluded`` are the reasons, up to
-    the colon, of rows that the corpus itself leaves out, so that no row is missing for them.
+    ``commercial_use`` is what the license terms say of it; ``works`` are the parts of a corpus
+    with terms of their own; what is ``yours`` has the terms that you state. ``color`` is the best
+    color for its crops: gray where all of its images are gray. A corpus with ``videos`` consists
+    of recordings instead of images. ``excluded`` are the reasons, up to the colon, of rows
+    that the corpus itself leaves out, so that none is missing for them.
     """
 
     name: str
@@ -142,6 +146,28 @@ class Corpus:
     videos: bool = False
     ask: str = ""
     excluded: tuple[str, ...] = ()
+    commercial_use: Answer = "unclear"
+    works: tuple[License, ...] = ()
+    yours: bool = False
+
+    @property
+    def about(self) -> About:
+        """How the corpus came about, for metadata."""
+        return ABOUT[self.name]
+
+    @property
+    def licenses(self) -> tuple[License, ...]:
+        """What a dataset of the corpus says of licenses."""
+        return self.works or (
+            License(
+                kind="data",
+                name=self.about.title,
+                license_terms=self.license_terms,
+                commercial_use=self.commercial_use,
+                attribution="yes" if self.about.citation else "unclear",
+                stated_by=f"mien corpora {self.name}",
+            ),
+        )
 
 
 def stamp(path: Path) -> str:

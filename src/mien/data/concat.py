@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mien.data.crops import Crops, Index
 from mien.data.dataset import FACES_SCHEMA, Dataset
 from mien.labels import LabelSpace
+from mien.licenses import License, merged
 from mien.schema import FloatArray, MienError, Preprocessing, UInt8Array
 
 
@@ -93,6 +94,11 @@ class ConcatDataset(Dataset):
     """Several datasets as one, see :func:`concat_datasets`; ``folder`` is the first part's."""
 
     parts: tuple[Dataset, ...] = ()
+
+    @property
+    def licenses(self) -> tuple[License, ...]:
+        """What is known about the licenses of all parts, each work once."""
+        return merged(part.licenses for part in self.parts)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_reopen, (self.parts, self.assigned_splits))

@@ -24,6 +24,7 @@ from mien.data.description import INFO_FILE as INFO_FILE
 from mien.data.description import read_description
 from mien.heads import HEADS
 from mien.labels import LabelSpace
+from mien.licenses import License, unclear
 from mien.scales import Scale
 from mien.schema import FloatArray, MienError, Preprocessing
 
@@ -124,6 +125,17 @@ class Dataset:
             info=info,
             crops=crops,
         )
+
+    @property
+    def licenses(self) -> tuple[License, ...]:
+        """What is known about the licenses of the data.
+
+        A dataset that mien wrote before there were such entries has one, which is unclear.
+        """
+        if entries := self.info.get("licenses"):
+            return tuple(License.model_validate(entry) for entry in entries)
+        name = str(self.info.get("corpus") or self.folder.name)
+        return (unclear("data", name, self.license_terms, stated_by="the dataset's license terms"),)
 
     def __len__(self) -> int:
         return len(self.crops)

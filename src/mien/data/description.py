@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mien.files import is_text
 from mien.labels import LabelSpace
+from mien.licenses import Licenses
 from mien.scales import Scale
 from mien.schema import MienError, Preprocessing
 
@@ -47,6 +48,7 @@ class Description(BaseModel):
     license_terms: str
     vote_names: tuple[str, ...]
     files: dict[str, _File]
+    licenses: Licenses = ()
     corpus: str = ""
     scale: Scale | None = None
     counts: dict[str, dict[str, _Count]] = Field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mien import __version__
 from mien.data.dataset import Dataset
 from mien.evaluation.evaluate import check_rule
-from mien.evaluation.models import open_model
+from mien.evaluation.models import check_distinct, open_model
 from mien.models import ModelInfo, read_info
 from mien.schema import MienError
 
@@ -74,7 +74,9 @@ def compare(
             plane = not measured
             measured.append(measure(evaluation, source.path, run_seed=source.seed, plane=plane))
             warned.append((source.path, evaluation.warnings))
-            license_terms.append(f"{label}: {source.info.license_terms}")
+            license_terms.append(
+                f"{label}: {source.info.license_terms} Commercial use: {source.info.ledger}."
+            )
             left_out = dict(evaluation.left_out)
         entries.append(Entry(label, measured))
     warnings += _once(warned)
@@ -154,12 +156,7 @@ def _check_distinct(paths: Sequence[str]) -> None:
             f"expected at least two runs or models to compare, got {', '.join(paths) or 'none'}: "
             "name another one, or measure one with mien evaluate"
         )
-    resolved: set[Path] = set()
-    for path in paths:
-        # The name of a shipped model is no path, and stays itself.
-        if Path(path).resolve() in resolved:
-            raise MienError(f"expected different runs or models, got {path} twice: name it once")
-        resolved.add(Path(path).resolve())
+    check_distinct(paths, "runs or models")
 
 
 def _source(path: str) -> Source:

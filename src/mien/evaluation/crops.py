@@ -15,6 +15,8 @@ from mien.schema import MienError, Preprocessing, UInt8Array
 from mien.terminal import shows_progress
 
 Rows = NDArray[np.int64]
+ChangeCrops = Callable[[UInt8Array], UInt8Array]
+"""From whole crops ``(N, S, S, 3)`` to as many others."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,18 @@ class CropsOf:
 
 
 def crop_reader(
-    wanted: Preprocessing, dataset: Dataset, rows: Rows, model: str | Path
+    wanted: Preprocessing,
+    dataset: Dataset,
+    rows: Rows,
+    model: str | Path,
+    *,
+    change: ChangeCrops | None = None,
 ) -> tuple[Callable[[Rows], UInt8Array], list[str]]:
     """How rows become crops as the model reads them, and what to warn of for ``rows``.
 
-    The model normalizes their pixels itself. Raises :class:`MienError` for a dataset whose crops
-    were cut differently; ``model`` names the model in it.
+    The model normalizes their pixels itself. ``change`` acts on the whole crops as they are stored,
+    before colors are taken away and partial images are composed. Raises :class:`MienError` for a
+    dataset whose crops were cut differently; ``model`` names the model in it.
     """
     stored, warnings = dataset.preprocessing, []
     to_gray = wanted.color == "gray" and stored.color != "gray"
@@ -59,10 +67,15 @@ def crop_reader(
             f"{fixed:,} of {len(rows):,} faces had no landmarks: their regions are fixed fractions "
             "of the crop. mien prepare --landmarks looks for them in tight crops"
         )
-    if not to_gray:
-        return (lambda picked: view.crops[picked]), warnings
-    # Gray before composed, as prediction does it: resizing clips, and then the order matters.
-    return (lambda picked: view.crops.composed(_to_gray(dataset.crops[picked]), picked)), warnings
+
+    def read(picked: Rows) -> UInt8Array:
+        crops = dataset.crops[picked]
+        if change is not None:
+            crops = change(crops)
+        # Gray before composed, as prediction does it: resizing clips, and then the order matters.
+        return view.crops.composed(to_grayscale(crops) if to_gray else crops, picked)
+
+    return read, warnings
 
 
 def with_progress(starts: range) -> Iterable[int]:
@@ -74,7 +87,8 @@ def with_progress(starts: range) -> Iterable[int]:
     return track(starts, "evaluate", console=console, transient=True, disable=not shows_progress())
 
 
-def _to_gray(crops: UInt8Array) -> UInt8Array:
+def to_grayscale(crops: UInt8Array) -> UInt8Array:
+    """The luma of crops ``(N, S, S, 3)``, three times."""
     from mien.faces.align import fixed_crop
 
     gray = Preprocessing(size=crops.shape[1], color="gray")

@@ -24,6 +24,7 @@ def evaluate(
     split: str = "test",
     rule: str = "majority",
     reference: str | None = None,
+    sensitivity: bool = False,
 ) -> tuple[dict[str, Any], Path]:
     """Evaluate a run or a model on a split of a dataset; (content of report.json, the page).
 
@@ -38,6 +39,8 @@ def evaluate(
         How votes become the label; the metrics under the other rule are in the report as well.
     reference
         Another split, whose labeled faces are embedded too, to classify by nearest neighbors.
+    sensitivity
+        Whether to predict the rows again after each change of :mod:`mien.evaluation.changes`.
 
     Raises :class:`MienError` where the split has no label for any head, and where the dataset's
     classes, scale or crops do not fit the model's.
@@ -67,10 +70,12 @@ def evaluate(
         rule=rule,
         other_rules=LABEL_RULES,
         reference=reference,
+        sensitivity=sensitivity,
     )
     command = ["mien", "evaluate", str(run_or_model), "--data", str(data), "--split", split]
     if "expression" in evaluation.heads:
         command += ["--rule", rule] + ([] if reference is None else ["--reference", reference])
+    command += ["--sensitivity"] if sensitivity else []
     provenance = {**evaluation.provenance, "command": shlex.join(command)}
     evaluation = replace(evaluation, provenance=provenance)
     report = make_report(evaluation)

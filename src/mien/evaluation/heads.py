@@ -182,6 +182,60 @@ def project_classes(
     ]
 
 
+class SharedClasses(NamedTuple):
+    """The classes that a model and a dataset share by name, in the dataset's order.
+
+    ``codes`` ``(C + 1,)`` are their numbers by the dataset's, -1 for a class that the model lacks
+    and, at the end, for no class. ``only_model`` and ``only_dataset`` are the others.
+    """
+
+    space: LabelSpace
+    codes: NDArray[np.int64]
+    only_model: tuple[str, ...]
+    only_dataset: tuple[str, ...]
+
+
+def shared_classes(space: LabelSpace, wanted: LabelSpace) -> SharedClasses | None:
+    """The classes of a model's ``space`` and a dataset's; None where they are fewer than two."""
+    names = tuple(name for name in wanted.names if name in space.names)
+    if len(names) < 2:
+        return None
+    return SharedClasses(
+        LabelSpace(name=wanted.name, names=names),
+        np.array([names.index(name) if name in names else -1 for name in wanted.names] + [-1]),
+        tuple(name for name in space.names if name not in names),
+        tuple(name for name in wanted.names if name not in names),
+    )
+
+
+def read_shared_expression(source: Source) -> Read:
+    """As :func:`read_expression`, over the classes that model and dataset share.
+
+    Rows of another class are left out. Labels are those of the dataset's rule over all of its
+    classes, so a row has the same label for every model. Raises :class:`MienError` for fewer than
+    two shared classes.
+    """
+    info, dataset = _info(source, "expression", ExpressionInfo), source.dataset
+    shared = shared_classes(info.label_space, dataset.label_space)
+    if shared is None:
+        raise MienError(
+            f"expected two classes in common, got {', '.join(info.label_space.names)} of the model "
+            f"and {', '.join(dataset.label_space.names)} of the dataset"
+        )
+    probabilities, _ = project_classes(source.outputs["expression"], info.label_space, shared.space)
+    labels = source.targets["expression"][source.rows]
+    targets = shared.codes[labels]
+    others = int(((labels >= 0) & (targets < 0)).sum())
+    arrays = ExpressionArrays(
+        info=info.model_copy(update={"label_space": shared.space}),
+        targets=targets,
+        predictions=probabilities,
+        left_out={f"of a class that the model lacks ({', '.join(shared.only_dataset)})": others},
+        rule=source.rule,
+    )
+    return Read(arrays)
+
+
 def _info(source: Source, head: str, kind: type[InfoT]) -> InfoT:
     info = source.model.info.heads[head]
     if not isinstance(info, kind):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mien.data.clips import Clips, even_clips, videos_of
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.metrics.aggregation import pool_clips
 from mien.models import ClipsInfo, ModelInfo, find_model
 from mien.schema import FloatArray, ModelOutput, UInt8Array, concatenate_outputs
@@ -57,6 +58,22 @@ def open_model(run_or_model: str | Path) -> Model:
     return Model(model.info.name, model.info, model.predict, model.info.trained_on)
 
 
+def check_distinct(paths: Sequence[str | Path], what: str) -> None:
+    """Raise :class:`MienError` where a path is named twice; ``what`` the paths are, in a phrase."""
+    resolved: set[Path] = set()
+    for path in paths:
+        # The name of a shipped model is no path, and stays itself.
+        if Path(path).resolve() in resolved:
+            raise MienError(f"expected different {what}, got {path} twice: name it once")
+        resolved.add(Path(path).resolve())
+
+
+def short_names(paths: Sequence[str | Path]) -> list[str]:
+    """The last parts of paths without ``.onnx``; where two are the same, the paths as given."""
+    names = [Path(path).resolve().name.removesuffix(".onnx") for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
+
+
 class RecordingPredictions(NamedTuple):
     """What a model gives for the V recordings of a split, in the order of their rows.
 
@@ -73,11 +90,17 @@ class RecordingPredictions(NamedTuple):
 
 
 def predict_recordings(
-    model: Model, clips: ClipsInfo, dataset: Dataset, split: str
+    model: Model,
+    clips: ClipsInfo,
+    dataset: Dataset,
+    split: str,
+    *,
+    crops_of: Callable[[NDArray[np.int64]], UInt8Array] | None = None,
 ) -> RecordingPredictions:
     """What ``model`` gives for the recordings of a split, those without labels included.
 
-    ``dataset`` reads crops as the model does. Memory does not grow with the recordings.
+    ``crops_of`` gives the crops of rows as the model reads them; None for the dataset's. Memory
+    does not grow with the recordings.
     """
     videos = videos_of(dataset, split)
     settings = Clips(length=clips.length, stride=clips.stride, per_video=clips.per_video)
@@ -85,7 +108,7 @@ def predict_recordings(
     parts = []
     for start in range(0, len(rows), _CLIPS_AT_ONCE):
         chunk = rows[start : start + _CLIPS_AT_ONCE]
-        crops = dataset.crops[chunk.ravel()]
+        crops = dataset.crops[chunk.ravel()] if crops_of is None else crops_of(chunk.ravel())
         parts.append(model.predict(crops.reshape(*chunk.shape, *crops.shape[1:])))
     outputs = concatenate_outputs(parts)
     heads = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,17 +17,25 @@ from mien.corpora.votes import group_columns
 from mien.data.clips import check_labels, videos_of
 from mien.data.dataset import FACES_FILE, Dataset
 from mien.data.targets import Targets, make_targets
-from mien.evaluation.crops import CropsOf, Rows, crop_reader, with_progress
+from mien.evaluation.changes import changes_for
+from mien.evaluation.crops import ChangeCrops, CropsOf, Rows, crop_reader, with_progress
 from mien.evaluation.heads import READERS, Source
 from mien.evaluation.models import Model, predict_recordings
 from mien.heads import HEADS
 from mien.metrics.attention import MapSums
 from mien.reports.document import unlabeled_warning
-from mien.reports.evaluation import Evaluation, HeadArrays, Reference
+from mien.reports.evaluation import (
+    Changed,
+    Evaluation,
+    HeadArrays,
+    Reference,
+    Sensitivity,
+)
 from mien.schema import FloatArray, MienError, UInt8Array, concatenate_outputs
 from mien.training.selection import WARNING
 
 _CHUNK = 512
+_EXAMPLES = 4
 
 
 class Predictions(NamedTuple):
@@ -48,32 +57,43 @@ Look = Callable[[FloatArray, UInt8Array, int], None]
 
 
 def predict_split(
-    model: Model, dataset: Dataset, source: str | Path, split: str, *, look: Look | None = None
+    model: Model,
+    dataset: Dataset,
+    source: str | Path,
+    split: str,
+    *,
+    look: Look | None = None,
+    change: ChangeCrops | None = None,
 ) -> Predictions:
     """The predictions of ``model`` for a split; ``source`` is what the user called the model.
 
-    Memory does not grow with the crops. Attention maps are not kept; ``look`` gets them.
+    ``change`` acts on the crops first. Memory does not grow with the crops. Attention maps are not
+    kept; ``look`` gets them.
     """
-    info = model.info
+    info, rows = model.info, dataset.split_indices(split)
     if info.clips is not None:
-        view = dataset.with_preprocessing(info.preprocessing)
-        predicted = predict_recordings(model, info.clips, view, split)
+        crops_of, warnings = crop_reader(info.preprocessing, dataset, rows, source, change=change)
+        predicted = predict_recordings(model, info.clips, dataset, split, crops_of=crops_of)
         return Predictions(
             predicted.names,
             predicted.subjects,
             predicted.starts,
             predicted.heads,
             predicted.embeddings,
-            [],
+            warnings,
         )
-    rows = dataset.split_indices(split)
-    return _predict_faces(model, dataset, source, rows, look)
+    return _predict_faces(model, dataset, source, rows, look, change)
 
 
 def _predict_faces(
-    model: Model, dataset: Dataset, source: str | Path, rows: Rows, look: Look | None
+    model: Model,
+    dataset: Dataset,
+    source: str | Path,
+    rows: Rows,
+    look: Look | None = None,
+    change: ChangeCrops | None = None,
 ) -> Predictions:
-    crops_of, warnings = crop_reader(model.info.preprocessing, dataset, rows, source)
+    crops_of, warnings = crop_reader(model.info.preprocessing, dataset, rows, source, change=change)
     subjects = dataset.names("subject")[rows]
     parts = []
     for start in with_progress(range(0, len(rows), _CHUNK)):
@@ -97,6 +117,7 @@ def evaluation_of(
     heads: Sequence[str] | None = None,
     other_rules: Sequence[str] = (),
     reference: str | None = None,
+    sensitivity: bool = False,
 ) -> Evaluation:
     """The predictions of ``model`` for a split, and all that is known about its rows.
 
@@ -110,6 +131,8 @@ def evaluation_of(
         How votes become the label, and how else.
     reference
         Another split, whose labeled faces are embedded too.
+    sensitivity
+        Whether the rows are predicted again after each change of :mod:`mien.evaluation.changes`.
 
     Heads without a label in the split are left out, with a warning; :class:`MienError` where none
     remains, or where the dataset's classes, scale or crops do not fit the model's.
@@ -135,6 +158,7 @@ def evaluation_of(
 
     predictions = predict_split(model, dataset, source, split, look=look)
 
+    @cache
     def predict_other(other: str) -> Predictions:
         return predictions if other == split else predict_split(model, dataset, source, other)
 
@@ -175,11 +199,29 @@ def evaluation_of(
         embeddings=predictions.embeddings,
         crops=None if model.info.clips is not None else CropsOf(dataset, predictions.rows),
         groups=_groups(dataset, predictions.rows),
+        sensitivity=_sensitivity(given, source, list(arrays)) if sensitivity else None,
         graph=model.graph,
         provenance=_provenance(model, dataset, labeled),
         left_out=left_out,
         warnings=[*warnings, *predictions.warnings],
     )
+
+
+def _sensitivity(given: Source, source: str | Path, heads: Sequence[str]) -> Sensitivity:
+    """What the model of ``given`` says of the same rows after each change of their crops."""
+    dataset, rows = given.dataset, given.rows
+    shown = np.unique(np.linspace(0, len(rows) - 1, _EXAMPLES).astype(int))
+    examples = dataset.crops[rows[shown]]
+    changes, left_out = changes_for(dataset.preprocessing)
+    changed = []
+    for change in changes:
+        predicted = predict_split(given.model, dataset, source, given.split, change=change.function)
+        again = given._replace(
+            outputs=predicted.heads, other_rules=(), reference=None, attention=None
+        )
+        arrays = {name: READERS[name](again).arrays.predictions for name in heads}
+        changed.append(Changed(change.name, change.title, arrays, change.function(examples)))
+    return Sensitivity(changed, left_out, examples)
 
 
 def name_of(dataset: Dataset) -> str:
@@ -200,7 +242,7 @@ def _reference(
         )
     if model.info.clips is None:
         # Faces are read one by one, so those without a label need not be.
-        predicted = _predict_faces(model, dataset, source, rows[labeled[rows]], None)
+        predicted = _predict_faces(model, dataset, source, rows[labeled[rows]])
     else:
         predicted = predict_split(model, dataset, source, split)
     known = labeled[predicted.rows]
@@ -237,6 +279,7 @@ def _provenance(model: Model, dataset: Dataset, heads: Sequence[str]) -> dict[st
         # Of severity a reader has to know first which people the model may have seen.
         **({"trained_on": trained_on} if "severity" in heads else {}),
         "license_terms": f"Model: {license_terms} Dataset: {dataset.license_terms}",
+        "commercial_use": f"model: {model.info.ledger}",
         "folder": str(dataset.folder),
         "crops": dataset.preprocessing.hash,
         "version": f"mien {__version__}",

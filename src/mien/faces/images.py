@@ -48,6 +48,8 @@ _UPRIGHT: dict[int, Callable[[UInt8Array], UInt8Array]] = {
 }
 # Cameras of 10, 12 and 14 bits write them into 16 without scaling them.
 _TOPS = (255, 1023, 4095, 16383, 65535)
+# What a decoder of JPEGs can divide both sides by, at less than the cost of all pixels.
+_REDUCTIONS = (8, 4, 2)
 # Pictures are converted in strips, as converting a large one at once would take several copies.
 _STRIP = 4_000_000
 
@@ -58,14 +60,17 @@ if "PILLOW_BLOCK_SIZE" not in os.environ:
 Narrow = Callable[[NDArray[Any]], UInt8Array]
 
 
-def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> UInt8Array:
+def load_image(
+    source: ImageSource, *, max_pixels: int = MAX_PIXELS, reduced_by: int = 1
+) -> UInt8Array:
     """Load an upright ``(H, W, 3)`` uint8 RGB image from a file, bytes, a Pillow image or an array.
 
     EXIF orientation is applied, transparency is composed on white, and an animation gives its
     first frame. Wider integers count as 8, 10, 12, 14 or 16 bits, the fewest that hold them all;
     floats as [0, 1]; others are stretched from their minimum to their maximum. ``max_pixels`` is
-    compared with the file's header before anything is decoded. A file whose pixels are whole is
-    read although something else in it is damaged.
+    compared with the file's header before anything is decoded. ``reduced_by`` 2, 4 or 8 decodes a
+    JPEG at that fraction of its size, see :func:`reduction`. A file whose pixels are whole is read
+    although something else in it is damaged.
 
     An array is ``(H, W)`` or ``(H, W, 1)`` gray, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA: uint8,
     uint16 or float in [0, 1]; a tensor is read as an array. A uint8 RGB array is returned without
@@ -79,10 +84,10 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> UInt8Arr
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _decode(io.BytesIO(bytes(source)), max_pixels)
+        return _decode(io.BytesIO(bytes(source)), max_pixels, reduced_by)
     if isinstance(source, str | os.PathLike):
         with _opened(source) as file:
-            return _decode(file, max_pixels)
+            return _decode(file, max_pixels, reduced_by)
     if isinstance(source, Image.Image):
         return _of_pillow(source, max_pixels)
     if hasattr(source, "__array__"):
@@ -94,16 +99,34 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> UInt8Arr
             "expected an image as a path, encoded bytes, a binary file, a Pillow image or an "
             f"array, got {got or f'{type(source).__name__}; give one image at a time'}"
         )
-    return _decode(io.BytesIO(content), max_pixels)
+    return _decode(io.BytesIO(content), max_pixels, reduced_by)
 
 
 def count_pixels(path: str | os.PathLike[str]) -> int:
     """Width times height by a file's header; 0 where it has none that can be read."""
+    _, width, height = _header(path)
+    return width * height
+
+
+def reduction(path: str | os.PathLike[str], *, least_pixels: int, least_side: int) -> int:
+    """By how much a JPEG can be reduced while it is decoded: 8, 4, 2 or, as all others, 1.
+
+    So many pixels remain, and so many on the shorter side. Continuous coordinates in the reduced
+    image, times this number, are those in the whole one.
+    """
+    kind, width, height = _header(path)
+    for factor in _REDUCTIONS if kind == "JPEG" else ():
+        if width * height >= least_pixels * factor**2 and min(width, height) >= least_side * factor:
+            return factor
+    return 1
+
+
+def _header(path: str | os.PathLike[str]) -> tuple[str, int, int]:
     try:
         with _opened(path) as file, _pillow_at_ease(), Image.open(file, "r", _formats()) as it:
-            return it.width * it.height
+            return it.format or "", it.width, it.height
     except Exception:  # load_image says what is wrong
-        return 0
+        return "", 0, 0
 
 
 @contextlib.contextmanager
@@ -129,7 +152,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         yield file
 
 
-def _decode(file: BinaryIO, max_pixels: int) -> UInt8Array:
+def _decode(file: BinaryIO, max_pixels: int, reduced_by: int) -> UInt8Array:
     start = file.read(16)
     if not start:
         raise MienError("expected an image, got an empty file; fetch or export it again")
@@ -151,13 +174,15 @@ def _decode(file: BinaryIO, max_pixels: int) -> UInt8Array:
                 raise _raw_photo()
             if image.format == "TIFF":
                 _silence_libtiff()
+            _reduce(image, reduced_by)
             try:
                 image.load()
                 return _from_pillow(image)
             except MienError:
                 raise
             except Exception as error:
-                whole = _without_end(file) if image.format in ("JPEG", "MPO") else None
+                is_jpeg = image.format in ("JPEG", "MPO")
+                whole = _without_end(file, reduced_by) if is_jpeg else None
                 if whole is not None:
                     return whole
                 raise MienError(
@@ -166,9 +191,22 @@ def _decode(file: BinaryIO, max_pixels: int) -> UInt8Array:
                 ) from error
 
 
-def _without_end(file: BinaryIO) -> UInt8Array | None:
+def _reduce(image: Image.Image, reduced_by: int) -> None:
+    """Let an image that was opened, but not loaded, be decoded at a fraction of its size."""
+    if reduced_by == 1:
+        return
+    if reduced_by not in _REDUCTIONS or image.format != "JPEG":
+        raise ValueError(
+            f"expected a JPEG to reduce by one of {_REDUCTIONS}, got {image.format} and "
+            f"{reduced_by}"
+        )
+    image.draft(None, (image.width // reduced_by, image.height // reduced_by))
+
+
+def _without_end(file: BinaryIO, reduced_by: int) -> UInt8Array | None:
     def decode(ended: BinaryIO) -> UInt8Array:
         with Image.open(ended, formats=("JPEG",)) as image:
+            _reduce(image, reduced_by)
             image.load()
             return _from_pillow(image)
 

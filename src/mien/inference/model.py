@@ -112,16 +112,16 @@ def open_onnx(
 
 
 def open_models(
-    models: Sequence[str | os.PathLike[str] | OnnxModel],
+    models: Sequence[str | os.PathLike[str] | OnnxModel], *, threads: int | None = None
 ) -> tuple[OnnxModel | None, OnnxModel | None]:
     """Open at most one model of faces and one of clips, in either order: ``(faces, clips)``.
 
-    Those that are open already are only sorted. Raises :class:`~mien.schema.MienError` for two of
-    a kind, or two with the same head.
+    Those that are open already are only sorted; ``threads`` is as for :func:`open_onnx`. Raises
+    :class:`~mien.schema.MienError` for two of a kind, or two with the same head.
     """
     opened: dict[str, OnnxModel] = {}
     for each in models:
-        model = each if isinstance(each, OnnxModel) else open_onnx(each)
+        model = each if isinstance(each, OnnxModel) else open_onnx(each, threads=threads)
         kind = "clips" if model.info.clips else "faces"
         if kind in opened:
             raise MienError(

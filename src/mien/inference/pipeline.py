@@ -8,23 +8,46 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from mien.faces.video import Frame, load_av
 from mien.inference.drawing.timeline import plot_timeline, require_matplotlib
+from mien.inference.inputs.sources import ADDRESS, Source, find_sources, has_videos, is_address
+from mien.inference.inputs.watching import FileState, watch
 from mien.inference.model import OnnxModel, open_models
-from mien.inference.photos import predict_photos
+from mien.inference.photos import Reading, predict_photos
 from mien.inference.predictor import Predictor
 from mien.inference.rows import Entry, Rows
-from mien.inference.sinks import AnnotatedFolder, Sink, json_sink, line_sink, progress, table_sink
-from mien.inference.sources import Source, find_sources, has_videos
+from mien.inference.sinks import (
+    AnnotatedFolder,
+    Sink,
+    json_sink,
+    line_sink,
+    print_json,
+    progress,
+)
+from mien.inference.tables import checked_schema
 from mien.inference.videos import FPS, predict_video
+from mien.inference.work.folder import Plan, Shard
+from mien.inference.work.journal import Finished
+from mien.inference.work.merging import Totals, merge_shards
+from mien.inference.work.settings import detector_settings, model_settings
+from mien.inference.work.table import Item, TableWork, table_work
 from mien.schema import Face, MienError, Prediction, Status, UInt8Array
 
 if TYPE_CHECKING:
     from mien.faces.detection.detect import Detector
 
 PathLike = str | os.PathLike[str]
+
+
+class Watched(NamedTuple):
+    """How long to go on: until nothing was new for ``idle`` seconds, or without end."""
+
+    idle: float | None = None
+
+
 _NO_MODEL_OF_FACES = "expected a video for a model of clips, got a photo; add --model fer"
 
 
@@ -33,7 +56,8 @@ class Summary:
     """What was predicted: rows by status, inputs, and the places that were written to.
 
     ``incomplete`` counts the inputs that could not be read, or not to their end. ``uses`` are the
-    statements of use that go with the rows, and ``table`` says what their columns are.
+    statements of use that go with the rows, ``notes`` say which inputs a shard took and which had
+    been read before, and ``table`` says what the columns are, where rows were made.
     """
 
     rows: dict[str, int]
@@ -42,12 +66,13 @@ class Summary:
     incomplete: int
     places: tuple[str, ...]
     uses: tuple[str, ...]
-    table: Rows
+    notes: tuple[str, ...] = ()
+    table: Rows | None = None
 
     @property
     def sentence(self) -> str:
         """What was written where, and what it may be used for; empty where there is nothing."""
-        lines = list(self.uses)
+        lines = [*self.notes, *self.uses]
         if self.places:
             counts = ", ".join(f"{count} {status}" for status, count in self.rows.items())
             lines.insert(0, f"{counts or 'no rows'}; written to {' and '.join(self.places)}")
@@ -65,6 +90,12 @@ def write_predictions(
     tight: bool = False,
     detector: Detector | None = None,
     max_pixels: int | None = None,
+    whole: bool = False,
+    lists: Sequence[PathLike] = (),
+    watched: Watched | None = None,
+    resume: bool = False,
+    shard: Shard | None = None,
+    threads: int | None = None,
     lines: TextIO | None = None,
     json: TextIO | None = None,
     keep: list[Entry] | None = None,
@@ -74,9 +105,9 @@ def write_predictions(
     Parameters
     ----------
     inputs
-        Photos, videos, folders, or ``-`` for a list on standard input. Folders are searched for
-        videos as well when a video is named, ``rows`` or a model of clips is given, or a folder
-        contains videos only.
+        Photos, videos, folders, patterns, or ``-`` for a list on standard input. Folders are
+        searched for videos as well when a video is named, ``rows`` or a model of clips is given,
+        or a folder contains videos only.
     models
         At most one model of faces and one of clips; names of shipped models or ONNX files.
     out
@@ -95,18 +126,36 @@ def write_predictions(
         For photos and for the frames of videos; mien's own unless one is given.
     max_pixels
         Photos with more are unreadable; 120 million unless a number is given.
+    whole
+        Decode large JPEGs in full, rather than at the resolution that their faces need.
+    lists
+        Files with further paths.
+    watched
+        Go on with what is added to the folders among the inputs.
+    resume
+        Go on where an earlier run with these settings has ended.
+    shard
+        Read only every N-th input; :func:`~mien.inference.work.merging.merge_shards` joins them.
+    threads
+        How many photos are read at a time; one per core unless a number is given.
     lines, json
         Streams for one line per row, or for the rows as one JSON array.
     keep
         A list that gets the rows as entries.
 
     Every input gives at least one row. Memory does not grow with the number of inputs or the
-    length of a video. Raises :class:`~mien.schema.MienError` where something cannot be written or
-    a package is missing, and for an ``annotate`` folder that contains inputs.
+    length of a video. The table appears under its name when it is whole; until then its rows are
+    in the folder ``OUT.partial``, which an error or an interrupt leaves for ``resume``. When
+    somebody interrupts watching, the table is completed before ``KeyboardInterrupt`` passes.
+    Raises :class:`~mien.schema.MienError` where something cannot be written or a package is
+    missing, for addresses, for an ``annotate`` folder that contains inputs, and for work that
+    was begun with other settings.
     """
     paths = [_path(each) for each in inputs]
-    faces, clips = open_models(models)
-    videos = rows is not None or clips is not None or has_videos(paths)
+    _check(paths, out, watched, resume, shard)
+    videos = rows is not None or has_videos(paths)
+    faces, clips = open_models(models, threads=threads if videos else 1)
+    videos = videos or clips is not None
     table = Rows(
         rows or ("summary" if videos else "frames"),
         None if faces is None else faces.info,
@@ -117,35 +166,121 @@ def write_predictions(
         if annotate is not None:
             require_matplotlib()
     folder = None if annotate is None else AnnotatedFolder(annotate, paths, max_pixels)
+    reading = Reading(tight, max_pixels, whole, threads)
     with ExitStack() as stack:
-        sinks: list[Sink] = [] if keep is None else [keep.extend]
+        work = None
         if out is not None:
-            sinks.append(stack.enter_context(table_sink(out, table)))
-        if json is not None:
-            sinks.append(stack.enter_context(json_sink(json, table)))
+            settings = {
+                "model": model_settings(models),
+                "rows": table.kind,
+                "fps": fps,
+                "tight": tight,
+                "whole": whole,
+                "max_pixels": max_pixels,
+                "detector": detector_settings(detector),
+                "annotate": None if folder is None else os.fspath(folder.path.absolute()),
+            }
+            plan = Plan(settings, shard, checked_schema(out, table))
+            work = stack.enter_context(table_work(Path(out), plan, resume=resume))
+        sinks: list[Sink] = [] if keep is None else [keep.extend]
         if lines is not None:
             sinks.append(line_sink(lines, table))
+        if json is not None and work is None:
+            sinks.append(stack.enter_context(json_sink(json, table)))
         predictor = None
         if faces is not None:
             predictor = stack.enter_context(Predictor(faces, detector=detector))
         advance = stack.enter_context(progress(shown=lines is None and json is None))
         pipeline = _Pipeline(
-            predictor, clips, fps, table, folder, detector, sinks, advance, max_pixels
+            predictor, clips, fps, table, folder, detector, sinks, advance, reading, work
         )
-        for video, sources in groupby(find_sources(paths, videos=videos), lambda each: each.video):
-            if not video:
-                pipeline.read_photos(sources, tight=tight)
-            for source in sources if video else ():
-                pipeline.read_video(source.path)
-    return Summary(
-        rows={each.value: count for each in Status if (count := pipeline.counts[each])},
-        photos=pipeline.photos,
-        videos=pipeline.videos,
-        incomplete=pipeline.incomplete,
-        places=tuple(os.fspath(place) for place in (out, annotate) if place is not None),
-        uses=tuple(pipeline.uses),
+        interrupted = False
+        try:
+            pipeline.read(_items(paths, lists, videos, watched, work, pipeline))
+        except KeyboardInterrupt:
+            if watched is None:
+                raise
+            interrupted = True
+        places = () if work is None else (work.publish(),)
+        if json is not None and work is not None:
+            print_json(json, work.rows())
+        notes = () if work is None else tuple(work.notes)
+    summary = Summary(
+        rows={each.value: count for each in Status if (count := pipeline.totals.rows[each])},
+        photos=pipeline.totals.photos,
+        videos=pipeline.totals.videos,
+        incomplete=pipeline.totals.incomplete,
+        places=tuple(os.fspath(place) for place in (*places, annotate) if place is not None),
+        uses=tuple(pipeline.totals.uses),
+        notes=notes,
         table=table,
     )
+    if interrupted:
+        raise KeyboardInterrupt("; ".join(filter(None, ["interrupted", summary.sentence])))
+    return summary
+
+
+def merge(out: PathLike) -> Summary:
+    """Join the shards of a table into it, and say what it holds; see :func:`merge_shards`."""
+    totals = merge_shards(Path(out))
+    return Summary(
+        rows={each.value: count for each in Status if (count := totals.rows[each])},
+        photos=totals.photos,
+        videos=totals.videos,
+        incomplete=totals.incomplete,
+        places=(os.fspath(out),),
+        uses=tuple(totals.uses),
+    )
+
+
+def _check(
+    paths: Sequence[str],
+    out: PathLike | None,
+    watched: Watched | None,
+    resume: bool,
+    shard: Shard | None,
+) -> None:
+    for path in paths:
+        if is_address(path):
+            raise MienError(f"{ADDRESS}: {path}")
+    if out is None and (resume or shard is not None):
+        option = "--resume" if resume else "--shard"
+        raise MienError(f"expected --out with {option}, got no table; name one with --out")
+    if watched is None:
+        return
+    if shard is not None:
+        raise MienError(
+            "expected either --watch or --shard, got both; a folder that grows has no fixed parts"
+        )
+    if not any(os.path.isdir(path) for path in paths):
+        raise MienError("expected a folder to watch, got none; name one")
+
+
+def _items(
+    paths: Sequence[str],
+    lists: Sequence[PathLike],
+    videos: bool,
+    watched: Watched | None,
+    work: TableWork | None,
+    pipeline: _Pipeline,
+) -> Iterator[Item | None]:
+    """The inputs in order; those of an earlier run first where a folder is watched."""
+    sources: Iterable[Source | None]
+    if watched is None:
+        sources = find_sources(paths, lists=lists, videos=videos)
+    else:
+        read: dict[str, FileState] = {}
+        for item in [] if work is None else work.earlier_items():
+            if item.state is not None:
+                read[item.source.path] = item.state
+            pipeline.pass_over(item.source)
+            yield item
+        sources = watch(paths, lists=lists, videos=videos, idle=watched.idle, read=read)
+    if work is not None:
+        yield from work.items(sources, pipeline.pass_over)
+        return
+    for number, source in enumerate(sources):
+        yield None if source is None else Item(number, source)
 
 
 class _EachFrame:
@@ -160,7 +295,7 @@ class _EachFrame:
 
 @dataclass
 class _Pipeline:
-    """Reads one source after the other into the sinks, and counts."""
+    """Reads one input after the other into the sinks and the table, and counts."""
 
     predictor: Predictor | None
     clip_model: OnnxModel | None
@@ -170,26 +305,46 @@ class _Pipeline:
     detector: Detector | None
     sinks: Sequence[Sink]
     advance: Callable[[], None]
-    max_pixels: int | None
-    counts: Counter[Status] = field(default_factory=Counter)
-    uses: dict[str, None] = field(default_factory=dict)
-    photos: int = 0
-    videos: int = 0
-    incomplete: int = 0
+    reading: Reading
+    work: TableWork | None
+    totals: Totals = field(default_factory=Totals)
+    _statuses: Counter[str] = field(default_factory=Counter)
+    _uses: dict[str, None] = field(default_factory=dict)
 
-    def read_photos(self, sources: Iterable[Source], *, tight: bool) -> None:
-        """Predict, draw and write photos."""
-        for predictions in self._photos(sources, tight):
-            self.photos += 1
-            self.incomplete += predictions[0].status is Status.UNREADABLE
+    def read(self, items: Iterable[Item | None]) -> None:
+        """Predict, draw and write all items."""
+
+        def is_video(item: Item | None) -> bool:
+            return item is not None and item.source.video
+
+        for video, group in groupby(items, is_video):
+            if not video:
+                self._read_photos(group)
+                continue
+            for item in group:
+                if item is not None and item.earlier is None:
+                    self._read_video(item)
+                elif item is not None:
+                    self._repeat(item)
+
+    def pass_over(self, source: Source) -> None:
+        """Reserve the name of the picture of a source that is not drawn here."""
+        if self.folder is not None:
+            self.folder.pass_over(source.path, video=source.video)
+
+    def _read_photos(self, items: Iterable[Item | None]) -> None:
+        for item, predictions in self._photos(items):
+            if item.earlier is not None:
+                self._repeat(item)
+                continue
             if self.folder is not None and self.predictor is not None:
                 self.folder.draw_photo(predictions)
             self._write(self.table.of_photo(predictions))
             self.advance()
+            self._finish(item, incomplete=predictions[0].status is Status.UNREADABLE)
 
-    def read_video(self, path: str) -> None:
-        """Predict, draw and write one video."""
-        drawn = None
+    def _read_video(self, item: Item) -> None:
+        path, drawn = item.source.path, None
         with ExitStack() as stack:
             if self.folder is not None:
                 drawn = stack.enter_context(self.folder.draw_video(path))
@@ -211,22 +366,51 @@ class _Pipeline:
             )
         if drawn is not None:
             plot_timeline(video, drawn.path.with_suffix(".timeline.png"))
-        self.videos += 1
-        self.incomplete += video.incomplete
         self._write(self.table.of_video(video))
+        self._finish(item, incomplete=video.incomplete)
 
-    def _photos(self, sources: Iterable[Source], tight: bool) -> Iterator[list[Prediction]]:
-        if self.predictor is not None:
-            return predict_photos(self.predictor, sources, tight=tight, max_pixels=self.max_pixels)
-        return ([_not_read(source)] for source in sources)
+    def _photos(self, items: Iterable[Item | None]) -> Iterator[tuple[Item, list[Prediction]]]:
+        if self.predictor is None:
+            return ((item, [_not_read(item.source)]) for item in items if item is not None)
+        return predict_photos(self.predictor, map(_work_of, items), self.reading)
 
     def _write(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
-            self.counts[entry.prediction.status] += 1
+            self._statuses[entry.prediction.status.value] += 1
             if entry.prediction.use:
-                self.uses[entry.prediction.use] = None
+                self._uses[entry.prediction.use] = None
         for sink in self.sinks:
             sink(entries)
+        if self.work is not None:
+            self.work.journal.add_rows([self.table.row(entry) for entry in entries])
+
+    def _finish(self, item: Item, *, incomplete: bool) -> None:
+        finished = Finished(
+            item.number,
+            item.source.path,
+            item.source.video,
+            item.state,
+            dict(self._statuses),
+            incomplete,
+            list(self._uses),
+        )
+        self._statuses.clear()
+        self._uses.clear()
+        self.totals.add(finished)
+        if self.work is not None:
+            self.work.journal.finish(finished)
+
+    def _repeat(self, item: Item) -> None:
+        if item.earlier is not None and self.work is not None:
+            self.totals.add(item.earlier)
+            self.work.journal.repeat(item.number, item.earlier)
+            self.advance()
+
+
+def _work_of(item: Item | None) -> tuple[Item, Source | None] | None:
+    if item is None:
+        return None
+    return item, item.source if item.earlier is None else None
 
 
 def _path(given: PathLike) -> str:

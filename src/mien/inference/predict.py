@@ -12,6 +12,7 @@ from mien.inference.model import OnnxModel
 from mien.inference.pipeline import PathLike, Summary, write_predictions
 from mien.inference.rows import Entry, Row, Rows
 from mien.inference.videos import FPS
+from mien.inference.work.folder import Shard
 from mien.schema import MienError, Prediction
 
 if TYPE_CHECKING:
@@ -64,6 +65,15 @@ class Options(TypedDict, total=False):
     tight: bool
     detector: Detector | None
     max_pixels: int | None
+    whole: bool
+    threads: int | None
+
+
+class TableOptions(Options, total=False):
+    """What :func:`predict` takes besides where it writes a table."""
+
+    resume: bool
+    shard: str | None
 
 
 @overload
@@ -74,7 +84,7 @@ def predict(
 
 @overload
 def predict(
-    inputs: PathLike | Iterable[PathLike], *, out: PathLike, **options: Unpack[Options]
+    inputs: PathLike | Iterable[PathLike], *, out: PathLike, **options: Unpack[TableOptions]
 ) -> Summary: ...
 
 
@@ -89,19 +99,27 @@ def predict(
     tight: bool = False,
     detector: Detector | None = None,
     max_pixels: int | None = None,
+    whole: bool = False,
+    threads: int | None = None,
+    resume: bool = False,
+    shard: str | None = None,
 ) -> Predictions | Summary:
     """Predict the faces in photos, videos and folders.
 
     Parameters
     ----------
     inputs
-        One path or several. Folders are searched for photos.
+        One path or several. Folders are searched for photos, and patterns are expanded.
     model
         A shipped model's name or an ONNX file; or a model of faces and one of clips.
     out
         A .csv, .parquet or .jsonl file to write the rows to, in constant memory.
-    annotate, rows, fps, tight, detector, max_pixels
+    annotate, rows, fps, tight, detector, max_pixels, whole, threads, resume
         As for :func:`~mien.inference.pipeline.write_predictions`.
+
+    shard
+        ``"2/5"`` reads every fifth input from the second on, for one of five processes;
+        :func:`~mien.inference.pipeline.merge` joins what they write.
 
     Returns one :class:`~mien.schema.Prediction` per row, in a list; with ``out`` a
     :class:`~mien.inference.pipeline.Summary` of what was written. An input that cannot be read is
@@ -125,6 +143,12 @@ def predict(
         tight=tight,
         detector=detector,
         max_pixels=max_pixels,
+        whole=whole,
+        threads=threads,
+        resume=resume,
+        shard=None if shard is None else Shard.parse(shard),
         keep=entries if out is None else None,
     )
-    return Predictions(entries, summary.table) if out is None else summary
+    if out is not None or summary.table is None:
+        return summary
+    return Predictions(entries, summary.table)

@@ -6,6 +6,7 @@ keeps state, handles one photo at a time.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import threading
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.inference.model import OnnxModel, doubt_of, open_onnx, read_heads
+from mien.licenses import Ledger
 from mien.models import ModelInfo
 from mien.schema import (
     Alignment,
@@ -86,6 +88,11 @@ class Predictor:
     ) -> Self:
         """A predictor of a model that :func:`~mien.inference.model.open_onnx` opens."""
         return cls(open_onnx(name_or_file, threads=threads), detector=detector)
+
+    @property
+    def license(self) -> Ledger:
+        """What the model rests on, and whether that may be used commercially."""
+        return self.model.info.ledger
 
     @property
     def info(self) -> ModelInfo:
@@ -165,6 +172,25 @@ class Predictor:
         return Prediction(
             Status.NO_FACE, source=source, reason=f"no face found in {width} x {height} pixels"
         )
+
+    def sibling(self) -> Predictor:
+        """A predictor of the same model for another thread, with a detector of its own.
+
+        A detector that was passed in and is not mien's may not be one that there can be two of:
+        then it is this predictor itself.
+        """
+        detector = self._detector
+        if detector is None or detector in self._created:
+            from mien.faces.detection.detect import FaceDetector
+
+            created: Detector = FaceDetector(threads=1)
+        elif type(detector).__module__.startswith("mien.faces.detection."):
+            created = copy.deepcopy(detector)
+        else:
+            return self
+        sibling = Predictor(self.model, detector=created)
+        sibling._created.append(created)
+        return sibling
 
     def close(self) -> None:
         """Free the detector; the next photo creates a new one."""

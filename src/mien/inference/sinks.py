@@ -15,8 +15,7 @@ from mien.heads import HEADS
 from mien.heads.wording import percent
 from mien.inference.drawing.annotate import PICTURE_FORMATS, annotate_file
 from mien.inference.drawing.drawn_video import DrawnVideo, drawn_video
-from mien.inference.rows import Entry, Rows
-from mien.inference.tables import open_table
+from mien.inference.rows import Entry, Row, Rows
 from mien.schema import MienError, Prediction, Status
 from mien.terminal import shows_progress
 
@@ -25,22 +24,26 @@ Sink = Callable[[Sequence[Entry]], None]
 
 
 @contextmanager
-def table_sink(path: str | os.PathLike[str], rows: Rows) -> Iterator[Sink]:
-    """Write rows to a .csv, .parquet or .jsonl file, whole or not at all."""
-    with open_table(path, rows.schema) as write:
-        yield lambda entries: write([rows.row(entry) for entry in entries])
+def json_sink(stream: TextIO, rows: Rows) -> Iterator[Sink]:
+    """Print rows as one JSON array, a line each, as they come."""
+    with _json_array(stream) as write:
+        yield lambda entries: write(rows.row(entry) for entry in entries)
+
+
+def print_json(stream: TextIO, rows: Iterable[Row]) -> None:
+    """Print rows as :func:`json_sink` does."""
+    with _json_array(stream) as write:
+        write(rows)
 
 
 @contextmanager
-def json_sink(stream: TextIO, rows: Rows) -> Iterator[Sink]:
-    """Print rows as one JSON array, a line each, as they come."""
+def _json_array(stream: TextIO) -> Iterator[Callable[[Iterable[Row]], None]]:
     before = "["
 
-    def write(entries: Sequence[Entry]) -> None:
+    def write(rows: Iterable[Row]) -> None:
         nonlocal before
-        for entry in entries:
-            row = json.dumps(rows.row(entry), ensure_ascii=False)
-            _print(f"{before}\n{row}", stream, end="")
+        for row in rows:
+            _print(f"{before}\n{json.dumps(row, ensure_ascii=False)}", stream, end="")
             before = ","
 
     yield write
@@ -146,19 +149,17 @@ class AnnotatedFolder:
     def draw_photo(self, predictions: Sequence[Prediction]) -> None:
         """Draw the faces of one photo, unless it was unreadable."""
         source = predictions[0].source
+        name = self.pass_over(source)
         if predictions[0].status is Status.UNREADABLE:
             return
         if Path(source).resolve().parent == self._resolved:
             raise self._contains_inputs()
-        suffix = Path(source).suffix.lower()
-        if suffix not in PICTURE_FORMATS:
-            suffix = ".png"
         # A photo that is deleted in between only loses its picture, not its rows.
         try:
             annotate_file(
                 source,
                 predictions,
-                self.path / self._free_name(source, suffix),
+                self.path / name,
                 max_pixels=self._max_pixels,
             )
         except MienError:
@@ -167,7 +168,14 @@ class AnnotatedFolder:
 
     def draw_video(self, source: str) -> AbstractContextManager[DrawnVideo]:
         """The annotated video of a source, to be filled with its frames."""
-        return drawn_video(self.path / self._free_name(source, ".mp4"))
+        return drawn_video(self.path / self.pass_over(source, video=True))
+
+    def pass_over(self, source: str, *, video: bool = False) -> str:
+        """Take the name of a source's picture, so that no other source gets it; the name."""
+        suffix = ".mp4" if video else Path(source).suffix.lower()
+        if suffix not in (*PICTURE_FORMATS, ".mp4"):
+            suffix = ".png"
+        return self._free_name(source, suffix)
 
     def _free_name(self, source: str, suffix: str) -> str:
         path = Path(source)

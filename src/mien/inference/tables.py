@@ -80,13 +80,10 @@ def open_table(
     :func:`write_table` does.
     """
     path = Path(path)
-    writers = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}
-    suffix = path.suffix.lower()
-    if suffix not in writers:
-        raise MienError(f"expected a table named {', '.join(writers)}, got {str(path)!r}")
+    writer = _writer_of(path)
     with replacing(path, explain=False, private=True) as partial:
         with explaining(path):
-            write, close = writers[suffix](partial, schema())
+            write, close = writer(partial, schema())
 
         def explained(rows: Sequence[Row]) -> None:
             with explaining(path):
@@ -99,7 +96,27 @@ def open_table(
                 close()
 
 
+def checked_schema(path: str | os.PathLike[str], rows: Rows) -> pa.Schema:
+    """The columns of a table of rows, for a path that one can be written to.
+
+    Raises as :func:`open_table` does, before anything is read for it.
+    """
+    _writer_of(Path(path))
+    with explaining(path):
+        if Path(path).is_dir():
+            raise IsADirectoryError(None, "a folder of this name")
+    return rows.schema()
+
+
 _Writer = tuple[WriteRows, Callable[[], None]]
+
+
+def _writer_of(path: Path) -> Callable[[Path, pa.Schema], _Writer]:
+    writers = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}
+    suffix = path.suffix.lower()
+    if suffix not in writers:
+        raise MienError(f"expected a table named {', '.join(writers)}, got {str(path)!r}")
+    return writers[suffix]
 
 
 def _csv_writer(partial: Path, schema: pa.Schema) -> _Writer:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mien.models import find_model, is_model, shipped_models
 from mien.networks.exported import backbone_state, read_onnx
+from mien.networks.mobilefacenet import MobileFaceNet  # timm knows it once it is imported
 from mien.schema import MienError
 
 
@@ -33,7 +34,8 @@ def create_backbone(
     Parameters
     ----------
     name
-        A model name of timm; an unknown one raises :class:`MienError` with the closest names.
+        A model name of timm, or ``mobilefacenet`` (:mod:`mien.networks.mobilefacenet`); an unknown
+        one raises :class:`MienError` with the closest names.
     weights
         None for random weights, ``"hub"`` for timm's pretrained ones (downloaded), the name of a
         shipped model or an ``.onnx`` file that ``mien export`` wrote, or a ``.safetensors`` file
@@ -121,6 +123,8 @@ def _load_weights(backbone: nn.Module, weights: str) -> None:
             for key, tensor in state.items()
             if key.startswith(prefix)
         }
+    if isinstance(backbone, MobileFaceNet):
+        state = backbone.fitted_state(state)
     wanted = backbone.state_dict()
     heads = ("classifier.", "head.", "fc.")
     surplus = [key for key in state if key not in wanted and not key.startswith(heads)]

@@ -26,7 +26,8 @@ DetectorMaker = Callable[[], Detector]
 class Cropper:
     """Turns chunks of entries into part files; makes its detector on first use.
 
-    With ``landmarks``, it also detects landmarks in tight crops, whose pixels stay as they are.
+    With ``landmarks``, it also detects landmarks in tight crops, whose pixels stay as they are;
+    with ``align``, those with landmarks are aligned by them like the faces of photos.
     """
 
     def __init__(
@@ -36,12 +37,13 @@ class Cropper:
         make_detector: DetectorMaker,
         fields: Sequence[pa.Field] = (),
         landmarks: bool = False,
+        align: bool = False,
         max_pixels: int = MAX_PIXELS,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._corpus, self._preprocessing = corpus, preprocessing
         self._make_detector, self._stopped = make_detector, stopped
-        self._landmarks, self._max_pixels = landmarks, max_pixels
+        self._landmarks, self._align, self._max_pixels = landmarks or align, align, max_pixels
         self._detector: Detector | None = None
         self._extra = [field.name for field in fields]
         self._schema = part_schema(preprocessing, fields)
@@ -95,7 +97,8 @@ class Cropper:
             elif self._landmarks:
                 face = find_tight_face(image, self._ready_detector())
             try:
-                rows.append(self._row(entry, image, face, tight=tight))
+                whole = tight and not (self._align and face is not None)
+                rows.append(self._row(entry, image, face, tight=whole))
             except ValueError as error:  # landmarks that all coincide
                 left_out.append((entry.id, entry.source, f"face not aligned: {error}"))
         table = pa.Table.from_pylist(rows, schema=self._schema)

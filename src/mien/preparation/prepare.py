@@ -25,6 +25,7 @@ from mien.faces.detection.detect import FaceDetector
 from mien.faces.detection.follow import VideoFaceDetector
 from mien.faces.images import MAX_PIXELS
 from mien.files import remove_temporaries
+from mien.licenses import Answer, License, documents, unclear
 from mien.preparation.cropping import Cropper, DetectorMaker, Entry
 from mien.preparation.parts import blocks_of, is_part, read_part
 from mien.preparation.progress import Progress, shown_progress
@@ -65,10 +66,13 @@ def prepare(
     seed: int = 0,
     valid_from_train: float = 0.0,
     landmarks: bool = False,
+    align: bool = False,
     fps: float | None = 5.0,
     task: str | None = None,
     scale: str | None = None,
     disjoint: bool = False,
+    license_terms: str | None = None,
+    commercial_use: Answer | None = None,
     workers: int | None = None,
     max_pixels: int | None = None,
     progress: Progress | None = None,
@@ -79,10 +83,15 @@ def prepare(
     Finished parts of up to 256 images are kept in ``OUT.partial``, so the same call resumes after
     an interruption. The folder ``out`` appears when it is complete, with the same bytes for any
     number of ``workers`` (default: one per core) and of interruptions. The options ``tight`` to
-    ``disjoint`` are those of :class:`~mien.corpora.items.Options`. ``max_pixels`` is as
-    for :func:`~mien.faces.images.load_image`. Of several faces in an image the largest is kept, of
-    several people in a recording the one seen for the longest time. Recordings are always searched
-    by :class:`~mien.faces.detection.follow.VideoFaceDetector`. Crops are stored whole; the partial
+    ``disjoint`` are those of :class:`~mien.corpora.items.Options`. ``license_terms`` says under
+    which terms images or recordings of your own may be used, and ``commercial_use`` whether they
+    may be used commercially. ``max_pixels`` is as for :func:`~mien.faces.images.load_image`.
+    With ``align``, tight crops in which landmarks are found are turned, scaled and shifted like the
+    faces of photos; the others stay as they are.
+
+    Of several faces in an image the largest is kept, of several people in a recording the one seen
+    for the longest time. Recordings are always searched by
+    :class:`~mien.faces.detection.follow.VideoFaceDetector`. Crops are stored whole; the partial
     image of ``preprocessing`` (default: in the corpus's color) is composed when they are read.
     Without ``progress``, a bar is shown on stderr where that is a terminal.
 
@@ -106,6 +115,7 @@ def prepare(
             *(["classes"] if classes else []),
             *(["valid-from-train"] if valid_from_train else []),
             *(["landmarks"] if landmarks else []),
+            *(["align"] if align else []),
             *(["max-pixels"] if max_pixels else []),
             *(["detector"] if detector is not FaceDetector else []),
         ],
@@ -115,6 +125,7 @@ def prepare(
             *(["subject-disjoint"] if disjoint else []),
         ],
     )
+    licenses = _licenses(reader, license_terms, commercial_use)
     options = Options(
         tight=tight,
         classes=class_names,
@@ -141,7 +152,9 @@ def prepare(
             "source": reading.fingerprint,
             "preprocessing": preprocessing.hash,
             "options": repr(options),
+            **({"align": True} if align else {}),
             **({"max_pixels": max_pixels} if max_pixels else {}),
+            **({"licenses": documents(licenses)} if license_terms or commercial_use else {}),
             "detector": _name_of(VideoFaceDetector if reader.videos else detector),
             "entries": reading.total,
             "chunk": chunk,
@@ -156,6 +169,7 @@ def prepare(
                     detector,
                     reading.fields,
                     landmarks=landmarks,
+                    align=align,
                     max_pixels=max_pixels or MAX_PIXELS,
                 )
                 if reader.videos:
@@ -169,12 +183,16 @@ def prepare(
                     source,
                     str(plan["detector"]),
                     landmarks=landmarks,
+                    align=align,
                     notes=reading.notes,
                     scale=reading.scale,
                     label_space=reading.label_space,
                     preprocessing=preprocessing,
                     corpus=corpus,
-                    license_terms=reader.license_terms,
+                    license_terms=license_terms or reader.license_terms,
+                    licenses=licenses,
+                    about=reader.about,
+                    ask=reader.ask,
                     vote_names=reading.vote_names,
                 )
             publish(folder, out)
@@ -202,6 +220,26 @@ def _refuse_unused(reader: Corpus, *, images: list[str], recordings: list[str]) 
             f"expected options for {reader.name}, which holds {kind}, got "
             f"--{' and --'.join(unused)}: omit what belongs to other corpora"
         )
+
+
+def _licenses(
+    reader: Corpus, license_terms: str | None, commercial_use: Answer | None
+) -> tuple[License, ...]:
+    """The corpus's, or for data of one's own what was stated of them."""
+    if license_terms is None and commercial_use is None:
+        return reader.licenses
+    if not reader.yours:
+        raise MienError(
+            f"expected data of your own for --license and --commercial-use, got "
+            f"{reader.name}, whose terms are known: omit the options"
+        )
+    if commercial_use is not None and not license_terms:
+        raise MienError(
+            "expected --license beside --commercial-use, got none: say in a sentence under "
+            "which terms the data may be used"
+        )
+    stated = unclear("data", reader.about.title, license_terms or "", stated_by="mien prepare")
+    return (stated.model_copy(update={"commercial_use": commercial_use or "unclear"}),)
 
 
 def _make_parts(
@@ -292,6 +330,7 @@ def _assemble(
     detector: str,
     *,
     landmarks: bool,
+    align: bool,
     notes: tuple[str, ...],
     preprocessing: Preprocessing,
     **description: Any,
@@ -317,7 +356,9 @@ def _assemble(
 
     if searched:
         notes = (*notes, f"faces detected by {detector}")
-    if landmarks:
+    if align:
+        notes = (*notes, f"tight crops aligned by landmarks from {detector}, where it found them")
+    elif landmarks:
         notes = (*notes, f"landmarks in tight crops detected by {detector}")
     try:
         write_files(

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mien import __version__
+from mien.corpora.about import About
 from mien.data.crops import Crops
 from mien.data.dataset import (
     CROPS_FILE,
@@ -32,6 +33,8 @@ from mien.data.targets import make_targets
 from mien.files import flush_to_disk, replacing, replacing_folder, spreadsheet_text
 from mien.heads import HEADS
 from mien.labels import LabelSpace
+from mien.licenses import License, documents
+from mien.preparation.croissant import CROISSANT_FILE, croissant
 from mien.scales import Scale
 from mien.schema import MienError, Preprocessing, UInt8Array
 
@@ -74,6 +77,9 @@ def write_files(
     preprocessing: Preprocessing,
     corpus: str,
     license_terms: str,
+    licenses: Sequence[License] = (),
+    about: About | None = None,
+    ask: str = "",
     vote_names: Sequence[str] = (),
     left_out: Iterable[tuple[str, str, str]] = (),
     notes: Sequence[str] = (),
@@ -82,6 +88,9 @@ def write_files(
     videos: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write the files of a dataset into ``folder``, ``dataset.json`` last.
+
+    ``licenses`` are the works behind the data; ``about`` says how they came about and ``ask``
+    where they are given away, for ``croissant.json``.
 
     ``blocks`` hold ``rows`` rows in total and are written one at a time, so memory does not grow
     with the corpus. ``left_out`` lists id, source and reason of other rows. ``scale`` is that of
@@ -140,6 +149,7 @@ def write_files(
         "format": FORMAT,
         "corpus": corpus,
         "license_terms": license_terms,
+        **({"licenses": documents(licenses)} if licenses else {}),
         "rows": rows,
         "label_space": label_space.model_dump(mode="json"),
         "vote_names": list(vote_names),
@@ -168,12 +178,18 @@ def write_files(
         "checksum": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest(),
         "created_with": f"mien {__version__}",
     }
-    with (
-        replacing(folder / INFO_FILE, explain=False) as temporary,
-        temporary.open("w", encoding="utf-8") as text,
+    description = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
+    metadata = croissant(dataset, pq.read_schema(folder / FACES_FILE), description, about, ask=ask)
+    for name, content in (
+        (CROISSANT_FILE, json.dumps(metadata, indent=2, ensure_ascii=False) + "\n"),
+        (INFO_FILE, description),
     ):
-        text.write(json.dumps(info, indent=2, ensure_ascii=False) + "\n")
-        flush_to_disk(text)
+        with (
+            replacing(folder / name, explain=False) as temporary,
+            temporary.open("w", encoding="utf-8") as text,
+        ):
+            text.write(content)
+            flush_to_disk(text)
 
 
 class _Faces:

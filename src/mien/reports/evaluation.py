@@ -213,6 +213,29 @@ class SeverityArrays(HeadArrays):
                 raise ValueError(f"expected {name} in [0, {top}] or NaN, got {low} to {high}")
 
 
+@dataclass(frozen=True, eq=False)
+class Changed:
+    """What a model says of the same rows after one change of their crops.
+
+    ``heads`` are the predictions of each head, as its arrays have them; ``examples``
+    ``(K, S, S, 3)`` some of the changed crops.
+    """
+
+    name: str
+    title: str
+    heads: Mapping[str, NDArray[Any]]
+    examples: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivity:
+    """The changes that were made, why others were not, and the crops behind their examples."""
+
+    changes: Sequence[Changed]
+    left_out: Mapping[str, str]
+    examples: NDArray[np.uint8]
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluation:
     """A model's predictions for the N rows of a split, and what is known about them.
@@ -228,6 +251,8 @@ class Evaluation:
         anything that gives ``(S, S, 3)`` for an integer. Or None.
     groups
         By column ``(N,)`` names of the group of each row, "" where unknown.
+    sensitivity
+        What the model says of changed crops, or None.
     graph
         Of a model with an emotion graph: ``nodes`` (names, valence and arousal last),
         ``adjacency`` and ``correlation`` (or None), as lists. Else None.
@@ -248,6 +273,7 @@ class Evaluation:
     embeddings: NDArray[np.floating[Any]] | None = None
     crops: Any = None
     groups: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    sensitivity: Sensitivity | None = None
     graph: Mapping[str, Any] | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)

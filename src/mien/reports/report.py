@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mien.heads import HEADS
 from mien.reports.document import (
     cluster_warnings,
     head_parts,
@@ -18,6 +19,7 @@ from mien.reports.figures.graph import draw_graph, edge_count
 from mien.reports.groups import evaluate_groups, group_tables
 from mien.reports.page import render
 from mien.reports.sections import SECTIONS
+from mien.reports.sensitivity import evaluate_sensitivity, example_strips, sensitivity_table
 from mien.reports.tables import headline
 from mien.schema import MienError
 from mien.statistics.bootstrap import LEVEL
@@ -58,6 +60,7 @@ def evaluate(evaluation: Evaluation, *, seed: int = 0, draws: int = 1000) -> dic
         "n": int(evaluation.labeled.sum()),
         "heads": heads,
         "groups": evaluate_groups(evaluation, list(heads), seed=seed, draws=draws),
+        "sensitivity": evaluate_sensitivity(evaluation, list(heads), seed=seed, draws=draws),
         "graph": None if evaluation.graph is None else dict(evaluation.graph),
         "clustered_by": None if clusters is None else "subject",
         "clusters": clusters,
@@ -103,6 +106,7 @@ def _render(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
         report=report,
         heads=heads,
         groups=group_tables(report["groups"]),
+        sensitivity=_sensitivity(evaluation, report),
         graph=graph
         and {
             "figure": draw_graph(graph["nodes"], graph["adjacency"]),
@@ -110,3 +114,19 @@ def _render(evaluation: Evaluation, report: Mapping[str, Any]) -> str:
             "correlation": list(zip(graph["nodes"], graph["correlation"] or [], strict=False)),
         },
     )
+
+
+def _sensitivity(evaluation: Evaluation, report: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The tables by the title of the head, and the examples in the order of the first one."""
+    made, entries = evaluation.sensitivity, report["sensitivity"]
+    if made is None or entries is None:
+        return None
+    heads = entries["heads"]
+    first = next(iter(heads))
+    return {
+        "tables": [
+            (HEADS[name].title, sensitivity_table(name, entry)) for name, entry in heads.items()
+        ],
+        "left_out": entries["left_out"],
+        "strips": example_strips(made, first, heads[first]),
+    }

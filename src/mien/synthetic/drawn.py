@@ -17,6 +17,7 @@ from PIL import Image
 
 from mien.data.dataset import FACES_SCHEMA, SEVERITY_FIELD, Dataset
 from mien.labels import LABEL_SPACES
+from mien.licenses import License
 from mien.preparation.write import write_dataset
 from mien.scales import SCALES
 from mien.schema import Preprocessing, UInt8Array
@@ -24,6 +25,7 @@ from mien.schema import Preprocessing, UInt8Array
 LICENSE_TERMS = (
     "Toy data: faces drawn by mien, free to use. Results on them mean nothing for real faces."
 )
+_DISCS = "Toy data: discs drawn by mien, free to use."
 
 
 class _Look(NamedTuple):
@@ -213,6 +215,16 @@ def write_toy_videos(
         label_space=LABEL_SPACES["ferplus"],
         preprocessing=Preprocessing(size=size),
         corpus="toy videos",
-        license_terms="Toy data: discs drawn by mien, free to use.",
+        license_terms=_DISCS,
+        licenses=(
+            License(
+                kind="data",
+                name="toy videos",
+                license_terms=_DISCS,
+                commercial_use="yes",
+                attribution="no",
+                stated_by="mien synth",
+            ),
+        ),
         scale=SCALES["rendered"],
     )

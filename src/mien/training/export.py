@@ -21,9 +21,11 @@ from onnx import TensorProto, helper, numpy_helper
 from mien import __version__
 from mien.files import write_bytes
 from mien.heads import HEADS
+from mien.licenses import Ledger, documents
 from mien.models import METADATA_KEY
 from mien.networks.predictions import PredictionNetwork
 from mien.schema import MienError
+from mien.training.licenses import licenses_of_older_run
 from mien.training.run import Run, load_run
 from mien.training.selection import WARNING
 
@@ -50,8 +52,9 @@ def export(
     :attr:`mien.models.ModelInfo.outputs` lists. ``int8`` stores convolution and linear weights as
     int8 with a scale per output channel (a quarter of the size; they are unpacked when the model
     is loaded, so speed stays the same). ``mirror`` averages over the input and its mirror image;
-    ``abstain_below`` is the confidence in an expression under which the model abstains. A head
-    with a statement of use puts it into the card where none is given.
+    ``abstain_below`` is the confidence in an expression under which the model abstains. Where no
+    card is given, it says what a head's statement of use says, and whether commercial use is
+    allowed.
 
     Before the file gets its name, onnxruntime must give the network's outputs on random inputs
     within 1e-4 (0.05 with int8); otherwise :class:`MienError`. The file says nothing of this
@@ -63,6 +66,7 @@ def export(
     if not isinstance(run, Run):
         run = load_run(run)
     heads = {key: info.model_dump(mode="json") for key, info in run.info.heads.items()}
+    ledger = Ledger(run.info.licenses or licenses_of_older_run(run.document))
     if abstain_below is not None:
         if "expression" not in heads:
             raise MienError(
@@ -82,14 +86,15 @@ def export(
     parity = _parity(run.model, model, shape, limit=_PARITY_INT8 if int8 else _PARITY_FLOAT)
     uses = [info["use"] for info in heads.values() if info.get("use")]
     title = name or out.stem
-    card = card or "".join(f"# {title}\n\n{use}\n" for use in uses[:1])
+    card = card or "\n\n".join([f"# {title}", *uses[:1], f"Commercial use: {ledger}.\n"])
     if run.document.get("selected_on", {}).get("split") == "test":
-        card = f"{card or f'# {title}'}\n\n**{WARNING}.**\n"
+        card = f"{card}\n\n**{WARNING}.**\n"
     document = {
         **run.info.model_dump(mode="json", exclude={"heads", "card", "parity", "recipe"}),
         "name": title,
         "heads": heads,
         "card": card,
+        "licenses": documents(ledger.entries),
         "recipe": _shareable(run.document["recipe"]),
         "selected_on": run.document.get("selected_on", {}),
         "mirror": mirror,

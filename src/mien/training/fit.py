@@ -20,10 +20,12 @@ from torch import Tensor
 
 from mien.data.dataset import Dataset
 from mien.files import remove_temporaries, write_text
+from mien.licenses import documents
 from mien.models import FORMAT, RUN_FILE
 from mien.networks.backbones import restore_batch_norm
 from mien.schema import MienError
 from mien.terminal import shows_progress
+from mien.training.licenses import licenses_of_run
 from mien.training.memory import keep_freed_memory
 from mien.training.module import TrainingModule
 from mien.training.recipe import Recipe, load_recipe
@@ -135,7 +137,8 @@ def fit(
 
 def _document(recipe: Recipe, dataset: Dataset, setup: Setup) -> dict[str, Any]:
     """What ``model.json`` says whichever epoch is kept."""
-    sources = {"data": dataset.license_terms, "start_weights": recipe.backbone.license_terms}
+    start_weights = recipe.backbone.license_terms if recipe.backbone.weights else ""
+    sources = {"data": dataset.license_terms, "start_weights": start_weights}
     return {
         "format": FORMAT,
         "name": recipe.name,
@@ -144,6 +147,7 @@ def _document(recipe: Recipe, dataset: Dataset, setup: Setup) -> dict[str, Any]:
         "attention": recipe.attention.pixel,
         "license_terms": _license_paragraph(sources),
         "license_sources": sources,
+        "licenses": documents(licenses_of_run(recipe, dataset)),
         "trained_on": {
             "corpus": dataset.info.get("corpus"),
             "checksum": dataset.info.get("checksum"),

@@ -61,3 +61,29 @@ def test_a_blend_depends_on_the_seed_and_the_step_alone() -> None:
     assert torch.equal(shares(1), shares(1))
     assert not torch.equal(shares(1), shares(2))
     assert not torch.equal(shares(1), shares(1, seed=1))
+
+
+def test_numbers_are_blended_where_both_rows_have_them() -> None:
+    values = torch.arange(2.0 * ROWS).reshape(ROWS, 2)
+    values[1::2] = float("nan")
+    values[0, 1] = float("nan")
+    batch = example()
+    distribution = batch.targets["expression_distribution"].clone()
+    distribution[3] = 0  # a row without an expression
+    targets = batch.targets | {"valence_arousal": values, "expression_distribution": distribution}
+    for step in range(4):
+        share = shares(step).diagonal()
+        partner = (shares(step) - shares(step).diag().diag()).argmax(1)
+        mixed = mix(Batch(batch.inputs, targets), alpha=1.0, seed=0, step=step).targets
+        for row in range(ROWS):
+            other = int(partner[row]) if share[row] < 1 else row
+            blend = share[row] * values[row] + (1 - share[row]) * values[other]
+            expected = torch.where(values[other].isnan(), values[row], blend)
+            torch.testing.assert_close(mixed["valence_arousal"][row], expected, equal_nan=True)
+            lacks = 3 in (row, other) and row != 3
+            if row != 3:
+                total = mixed["expression_distribution"][row].sum()
+                torch.testing.assert_close(total, torch.tensor(1.0))
+                assert not lacks or torch.equal(
+                    mixed["expression_distribution"][row], distribution[row]
+                )

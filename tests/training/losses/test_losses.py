@@ -160,6 +160,20 @@ def test_units_are_present_from_two_of_five_and_cells_without_one_do_not_count()
     assert value.item() == pytest.approx(sum(cells) / len(cells))
 
 
+def test_intensities_are_their_own_targets() -> None:
+    outputs, batch = example()
+    settings = BinaryCrossEntropy(loss="binary-cross-entropy", intensities=True)
+    value = loss_value(settings, settings.build(CONTEXT), outputs, batch)
+    units = batch.targets["action_units"]
+    known = ~units.isnan()
+    expected = functional.binary_cross_entropy_with_logits(
+        outputs.heads["action_units"][known].float(), units[known].float()
+    )
+    torch.testing.assert_close(value, expected)
+    presence = BinaryCrossEntropy(loss="binary-cross-entropy")
+    assert value != loss_value(presence, presence.build(CONTEXT), outputs, batch)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_says_what_it_needs(name: str) -> None:
     from mien.heads import HEADS

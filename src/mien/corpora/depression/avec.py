@@ -91,6 +91,7 @@ AVEC2013 = Corpus(
     description="AVEC2013 (Valstar et al., 2013): recordings with BDI-II scores, 50 per split",
     layout=str(_AVEC2013),
     license_terms=SIGNED_LICENSE_TERMS,
+    commercial_use="no",
     ask=_ASK,
     read=partial(
         _read_avec,
@@ -104,6 +105,7 @@ AVEC2014 = Corpus(
     description="AVEC2014 (Valstar et al., 2014): two tasks per session, BDI-II, 100 per split",
     layout=str(_AVEC2014),
     license_terms=SIGNED_LICENSE_TERMS,
+    commercial_use="no",
     ask=_ASK,
     read=partial(
         _read_avec,

@@ -91,6 +91,7 @@ CORPUS = Corpus(
     description="DAIC-WOZ and E-DAIC (Gratch et al., 2014): interviews with PHQ-8 scores",
     layout=str(_TREE),
     license_terms=SIGNED_LICENSE_TERMS,
+    commercial_use="no",
     ask="dcapswoz.ict.usc.edu, with a signed agreement; published are only features",
     read=_read_daic,
     videos=True,

@@ -16,6 +16,7 @@ from mien.corpora.items import (
     split_name,
     storable,
 )
+from mien.corpora.reading import Tree
 from mien.corpora.text_tables import listed_file
 from mien.scales import SCALES, Scale
 from mien.schema import MienError
@@ -25,7 +26,7 @@ def _read_table(source: Path, options: Options) -> Reading:
     """Read a CSV with the columns video and score, and optionally subject, split and task."""
     scale = _scale(options.scale)
     if not source.is_file():
-        raise MienError(f"expected a CSV of recordings, got no file at {source}: check the name")
+        raise _TREE.error(source, "no file")
     rows = list(rows_of(source, {"video", "score"}))
     check_task(options.task, {row["task"].lower() for row in rows if row.get("task")}, source.name)
     entries: list[Entry] = []
@@ -75,15 +76,19 @@ def _scale(name: str | None) -> Scale:
     )
 
 
+_TREE = Tree(
+    "a CSV of recordings",
+    "  TABLE.csv with the columns video (relative to the table) and score, and optionally\n"
+    "  subject, split, task, session; without split, three of five subjects are in train;\n"
+    "  --scale bdi-ii (default), phq-8, or the highest score of another scale",
+)
+
 CORPUS = Corpus(
     name="recordings",
     description="your own recordings, each with a score",
-    layout=(
-        "  TABLE.csv with the columns video (relative to the table) and score, and optionally\n"
-        "  subject, split, task, session; without split, three of five subjects are in train;\n"
-        "  --scale bdi-ii (default), phq-8, or the highest score of another scale"
-    ),
+    layout=str(_TREE),
     license_terms="Your own recordings; their subjects have rights in them too.",
+    yours=True,
     read=_read_table,
     videos=True,
 )

@@ -81,6 +81,7 @@ CORPUS = Corpus(
     description="AFEW-VA (Kossaifi et al., 2017): 30,000 frames of 600 clips of films",
     layout=str(_TREE),
     license_terms="Agreement with Imperial College London: academic research, no redistribution.",
+    commercial_use="no",
     ask="ibug.doc.ic.ac.uk/resources/afew-va-database",
     read=read,
 )

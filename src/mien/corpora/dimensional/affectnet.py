@@ -182,6 +182,7 @@ CORPUS = Corpus(
     license_terms=(
         "Agreement with the University of Denver: research only, not commercial, no redistribution."
     ),
+    commercial_use="no",
     ask="the authors' page, mohammadmahoor.com, by the head of a laboratory",
     read=read,
     label_space=SPACE,

@@ -216,6 +216,7 @@ CORPUS = Corpus(
     description="Aff-Wild2 (Kollias et al., 2018 on), the data of ABAW: frames of web videos",
     layout=str(_TREE),
     license_terms="Agreement with the authors: academic research only, no redistribution.",
+    commercial_use="no",
     ask="ibug.doc.ic.ac.uk/resources/aff-wild2, by the head of a laboratory",
     read=read,
     label_space=SPACE,

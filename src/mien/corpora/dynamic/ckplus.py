@@ -69,6 +69,7 @@ CORPUS = Corpus(
     description="CK+ (Lucey et al., 2010): 327 labeled posed sequences of 118 subjects",
     layout=str(_TREE),
     license_terms="Agreement with the University of Pittsburgh: research only, no redistribution.",
+    commercial_use="no",
     ask="the authors' page, jeffcohn.net/Resources",
     read=read,
     label_space=SPACE,

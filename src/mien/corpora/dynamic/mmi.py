@@ -7,18 +7,16 @@ preprocessing scripts. The three frames in the middle count as the peak, as is u
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+from mien.corpora.dynamic.decoding import decoded, is_video
 from mien.corpora.dynamic.peaks import PEAK_FRAMES, middle_frames
-from mien.corpora.items import Corpus, Item, LeftOut, Options, Reading, VideoItem, stamp, storable
+from mien.corpora.items import Corpus, Item, LeftOut, Options, Reading, stamp, storable
 from mien.corpora.reading import Entry, Tree, first_of, folders, image_reading, pictures
-from mien.faces.kinds import VIDEO_SUFFIXES
-from mien.faces.video import Video
 from mien.labels import LABEL_SPACES
-from mien.schema import MienError, UInt8Array
 
 SPACE = LABEL_SPACES["mmi"]
 CODES = dict(enumerate(SPACE.names, 1))
@@ -42,36 +40,7 @@ def read(source: Path, options: Options) -> Reading:
     if root is None:
         raise _TREE.error(source)
     reading = image_reading(lambda: _items(root), source, options, _TREE, SPACE)
-    plain = reading.items
-
-    def items() -> Iterator[Item | VideoItem | LeftOut]:
-        frames: tuple[str | None, Sequence[UInt8Array]] = (None, ())
-        for entry in plain():
-            if not isinstance(entry, Item) or not _is_video(entry.image):
-                yield entry
-                continue
-            if frames[0] != entry.video:
-                frames = (entry.video, _decoded(entry.image))
-            number = entry.frame or 0
-            if number < len(frames[1]):
-                yield replace(entry, image=frames[1][number])
-            else:
-                yield LeftOut(entry.id, entry.source, "video unreadable or too short")
-
-    return replace(reading, items=items)
-
-
-def _is_video(image: object) -> bool:
-    return isinstance(image, Path) and image.suffix.lower() in VIDEO_SUFFIXES
-
-
-def _decoded(path: object) -> Sequence[UInt8Array]:
-    """The middle frames of a video; none where it cannot be read."""
-    try:
-        with Video(Path(str(path))) as video:
-            return middle_frames([frame.pixels for frame in video.frames()])
-    except MienError:
-        return ()
+    return decoded(reading, lambda frames: middle_frames(list(frames)))
 
 
 def _items(root: Path) -> Iterator[Entry]:
@@ -95,7 +64,7 @@ def _items(root: Path) -> Iterator[Entry]:
         item = Item(
             id=name, source=name, image=b"", split="", subject=match[1], label=label, video=name
         )
-        video = next((p for p in sorted(session.iterdir()) if _is_video(p)), None)
+        video = next((p for p in sorted(session.iterdir()) if is_video(p)), None)
         shown = middle_frames(pictures(session))
         if shown:
             for number, path in enumerate(shown):
@@ -127,6 +96,7 @@ CORPUS = Corpus(
     description="MMI (Pantic et al., 2005): posed sequences, about 205 of 30 subjects in 6 classes",
     layout=str(_TREE),
     license_terms="Agreement with the authors: research only, no redistribution.",
+    commercial_use="no",
     ask="mmifacedb.eu",
     read=read,
     label_space=SPACE,

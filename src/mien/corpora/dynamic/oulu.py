@@ -67,6 +67,7 @@ CORPUS = Corpus(
     description="Oulu-CASIA (Zhao et al., 2011): 480 posed sequences, 80 subjects, 6 classes",
     layout=str(_TREE),
     license_terms="Agreement with the University of Oulu: research only, no redistribution.",
+    commercial_use="no",
     ask="the Center for Machine Vision and Signal Analysis, University of Oulu",
     read=read,
     label_space=SPACE,

@@ -107,6 +107,7 @@ CORPUS = Corpus(
         "Synthetic faces made with Stable Diffusion, rated by two annotators: CC0. Results on them "
         "are results on synthetic faces."
     ),
+    commercial_use="yes",
     read=read,
     label_space=SPACE,
 )

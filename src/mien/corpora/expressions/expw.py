@@ -59,6 +59,7 @@ CORPUS = Corpus(
     description="ExpW (Zhang et al., 2018): 91,793 faces in web pictures, 7 classes, no splits",
     layout=str(_TREE),
     license_terms="Images collected from the web: research only, no redistribution.",
+    commercial_use="no",
     ask="the authors' page, Multimedia Laboratory of the Chinese University of Hong Kong",
     read=read,
     label_space=SPACE,

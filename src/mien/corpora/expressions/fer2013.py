@@ -75,6 +75,7 @@ CORPUS = Corpus(
     license_terms=(
         "Images collected from the web, rights unclear: research only, no redistribution."
     ),
+    commercial_use="no",
     ask="the ICML 2013 challenge in representation learning, on Kaggle",
     read=read,
     label_space=SPACE,

@@ -25,6 +25,7 @@ from mien.corpora.items import (
 )
 from mien.corpora.text_tables import rows_by_name, text_of
 from mien.labels import EXPRESSIONS, LABEL_SPACES, canonical_expression
+from mien.licenses import License
 from mien.schema import MienError
 
 VOTES: tuple[str, ...] = (*EXPRESSIONS, "unknown", "NF")
@@ -122,6 +123,27 @@ CORPUS = Corpus(
         "only, no redistribution. Votes: FER+ (Microsoft), MIT license."
     ),
     ask="FER2013 from the ICML 2013 challenge on Kaggle, the votes from Microsoft's FER+",
+    works=(
+        License(
+            kind="data",
+            name="FER2013",
+            license_terms=(
+                "Images collected from the web, rights unclear: research only, no redistribution."
+            ),
+            commercial_use="no",
+            attribution="yes",
+            stated_by="mien corpora fer2013",
+        ),
+        License(
+            kind="labels",
+            name="FER+",
+            license_terms="Votes of Microsoft's FER+: MIT license.",
+            commercial_use="yes",
+            attribution="yes",
+            stated_by="mien corpora ferplus",
+        ),
+    ),
+    commercial_use="no",
     read=read,
     label_space=LABEL_SPACES["ferplus"],
     color="gray",

@@ -57,6 +57,7 @@ CORPUS = Corpus(
     description="JAFFE (Lyons et al., 1998): 213 gray pictures, 10 subjects, 7 posed classes",
     layout=str(_TREE),
     license_terms="Agreement with the authors: non-commercial research, no redistribution.",
+    commercial_use="no",
     ask="the authors' deposit on Zenodo",
     read=read,
     label_space=SPACE,

@@ -83,6 +83,7 @@ CORPUS = Corpus(
     description="KDEF (Lundqvist et al., 1998): 4,900 pictures, 70 subjects, 7 classes, 5 angles",
     layout=str(_TREE),
     license_terms="Non-commercial research; cite the authors; no redistribution.",
+    commercial_use="no",
     ask="kdef.se",
     read=read,
     label_space=SPACE,

@@ -72,6 +72,7 @@ CORPUS = Corpus(
     description="SFEW 2.0 (Dhall et al., 2011, 2015): stills of films, 7 classes, 958 and 436",
     layout=str(_TREE),
     license_terms="Agreement with the authors: academic research only, no redistribution.",
+    commercial_use="no",
     ask="the authors' page of AFEW and SFEW (Dhall et al.), with a signed agreement",
     read=read,
     label_space=SPACE,

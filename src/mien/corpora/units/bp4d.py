@@ -103,6 +103,7 @@ CORPUS = Corpus(
     description="BP4D-Spontaneous (Zhang et al., 2014): 41 subjects, 8 tasks, action units",
     layout=str(_TREE),
     license_terms="Agreement with Binghamton University: research only, no redistribution.",
+    commercial_use="no",
     ask="cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html, by the head of a laboratory",
     read=read,
     excluded=(_NOT_ANNOTATED,),

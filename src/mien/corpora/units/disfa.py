@@ -107,6 +107,7 @@ CORPUS = Corpus(
     description="DISFA (Mavadati et al., 2013): 27 subjects, 12 action units with intensities",
     layout=str(_TREE),
     license_terms="Agreement with the University of Denver: research only, no redistribution.",
+    commercial_use="no",
     ask="the authors' page, mohammadmahoor.com/disfa",
     read=read,
 )

@@ -21,10 +21,10 @@ class Picture(NamedTuple):
     height: int
 
 
-def picture(pixels: NDArray[np.uint8]) -> Picture:
-    """``(H, W)`` or ``(H, W, 3)`` pixels, made smaller where a side has more than LARGEST."""
+def picture(pixels: NDArray[np.uint8], *, longest: int = LARGEST) -> Picture:
+    """``(H, W)`` or ``(H, W, 3)`` pixels, made smaller where a side has more than ``longest``."""
     image = Image.fromarray(np.asarray(pixels, np.uint8))
-    image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     image.save(out, "PNG", optimize=True)
     data = base64.b64encode(out.getvalue()).decode()

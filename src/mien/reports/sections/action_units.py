@@ -80,7 +80,15 @@ METRICS = by_name(ACTION_UNITS, UNIT_DECISIONS)
 HEADLINE = tuple(METRICS)
 DECIDES = "mean_unit_f1_calibrated"
 """The metric that the verdict of a comparison is about."""
+MAIN = (DECIDES,)
+ANSWER = "set of units"
 _OF_UNITS = ("base_rate", "auc", "f1", "accuracy")
+
+
+def answers(arrays: ActionUnitArrays) -> NDArray[np.bool_]:
+    """Whether each unit is present."""
+    present: NDArray[np.bool_] = arrays.predictions >= np.array(arrays.info.thresholds)
+    return present
 
 
 def evaluate(

@@ -44,9 +44,12 @@ from mien.reports.tables import (
 from mien.statistics.bootstrap import Bootstrap, Interval, bootstrap, intervals
 
 __all__ = [
+    "ANSWER",
     "ARRAYS",
     "HEADLINE",
+    "MAIN",
     "METRICS",
+    "answers",
     "compare",
     "comparison_figures",
     "comparison_headline",
@@ -61,6 +64,8 @@ __all__ = [
 
 ARRAYS = ExpressionArrays
 METRICS = by_name(EXPRESSION[:3], EMBEDDING, VOTES, EXPRESSION[3:])
+MAIN = ("accuracy", "mean_class_accuracy")
+ANSWER = "class"
 HEADLINE = ("accuracy", "mean_class_accuracy", "macro_f1", "precision_at_1")
 MISTAKES = 24
 _OF_RULES = (*HEADLINE, "map_at_r")
@@ -71,6 +76,12 @@ _CLASSIFIERS = {
     "neighbors_5": "Five nearest neighbors",
     "centroids": "Class centroids",
 }
+
+
+def answers(arrays: ExpressionArrays) -> IntArray:
+    """The most probable class."""
+    classes: IntArray = arrays.predictions.argmax(1)
+    return classes
 
 
 def evaluate(

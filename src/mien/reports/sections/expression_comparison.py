@@ -330,7 +330,7 @@ def _change_cell(
     text = _count(value, whole=whole, sign=True)
     css = f"cell {kind}" + " strong" * (abs(value) > 0.8 * largest)
     hint = f"{target} predicted as {name}: {text}"
-    return MatrixCell(text, "", 0.9 * abs(value) / largest, css, hint)
+    return MatrixCell(text, (), 0.9 * abs(value) / largest, css, hint)
 
 
 def _count(value: float, *, whole: bool, sign: bool = False) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from numpy.typing import NDArray
+
 from mien.metrics.metric import Metric
 from mien.reports.evaluation import Evaluation, HeadArrays
 from mien.reports.tables import signed_interval
@@ -96,6 +98,17 @@ class Section(Protocol):
     @property
     def HEADLINE(self) -> Sequence[str]:
         """Those that a reader looks for first."""
+
+    @property
+    def MAIN(self) -> Sequence[str]:
+        """The one or two that stand for the head in a matrix; by the first things are ordered."""
+
+    @property
+    def ANSWER(self) -> str:
+        """What :meth:`answers` gives, in a word for a reader."""
+
+    def answers(self, arrays: Any) -> NDArray[Any]:
+        """What the head answers for each row, ``(N,)`` or ``(N, K)``: values that differ or not."""
 
     def evaluate(
         self, evaluation: Evaluation, *, seed: int, draws: int

@@ -53,9 +53,12 @@ from mien.statistics.recordings import Recordings, average_sessions
 from mien.statistics.subjects import subject_groups, subject_names
 
 __all__ = [
+    "ANSWER",
     "ARRAYS",
     "HEADLINE",
+    "MAIN",
     "METRICS",
+    "answers",
     "compare",
     "comparison_figures",
     "comparison_headline",
@@ -70,6 +73,8 @@ __all__ = [
 
 ARRAYS = SeverityArrays
 HEADLINE = tuple(METRICS)
+MAIN = ("mae",)
+ANSWER = "band"
 _BASELINE_TITLES = {
     "mean": ("Training mean", "always the same score"),
     "median": ("Training median", "always the same score"),
@@ -83,6 +88,15 @@ _GROUP_TITLES = {
     "unseen": "Subject not in training",
     "unknown": "Subject not known",
 }
+
+
+def answers(arrays: SeverityArrays) -> NDArray[Any]:
+    """The band of the scale, else the nearest whole score; "" without a prediction."""
+    scale = arrays.info.scale
+    scores = np.asarray(arrays.predictions, np.float64).tolist()
+    if scale.bands:
+        return np.array([scale.band(score) if np.isfinite(score) else "" for score in scores])
+    return np.array([str(round(score)) if np.isfinite(score) else "" for score in scores])
 
 
 def evaluate(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.metrics.catalog import VALENCE_AROUSAL, by_name
 from mien.metrics.regression import DIMENSIONS, valence_arousal_metrics
@@ -26,9 +27,17 @@ from mien.statistics.bootstrap import bootstrap, intervals
 
 ARRAYS = ValenceArousalArrays
 METRICS = by_name(VALENCE_AROUSAL)
+MAIN = ("mean_ccc",)
+ANSWER = "quadrant"
 HEADLINE = ("mean_ccc", "ccc_valence", "ccc_arousal")
 """The metrics that a comparison is about, too."""
 _BY_DIMENSION = ("ccc", "pcc", "rmse", "mae", "sagr")
+
+
+def answers(arrays: ValenceArousalArrays) -> NDArray[np.bool_]:
+    """Whether each dimension is above 0."""
+    above: NDArray[np.bool_] = arrays.predictions > 0
+    return above
 
 
 def evaluate(

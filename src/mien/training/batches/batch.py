@@ -17,8 +17,8 @@ class Batch(NamedTuple):
     ``inputs`` are images ``(B, 3, S, S)`` or clips ``(B, T, 3, S, S)``; with a frozen backbone its
     maps ``(B, C, H, W)`` or the rows of its frames ``(B, T, C)``. ``targets`` are those of
     :class:`mien.data.targets.Targets`: a row without an expression has class -1 and a distribution
-    of zeros, and an unknown number is NaN. After mixup, inputs and ``expression_distribution`` are
-    blends; ``expression`` stays that of the larger part.
+    of zeros, and an unknown number is NaN. After mixup, inputs, ``expression_distribution`` and
+    numbers are blends; ``expression`` stays that of the larger part.
     """
 
     inputs: Tensor
@@ -55,15 +55,23 @@ def mix(batch: Batch, *, alpha: float, seed: int, step: int) -> Batch:
     """Mixup (Zhang et al., ICLR 2018): each input blended with another one, targets alike.
 
     The share of the first input is Beta(alpha, alpha) folded to at least a half, so ``expression``
-    still names the larger part.
+    still names the larger part. A target that the other input lacks stays that of the first (ours).
     """
     generator = np.random.default_rng((seed, step))
     order = torch.from_numpy(generator.permutation(len(batch.inputs)))
     share = generator.beta(alpha, alpha)
     share = max(share, 1 - share)
-    distribution = batch.targets["expression_distribution"]
-    blended = torch.lerp(distribution[order], distribution, share)
+
+    def blended(name: str, target: Tensor) -> Tensor:
+        if not target.is_floating_point():
+            return target
+        other = target[order]
+        mixed = torch.lerp(other, target, share)
+        if name == "expression_distribution":
+            return torch.where(other.sum(1, keepdim=True) > 0, mixed, target)
+        return torch.where(other.isnan(), target, mixed)
+
     return Batch(
         torch.lerp(batch.inputs[order], batch.inputs, share),
-        batch.targets | {"expression_distribution": blended},
+        {name: blended(name, target) for name, target in batch.targets.items()},
     )

@@ -16,6 +16,7 @@ class Concordance(Loss):
 
     head = "valence_arousal"
     trains = ("valence_arousal",)
+    blends = True
 
     def trivial(self, context: LossContext) -> float:
         """A constant agrees with nothing: 1."""

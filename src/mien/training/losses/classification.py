@@ -63,19 +63,23 @@ class BinaryCrossEntropy(Loss):
     """Cross-entropy of each action unit's presence, over the annotated cells of the batch.
 
     A unit is present from :data:`mien.labels.ACTION_UNIT_PRESENT` on. ``positive_weight`` weighs
-    the cells in which it is (ours; units are rare).
+    the cells in which it is (ours; units are rare). With ``intensities`` the target is the unit's
+    intensity itself, so that the prediction is the expected intensity rather than a probability.
     """
 
     head = "action_units"
     trains = ("action_units",)
+    blends = True
 
     positive_weight: float = Field(default=1.0, gt=0)
+    intensities: bool = False
 
     def value(self, outputs: Outputs, batch: Batch) -> Tensor:
         """The mean over annotated cells."""
         targets = batch.targets["action_units"]
         annotated = ~targets.isnan()
-        present = (targets >= ACTION_UNIT_PRESENT)[annotated].to(torch.float32)
+        known = targets[annotated].to(torch.float32)
+        present = known if self.intensities else (known >= ACTION_UNIT_PRESENT).to(torch.float32)
         return functional.binary_cross_entropy_with_logits(
             outputs.heads["action_units"][annotated].to(torch.float32),
             present,

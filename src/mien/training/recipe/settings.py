@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mien.licenses import Licenses
 from mien.metrics.aggregation import Aggregate
 from mien.networks.temporal import TemporalKind
 from mien.training.recipe.start import describe_backbone
@@ -22,7 +23,8 @@ class Backbone(Settings):
 
     ``weights`` is null, ``hub``, a ``.safetensors`` file, or the name or ``.onnx`` file of an
     exported model; with weights, ``license_terms`` must say where they come from and under which
-    license, because that travels with the model. An exported model says so itself, and its
+    license, because that travels with the model; ``licenses`` says it work by work, and without it
+    commercial use is unclear. An exported model says so itself, and its
     architecture (see :func:`mien.training.recipe.start.describe_backbone`).
     ``restore_batch_norm`` is for weights whose batch norm was folded into the convolutions.
     ``frozen`` keeps the backbone as it is: its maps of the training faces are computed once, as
@@ -32,6 +34,7 @@ class Backbone(Settings):
     name: str = "mobilenetv1_100"
     weights: str | None = None
     license_terms: str = ""
+    licenses: Licenses = ()
     arguments: dict[str, Any] = Field(default_factory=dict)
     restore_batch_norm: bool = False
     frozen: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mien.licenses import documents, through
 from mien.models import METADATA_KEY, ModelInfo, find_model, is_model, parse_info
 from mien.networks.exported import has_folded_norms, read_onnx
 from mien.schema import MienError, Preprocessing
@@ -15,9 +16,10 @@ _IN_TRAINING_ONLY = {"drop_rate", "drop_path_rate"}  # they change no prediction
 def describe_backbone(backbone: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's ``backbone`` with what the model named by ``weights`` says of its own.
 
-    ``name``, ``arguments`` and ``license_terms`` are the model's; ``restore_batch_norm`` is true
-    for one whose norms were folded away, unless the recipe says otherwise. Other weights leave
-    ``backbone`` as it is. Raises :class:`MienError` for a recipe that contradicts the model.
+    ``name``, ``arguments``, ``license_terms`` and ``licenses`` are the model's;
+    ``restore_batch_norm`` is true for one whose norms were folded away, unless the recipe says
+    otherwise. Other weights leave ``backbone`` as it is. Raises :class:`MienError` for a recipe
+    that contradicts the model.
     """
     weights = backbone.get("weights")
     if not isinstance(weights, str) or not is_model(weights):
@@ -57,6 +59,7 @@ def describe_backbone(backbone: Mapping[str, Any]) -> dict[str, Any]:
         "name": name,
         "arguments": merged,
         "license_terms": license_terms,
+        "licenses": documents(through(info.name, info.ledger.entries)),
     }
 
 

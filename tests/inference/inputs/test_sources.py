@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mien.inference.listing import listed_paths
-from mien.inference.sources import Source, find_sources
+from mien.errors import MienError
+from mien.inference.inputs.listing import listed_paths
+from mien.inference.inputs.sources import Source, find_sources
 
 
 def paths(content: bytes) -> list[str]:
@@ -89,3 +90,32 @@ def test_photos_that_cannot_be_read_here_are_sources(tmp_path: Path) -> None:
     assert names == ["a.HEIC", "b.dng", "c.jxl"]
     sources = found([tmp_path], videos=True)
     assert [Path(source.path).name for source in sources if source.video] == ["e.mts", "f.flv"]
+
+
+def test_lists_in_files_come_after_the_inputs(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.txt", tmp_path / "second"
+    first.write_bytes("\ufeffa.jpg\r\nb.jpg\r\n".encode("utf-16-le"))
+    second.write_bytes(b"c.jpg\0d\n.jpg\0")
+    sources = find_sources(["z.jpg"], lists=[first, second])
+    assert [source.path for source in sources] == ["z.jpg", "a.jpg", "b.jpg", "c.jpg", "d\n.jpg"]
+
+
+def test_an_empty_list_is_a_source_with_a_fault_and_a_missing_one_an_error(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    [source] = find_sources([], lists=[tmp_path / "empty"])
+    assert source.path == str(tmp_path / "empty") and "got nothing" in source.fault
+    with pytest.raises(MienError, match=r"expected a list of paths in .*none.txt"):
+        list(find_sources([], lists=[tmp_path / "none.txt"]))
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.jpg", "file:///a.jpg", "S3://b/c"])
+def test_addresses_are_not_fetched(address: str) -> None:
+    [source] = find_sources(["-"], [address])
+    assert source.path == address and "mien fetches nothing" in source.fault
+
+
+def test_a_path_that_looks_like_an_address_is_a_path(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "http:").mkdir()
+    (tmp_path / "http:" / "a.jpg").touch()
+    assert list(find_sources(["http://a.jpg"])) == [Source("http://a.jpg")]

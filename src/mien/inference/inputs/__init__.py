@@ -1,0 +1,1 @@
+"""What is to be read: files, folders, patterns, lists, and folders that grow."""

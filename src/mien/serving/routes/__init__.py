@@ -1,0 +1,1 @@
+"""Routes that read a request, ask the service, and answer."""
