@@ -67,7 +67,7 @@ def sheets(folder: str) -> None:
         print(f"{name}.png: {min(50, len(numbers))} of {len(numbers):,} pairs")
 
 
-def recall(folder: str, sample: int = 4000) -> None:
+def recall(folder: str, sample: int = 1000) -> None:
     """What is listed of all pairs of ``sample`` rows with any other that pixels call alike."""
     rows, near, _ = _searched(folder)
     dataset = rows.datasets[0]
@@ -81,7 +81,7 @@ def recall(folder: str, sample: int = 4000) -> None:
     picked = np.random.default_rng(0).permutation(len(dataset))[:sample]
     pairs = []
     for row in picked[~prints.blank[picked]].tolist():
-        alike = np.flatnonzero((flat @ flat[row] > 0.9) & (prints.digests != prints.digests[row]))
+        alike = np.flatnonzero((flat @ flat[row] > 0.93) & (prints.digests != prints.digests[row]))
         pairs += [(min(row, each), max(row, each)) for each in alike if not prints.blank[each]]
     every = np.unique(np.array(pairs), axis=0)
     listed = set(map(tuple, near.pairs.tolist()))
