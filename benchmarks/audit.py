@@ -132,10 +132,10 @@ def memory(folder: str) -> None:
     dataset, prints = rows.datasets[0], prints_of(_chunks(rows.datasets[0]))
     valid = dataset.splits == "valid"
     shared = np.zeros(len(dataset), bool)
-    for group in equal_groups(prints.digests, prints.blank):
-        shared[group] |= valid[group].any() and not valid[group].all()
     across = near.pairs[valid[near.pairs[:, 0]] != valid[near.pairs[:, 1]]]
     shared[across.ravel()] = True
+    for group in equal_groups(prints.digests, prints.blank):
+        shared[group] |= shared[group].any() or (valid[group].any() and not valid[group].all())
     rows, preds = np.flatnonzero(valid), predictions.argmax(1)[valid]
     print(f"{shared[rows].sum()} of {len(rows)} faces in valid are in train as well")
     for rule in ("majority", "ferplus"):
