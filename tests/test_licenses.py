@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import helper
 from small_training import SMALL
+from toy_corpora import class_folders
 
 import mien
 from mien.corpora import CORPORA, corpus_of, licenses_of
@@ -185,6 +186,30 @@ def test_a_run_answers_for_its_data_and_its_start_weights(
         assert (entries[-1].name, len(entries[-1].version)) == ("start.safetensors", 12)
 
 
+def test_weights_of_a_run_carry_its_ledger_whatever_a_recipe_states(
+    toy_run: Path, toy_dataset: Path, tmp_path: Path
+) -> None:
+    document = json.loads((toy_run / "model.json").read_text("utf-8"))
+    document["licenses"] = documents([work("no", "web")])
+    (tmp_path / "model.json").write_text(json.dumps(document))
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    recipe = load_recipe("softmax", SMALL)
+    backbone = recipe.backbone.model_copy(
+        update={
+            "weights": str(tmp_path / "model.safetensors"),
+            "license_terms": "free",
+            "licenses": (work("yes", "stated"),),
+        }
+    )
+    recipe = recipe.model_copy(update={"backbone": backbone})
+    free = restated(toy_dataset, tmp_path / "data", licenses=documents([work("yes", "mine")]))
+    ledger = Ledger(licenses_of_run(recipe, free))
+    assert ledger.commercial_use == "no" and ledger.reasons[0].through == ("softmax",)
+    assert {entry.name for entry in ledger.entries} == {"mine", "web", "stated"}
+    (tmp_path / "model.json").write_text("{}")  # somebody else's file
+    assert Ledger(licenses_of_run(recipe, free)).commercial_use == "yes"
+
+
 @pytest.mark.slow
 def test_the_ledger_goes_through_export_and_fine_tuning(
     toy_dataset: Path, tmp_path: Path, command: Callable[..., Any]
@@ -216,8 +241,30 @@ def test_the_ledger_goes_through_export_and_fine_tuning(
     document = json.loads(command("models", tmp_path / "two.onnx", "--json").out)
     assert document["license"]["commercial_use"] == "no"
     assert document["license"]["reasons"] == ["web"]
-    report = command("evaluate", tmp_path / "two.onnx", "--data", toy_dataset, "--split", "valid")
-    assert report.code == 0
+    report = ("evaluate", tmp_path / "two.onnx", "--data", toy_dataset, "--split", "valid")
+    assert command(*report, "--out", tmp_path / "report").code == 0
+    provenance = json.loads((tmp_path / "report" / "report.json").read_text())["provenance"]
+    assert provenance["commercial_use"] == "model: no (web)"
+    assert "model: no (web)" in (tmp_path / "report" / "report.html").read_text("utf-8")
+
+
+def test_who_prepares_data_of_ones_own_may_state_its_license(
+    tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    class_folders(tmp_path / "photos", ["happy", "sad"], 5)
+    prepare = ("prepare", "folder", "photos", "--tight", "--size", 16, "--workers", 1, "--out")
+    terms = "Our own pictures, with consent."
+    assert command(*prepare, "plain").code == 0
+    assert Ledger(Dataset.open("plain").licenses).commercial_use == "unclear"
+    stated = ("--license", terms, "--commercial-use", "yes")
+    assert command(*prepare, "stated", *stated).code == 0
+    dataset = Dataset.open("stated")
+    assert Ledger(licenses_of(dataset)).commercial_use == "yes" and dataset.license_terms == terms
+    assert command(*prepare, "half", "--license", terms).code == 0
+    assert Ledger(Dataset.open("half").licenses).commercial_use == "unclear"
+    command(*prepare, "no", "--commercial-use", "yes").refused("--license", "in a sentence")
+    rafdb = ("prepare", "rafdb", "photos", "--out", "no", *stated)
+    command(*rafdb).refused("data of your own", "rafdb, whose terms are known")
 
 
 FORGERIES: list[tuple[Any, str]] = [

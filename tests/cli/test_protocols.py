@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from fake_corpora import FAKES
 
+from mien.corpora.protocols import PROTOCOLS
+
 if TYPE_CHECKING:
     from conftest import Command
 
@@ -43,6 +45,12 @@ def test_selecting_on_test_is_refused(command: Command, toy_dataset: Path) -> No
     command(*train, "--protocol", "rafdb").refused("of the corpus rafdb", "got one of folder")
     ended = command(*train, "--unsafe-select-on-test", "--threads", 1)
     assert ended.code == 0 and "is best on test" in ended.out
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_no_protocol_selects_on_test(command: Command, toy_dataset: Path, name: str) -> None:
+    protocol = ("train", "softmax", "--protocol", name, "--data", toy_dataset, "--out", "folds")
+    command(*protocol, "--select-on", "test").refused("--unsafe-select-on-test")
 
 
 @pytest.mark.parametrize("name", ["rafdb", "aff-wild2", "dfew"])

@@ -15,7 +15,8 @@ from fake_corpora import FAKES
 from toy_corpora import SMALL, ToyDetector
 
 from mien.corpora import CORPORA, corpus_of
-from mien.corpora.items import Item, LeftOut, Options
+from mien.corpora.items import Corpus, Item, LeftOut, Options
+from mien.licenses import Ledger
 from mien.preparation.prepare import prepare
 from mien.schema import Box, Face, MienError
 
@@ -134,6 +135,13 @@ def test_every_corpus_shows_its_files_where_there_are_none(corpus: str, tmp_path
             corpus_of(corpus).read(source, Options())
         assert expected in " ".join(str(error.value).split())
         assert str(source) in str(error.value)
+
+
+@pytest.mark.parametrize("corpus", [each for each in CORPORA.values() if not each.yours])
+def test_a_published_corpus_says_where_to_ask_and_what_is_allowed(corpus: Corpus) -> None:
+    assert corpus.ask and corpus.about.title
+    answer = "yes" if corpus.name == "diffusionfer" else "no"
+    assert Ledger(corpus.licenses).commercial_use == answer == corpus.commercial_use
 
 
 SHORT = {

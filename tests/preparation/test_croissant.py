@@ -122,9 +122,7 @@ def test_files_terms_and_origin_are_those_of_the_dataset(tmp_path: Path) -> None
     assert {entry["name"] for entry in document["distribution"]} == {
         path.name for path in dataset.folder.iterdir() if path.name != CROISSANT_FILE
     }
-    assert (
-        document["citeAs"] == ABOUT["rafdb"].citation and document["datePublished"] == "2017-01-01"
-    )
+    assert document["citeAs"] == ABOUT["rafdb"].citation and document["datePublished"] == "2017"
     assert document["url"] == "https://whdeng.cn/RAF/model1.html"
     assert document["usageInfo"]["termCode"] == "DUO_0000046"
     assert document["version"].endswith(dataset.info["checksum"][:12])

@@ -59,6 +59,14 @@ _FILM = Collection(
         "Frames of one film resemble each other.",
     ),
 )
+_CLIPS = Collection(
+    "Clips of films, television and other published videos.",
+    "Secondary Data analysis",
+    (
+        "Most people act or know that they are filmed; makeup, light and camera follow the film.",
+        "Frames of one clip resemble each other.",
+    ),
+)
 _POSED = Collection(
     "People who agreed to it were asked to show expressions in a laboratory.",
     "Experiments",
@@ -248,7 +256,7 @@ ABOUT: dict[str, About] = {
     ),
     "ferv39k": About(
         "FERV39k",
-        _FILM,
+        _CLIPS,
         "Wang et al.: FERV39k, a Large-Scale Multi-Scene Dataset for Facial Expression Recognition "
         "in Videos. CVPR 2022",
         2022,
@@ -256,7 +264,7 @@ ABOUT: dict[str, About] = {
     ),
     "mafw": About(
         "MAFW",
-        _FILM,
+        _CLIPS,
         "Liu et al.: MAFW, a Large-Scale, Multi-Modal, Compound Affective Database for Dynamic "
         "Facial Expression Recognition in the Wild. ACM Multimedia 2022",
         2022,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 from mien.inference.model import OnnxModel
 from mien.inference.pipeline import PathLike, Summary, write_predictions
 from mien.inference.rows import Entry, Row, Rows
-from mien.inference.videos import FPS
 from mien.inference.work.folder import Shard
 from mien.schema import MienError, Prediction
 
@@ -61,10 +60,12 @@ class Options(TypedDict, total=False):
     model: PathLike | OnnxModel | Sequence[PathLike | OnnxModel]
     annotate: PathLike | None
     rows: str | None
-    fps: float
+    fps: float | None
     tight: bool
     detector: Detector | None
     max_pixels: int | None
+    abstain_below: float | None
+    blendshapes: bool
     whole: bool
     threads: int | None
 
@@ -95,10 +96,12 @@ def predict(
     out: PathLike | None = None,
     annotate: PathLike | None = None,
     rows: str | None = None,
-    fps: float = FPS,
+    fps: float | None = None,
     tight: bool = False,
     detector: Detector | None = None,
     max_pixels: int | None = None,
+    abstain_below: float | None = None,
+    blendshapes: bool = False,
     whole: bool = False,
     threads: int | None = None,
     resume: bool = False,
@@ -114,7 +117,8 @@ def predict(
         A shipped model's name or an ONNX file; or a model of faces and one of clips.
     out
         A .csv, .parquet or .jsonl file to write the rows to, in constant memory.
-    annotate, rows, fps, tight, detector, max_pixels, whole, threads, resume
+    annotate, rows, fps, tight, detector, max_pixels, abstain_below, blendshapes, whole, threads,
+    resume
         As for :func:`~mien.inference.pipeline.write_predictions`.
 
     shard
@@ -143,6 +147,8 @@ def predict(
         tight=tight,
         detector=detector,
         max_pixels=max_pixels,
+        abstain_below=abstain_below,
+        blendshapes=blendshapes,
         whole=whole,
         threads=threads,
         resume=resume,

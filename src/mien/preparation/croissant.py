@@ -86,7 +86,7 @@ def croissant(
     about = about or ABOUT.get(corpus) or About(corpus or "faces", ABOUT["folder"].collection)
     ledger = Ledger(dataset.licenses)
     page = _PAGE.search(ask)
-    year = f"{about.year}-01-01" if about.year else datetime.now(UTC).date().isoformat()
+    year = str(about.year) if about.year else datetime.now(UTC).date().isoformat()
     return {
         "@context": _context(),
         "@type": "sc:Dataset",

@@ -93,12 +93,11 @@ def write_files(
 
     ``licenses`` are the works behind the data; ``about`` says how they came about and ``ask``
     where they are given away, for ``croissant.json``.
-
     ``blocks`` hold ``rows`` rows in total and are written one at a time, so memory does not grow
     with the corpus. ``left_out`` lists id, source and reason of other rows. ``scale`` is that of
     a column ``severity``; ``videos`` counts the frames of recordings. The bytes depend only on
-    the arguments. Raises ``ValueError`` where rows, crops and ``rows`` disagree, and for partial
-    images, as datasets store whole crops.
+    the arguments, but for a date in ``croissant.json``. Raises ``ValueError`` where rows, crops
+    and ``rows`` disagree, and for partial images, as datasets store whole crops.
     """
     if preprocessing.partial_image != "full":
         raise ValueError(f"expected whole crops, got {preprocessing.partial_image!r}")

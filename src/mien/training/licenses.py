@@ -9,10 +9,12 @@ from typing import Any
 
 from mien.corpora import CORPORA, licenses_of
 from mien.data.dataset import Dataset
-from mien.licenses import License, merged, unclear
+from mien.licenses import License, merged, through, unclear
+from mien.models import RUN_FILE, read_info
 from mien.recipes import list_recipes
 from mien.schema import MienError
 from mien.training.recipe import Recipe, load_recipe
+from mien.training.recorder import WEIGHTS
 
 _CHECKSUM = 12
 """How many letters of a checksum stand for a version."""
@@ -53,15 +55,28 @@ def _start_weights(recipe: Recipe) -> tuple[License, ...]:
     backbone = recipe.backbone
     if backbone.weights is None:
         return ()
+    path = Path(backbone.weights)
+    if behind := _of_a_run(path):
+        return merged([behind, backbone.licenses])
     if backbone.licenses:
         return backbone.licenses
-    path = Path(backbone.weights)
     name = f"{backbone.name} of timm's hub" if backbone.weights == "hub" else path.name
     entry = _stated("weights", name, backbone.license_terms)
     if path.is_file():
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:_CHECKSUM]
         entry = entry.model_copy(update={"version": digest})
     return (entry,)
+
+
+def _of_a_run(weights: Path) -> tuple[License, ...]:
+    """What the weights of a run rest on, whatever a recipe states of them."""
+    if weights.name != WEIGHTS or not weights.with_name(RUN_FILE).is_file():
+        return ()
+    try:
+        info = read_info(weights.parent)
+    except MienError:
+        return ()
+    return through(info.name, info.ledger.entries)
 
 
 def _of_recipe(name: str, license_terms: str) -> tuple[License, ...]:
