@@ -82,16 +82,18 @@ def load(
     *,
     detector: Detector | None = None,
     threads: int | None = None,
+    abstain_below: float | None = None,
 ) -> Predictor:
     """A predictor for a shipped model's name or an ONNX file that ``mien export`` wrote.
 
     ``detector`` finds the faces, mien's own unless one is given; ``threads`` are those of the
-    network (default: one per core). Raises :class:`MienError` for an unknown name or a file that
-    is not such a model.
+    network (default: one per core); ``abstain_below`` is the confidence in an expression below
+    which it abstains (default: the model's own; 0: never). Raises :class:`MienError` for an
+    unknown name or a file that is not such a model.
     """
     from mien.inference.predictor import Predictor
 
-    return Predictor.load(model, detector=detector, threads=threads)
+    return Predictor.load(model, detector=detector, threads=threads, abstain_below=abstain_below)
 
 
 def __getattr__(name: str) -> Any:

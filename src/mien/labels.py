@@ -188,17 +188,22 @@ ACTION_UNIT_TITLES: dict[str, str] = {
     "AU1": "inner brow raiser",
     "AU2": "outer brow raiser",
     "AU4": "brow lowerer",
+    "AU5": "upper lid raiser",
     "AU6": "cheek raiser",
     "AU7": "lid tightener",
+    "AU9": "nose wrinkler",
     "AU10": "upper lip raiser",
     "AU12": "lip corner puller",
+    "AU14": "dimpler",
     "AU15": "lip corner depressor",
+    "AU17": "chin raiser",
+    "AU20": "lip stretcher",
     "AU23": "lip tightener",
     "AU24": "lip pressor",
     "AU25": "lips part",
     "AU26": "jaw drop",
 }
-"""FACS's names of :data:`ACTION_UNITS`."""
+"""FACS's names of :data:`ACTION_UNITS` and of others that are read from a face's mesh."""
 
 ACTION_UNIT_PRESENT = 0.4
 """The least value of an action unit that is present: an intensity of 2 of 5, as usual on DISFA.

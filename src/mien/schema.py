@@ -183,10 +183,10 @@ class Prediction:
     ``abstained`` the values are there and ``reason`` says why they should not be used. What a
     model's heads do not give is None or empty: ``probabilities`` follows the label space and sums
     to one, ``valence`` and ``arousal`` lie in [-1, 1], ``action_units`` maps units to
-    probabilities, ``severity`` is in points of a scale with ``severity_low`` and
-    ``severity_high`` its conformal interval. ``frame`` counts from 0 and ``time`` is in seconds,
-    both None for a photo; ``track`` is the number of the person in a video. ``attention``
-    ``(h, w)`` float32 in [0, 1] lies over the crop.
+    probabilities or intensities in [0, 1], ``severity`` is in points of a scale with
+    ``severity_low`` and ``severity_high`` its conformal interval. ``frame`` counts from 0 and
+    ``time`` is in seconds, both None for a photo; ``track`` is the number of the person in a
+    video. ``attention`` ``(h, w)`` float32 in [0, 1] lies over the crop.
     """
 
     status: Status

@@ -47,7 +47,8 @@ def test_every_figure_of_the_card_is_that_of_the_report(ship: ModuleType, tmp_pa
         tmp_path / "fer.onnx", folder, tmp_path / "report", split="valid"
     )
     entry = report["heads"]["expression"]
-    text = ship.card(entry, document, run.document, 12_345_678)
+    figures = {"answers": "answers as a test says", "answered": "| all | 20 | 50.0 | 75.0 |"}
+    text = ship.card(entry, document, run.document, 12_345_678, figures)
     temperature = run.info.heads["expression"].calibration.temperature
     for words in (
         "- made by a test\n",
@@ -56,6 +57,32 @@ def test_every_figure_of_the_card_is_that_of_the_report(ship: ModuleType, tmp_pa
         f"{entry['n']:,} faces | FER+'s own rule, {entry['other_rules']['ferplus']['n']:,} faces",
         "| accuracy |",
         "12.35 MB; int8 per output channel",
+        "It answers as a test says.",
+        "| all | 20 | 50.0 | 75.0 |",
     ):
         assert words in text, words
     assert "$" not in text
+
+
+def test_the_table_counts_what_is_answered_and_which_answers_are_right(ship: ModuleType) -> None:
+    targets, preds = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 0])
+    answered = np.array([True, True, True, True, False])
+    table = ship.abstention_table(ship.Answers(targets, preds, answered, ("one", "two", "three")))
+    rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in table.splitlines()}
+    assert rows["all"][0] == "5"
+    assert rows["all"][1].startswith("80.0 (") and rows["all"][2].startswith("75.0 (")
+    assert rows["one"][1].startswith("100.0") and rows["one"][2].startswith("100.0")
+    assert rows["two"][1].startswith("50.0 (") and rows["two"][2].startswith("50.0 (")
+    assert rows["three"] == ["0", "none", "none |"]
+
+
+def test_a_section_of_a_card_is_put_in_once_and_then_replaced(ship: ModuleType) -> None:
+    page = "# Card\n\ntext\n\n## Limits\n\nmany\n\n## Intended use\n\nold\n"
+    for words in ("first", "second"):
+        page = ship.with_section(page, f"## New\n\n{words}\n\n", before="## Limits")
+    page = ship.with_section(page, "## Intended use\n\nnew\n")
+    assert page == (
+        "# Card\n\ntext\n\n## New\n\nsecond\n\n## Limits\n\nmany\n\n## Intended use\n\nnew\n"
+    )
+    use = ship.section("Intended use")
+    assert use.startswith("## Intended use\n") and "50(3)" in use and "## Limits" not in use

@@ -81,7 +81,8 @@ def test_action_units_in_their_order(tmp_path):
     rows = [{"au26": 0.4, "au01": 1.0}, {"au01": 0.0}, {}]
     units = small_dataset(tmp_path / "some", rows, fields=fields).action_units
     assert units.shape == (3, len(ACTION_UNITS)) and units.dtype == np.float32
-    assert (ACTION_UNITS[0], ACTION_UNITS[11]) == ("AU1", "AU26") == tuple(ACTION_UNIT_TITLES)[::11]
+    assert (ACTION_UNITS[0], ACTION_UNITS[11]) == ("AU1", "AU26")
+    assert set(ACTION_UNITS) <= set(ACTION_UNIT_TITLES)
     np.testing.assert_array_equal(units[:, 0], np.float32([1, 0, np.nan]))
     np.testing.assert_array_equal(units[:, 11], np.float32([0.4, np.nan, np.nan]))
     assert np.isnan(units[:, 1:11]).all()

@@ -136,7 +136,8 @@ def test_spelling_is_american() -> None:
         if path == GLOSSARY:
             text = TERMS_PART
         for number, line in enumerate(text.splitlines(), 1):
-            if match := pattern.search(line):
+            # An attribute of HTML has its own spelling.
+            if match := pattern.search(line.replace("aria-labelledby", "")):
                 faults.append(f"{path.relative_to(ROOT)}:{number}: {match[0]}")
     assert not faults, "\n".join(faults)
 

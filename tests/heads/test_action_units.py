@@ -9,6 +9,7 @@ from head_cases import CASES
 from mien.heads import Validation
 from mien.heads.action_units import ActionUnitInfo, presence
 from mien.labels import ACTION_UNITS
+from mien.schema import Prediction, Status
 
 HEAD = CASES["action_units"].head
 INFO = ActionUnitInfo()
@@ -85,3 +86,18 @@ def test_it_reads_a_probability_of_each_unit() -> None:
     read = HEAD.read(INFO, {"action_units": outputs}, 1)["action_units"]
     assert list(read) == list(ACTION_UNITS)
     assert all(one < other for one, other in itertools.pairwise(read.values()))
+
+
+def test_intensities_are_not_written_as_probabilities() -> None:
+    values = dict.fromkeys(ACTION_UNITS, 0.1) | {"AU6": 0.5, "AU12": 0.834}
+    prediction = Prediction(Status.OK, action_units=values)
+    assert HEAD.phrase(INFO, prediction) == "AU6 50 %, AU12 83 %"
+    strong = INFO.model_copy(update={"measure": "intensity", "thresholds": (0.2,) * COUNT})
+    assert HEAD.phrase(strong, prediction) == "AU6 0.50, AU12 0.83"
+
+
+def test_a_row_of_nan_says_nothing() -> None:
+    outputs = np.full((2, COUNT), np.nan, np.float32)
+    outputs[1] = 0.5
+    assert HEAD.read(INFO, {"action_units": outputs}, 0) == {"action_units": {}}
+    assert len(HEAD.read(INFO, {"action_units": outputs}, 1)["action_units"]) == COUNT

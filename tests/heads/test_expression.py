@@ -5,7 +5,8 @@ import pytest
 from head_cases import CASES, SPACE
 
 from mien.heads import Validation
-from mien.heads.expression import Calibration, ExpressionInfo
+from mien.heads.expression import NEAR_TIE, Abstention, Calibration, ExpressionInfo, leading
+from mien.schema import Prediction, Status
 from mien.statistics.calibration import temperature_scale
 
 HEAD = CASES["expression"].head
@@ -61,11 +62,36 @@ def test_it_reads_the_most_probable_class() -> None:
     assert read["probabilities"] == pytest.approx({"neutral": 0.2, "happiness": 0.6, "anger": 0.2})
 
 
+def fields(neutral: float, happiness: float) -> dict[str, object]:
+    shares = {"neutral": neutral, "happiness": happiness, "anger": 1 - neutral - happiness}
+    return {"confidence": max(shares.values()), "probabilities": shares}
+
+
 def test_below_its_threshold_it_would_rather_not_say() -> None:
     careful = INFO.model_copy(update={"abstain_below": 0.7})
-    assert HEAD.doubt(careful, {"confidence": 0.7}) == ""
-    assert "0.699" in HEAD.doubt(careful, {"confidence": 0.699})
-    assert HEAD.doubt(INFO, {"confidence": 0.0}) == ""
+    assert HEAD.doubt(careful, fields(0.7, 0.2)) == ""
+    assert HEAD.doubt(careful, fields(0.699, 0.2)) == "not sure: 69 % neutral; answers from 70 %"
+    assert HEAD.doubt(INFO, fields(0.34, 0.33)) == ""
+
+
+def test_a_near_tie_says_both_names() -> None:
+    careful = INFO.model_copy(update={"abstain_below": 0.7})
+    doubt = HEAD.doubt(careful, fields(0.41, 0.395))
+    assert doubt == "not sure: 41 % neutral, 39 % happiness; answers from 70 %"
+    tie = Prediction(Status.OK, expression="neutral", **fields(0.41, 0.395))
+    assert HEAD.phrase(INFO, tie) == "neutral 41 % or happiness 40 %"
+    clear = Prediction(Status.OK, expression="neutral", **fields(0.41 + NEAR_TIE, 0.41))
+    assert HEAD.phrase(INFO, clear) == "neutral 51 %"
+    assert HEAD.phrase(INFO, Prediction(Status.OK)) == ""
+    assert list(leading({"only": 1.0})) == ["only"]
+
+
+def test_how_a_threshold_was_chosen_is_part_of_what_it_says_of_itself() -> None:
+    chosen = Abstention(accuracy=0.9, level=0.95, rows=1000, answered=0.8, right=0.93)
+    info = INFO.model_copy(update={"abstain_below": 0.6, "abstention": chosen})
+    assert ExpressionInfo.model_validate(info.model_dump(mode="json")) == info
+    with pytest.raises(ValueError, match="accuracy"):
+        Abstention(accuracy=1.0, level=0.95, rows=1000, answered=0.8, right=0.93)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1])

@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from mien.faces.detection.mesh import BLENDSHAPES
 from mien.inference.predictor import Predictor
 from mien.labels import LABEL_SPACES
 from mien.schema import Box, Face, Pose, Preprocessing, UInt8Array
@@ -140,13 +141,24 @@ def model_file(write_model: WriteModel) -> Path:
     return write_model()
 
 
+AT_REST = dict.fromkeys(BLENDSHAPES, 0.0)
+
+
 class OneFace:
-    """Sees one upright face in the middle of every image that is not black."""
+    """Sees one upright face at rest in the middle of every image that is not black."""
 
     name = "one-face"
 
-    def __init__(self, *, side: float = 0.5, yaw: float = 0.0, count: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        side: float = 0.5,
+        yaw: float = 0.0,
+        count: int = 1,
+        blendshapes: dict[str, float] = AT_REST,
+    ) -> None:
         self.side, self.yaw, self.count = side, yaw, count
+        self.blendshapes = blendshapes
         self.calls = 0
         self.closed = False
 
@@ -160,7 +172,8 @@ class OneFace:
         five = np.array([[0.3, 0.35], [0.7, 0.35], [0.5, 0.55], [0.35, 0.75], [0.65, 0.75]])
         landmarks = (five * side + [left, top]).astype(np.float32)
         box = Box(left, top, side, side)
-        return [Face(box, 0.9, landmarks, Pose(self.yaw, 2.0, 3.0)) for _ in range(self.count)]
+        pose = Pose(self.yaw, 2.0, 3.0)
+        return [Face(box, 0.9, landmarks, pose, self.blendshapes) for _ in range(self.count)]
 
     def close(self) -> None:
         self.closed = True

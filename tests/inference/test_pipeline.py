@@ -22,7 +22,7 @@ from mien.schema import MienError
 
 from .conftest import OneFace, WriteModel, picture
 
-COLUMNS = (*FACE_COLUMNS, "expression", "confidence", "probabilities")
+COLUMNS = (*FACE_COLUMNS, "expression", "confidence", "probabilities", "action_units")
 
 
 @pytest.fixture
@@ -71,7 +71,8 @@ def test_the_line_says_what_the_table_says(model: OnnxModel, photos: Path) -> No
     write(model, [str(photos / "1.png")], lines=text, json=rows)
     [row] = json.loads(rows.getvalue())
     assert text.getvalue() == (
-        f"{photos / '1.png'}  face 0  {row['expression']} {percent(row['confidence'])}\n"
+        f"{photos / '1.png'}  face 0  {row['expression']} {percent(row['confidence'])}, "
+        "no action unit\n"
     )
 
 
@@ -81,8 +82,8 @@ def test_the_line_has_valence_and_arousal_where_the_model_gives_them(
     text, rows = io.StringIO(), io.StringIO()
     write(write_model(affect=2), [str(photos / "1.png")], lines=text, json=rows)
     [row] = json.loads(rows.getvalue())
-    assert tuple(row) == (*COLUMNS, "valence", "arousal")
-    end = f", valence {row['valence']:+.2f}, arousal {row['arousal']:+.2f}\n"
+    assert tuple(row) == (*COLUMNS[:-1], "valence", "arousal", "action_units")
+    end = f", valence {row['valence']:+.2f}, arousal {row['arousal']:+.2f}, no action unit\n"
     assert text.getvalue().endswith(end)
 
 

@@ -30,7 +30,7 @@ from mien.inference.rows import CLIP_COLUMNS, FACE_COLUMNS, PERSON_COLUMNS
 from mien.inference.videos import predict_video
 from mien.schema import Box, Face, MienError, Prediction, Status, UInt8Array
 
-from .conftest import OneFace, WriteModel, description, picture
+from .conftest import OneFace, WriteModel, description, picture, with_heads
 
 Command = Callable[..., Any]
 EXPRESSION_COLUMNS = ("expression", "confidence", "probabilities")
@@ -90,7 +90,8 @@ def test_a_row_a_person(
     assert (counts.videos, counts.photos, counts.rows, counts.incomplete) == (1, 0, {"ok": 1}, 0)
     assert counts.sentence == f"1 ok; written to {out}\n{USE}"
     [row] = read(out)
-    assert list(row) == [*PERSON_COLUMNS, *EXPRESSION_COLUMNS, *SEVERITY_COLUMNS]
+    columns = [*PERSON_COLUMNS, *EXPRESSION_COLUMNS, "action_units", *SEVERITY_COLUMNS]
+    assert list(row) == columns
     shares = row["probabilities"]
     shares = json.loads(shares) if suffix == ".csv" else shares
     assert list(shares) == names() and sum(shares.values()) == pytest.approx(1)
@@ -105,7 +106,8 @@ def test_a_row_a_person(
     if suffix == ".parquet":
         about = json.loads(pq.read_schema(out).metadata[b"mien"])
         assert about["license_terms"] == "for tests"
-        assert list(about["heads"]) == ["expression", "severity"]
+        assert list(about["heads"]) == ["expression", "action_units", "severity"]
+        assert about["heads"]["action_units"]["source"] == "blendshapes"
         assert about["heads"]["severity"]["use"] == USE
         assert about["heads"]["severity"]["scale"]["top"] == 10
         assert about["heads"]["expression"]["label_space"]["names"] == names()
@@ -120,7 +122,8 @@ def test_the_row_of_a_person_follows_from_the_rows_of_the_frames(
         write([str(film)], predictor=model, rows=rows, out=out, detector=NotDark())
     [person] = read(tmp_path / "summary.parquet")
     frames = read(tmp_path / "frames.parquet")
-    assert list(frames[0]) == [*FACE_COLUMNS, *EXPRESSION_COLUMNS, "valence", "arousal"]
+    affect = ("valence", "arousal", "action_units")
+    assert list(frames[0]) == [*FACE_COLUMNS, *EXPRESSION_COLUMNS, *affect]
     assert [row["time"] for row in frames] == pytest.approx(np.arange(10) / 5)
     assert [row["frame"] for row in frames] == list(range(0, 20, 2))
     empty = [row for row in frames if row["track"] is None]
@@ -506,3 +509,20 @@ def test_what_does_not_go_together_is_one_sentence(
     files = {"s": write_severity_model(tmp_path / "s.onnx"), "f": model_file}
     with pytest.raises(MienError, match=message):
         write_predictions([video], models=[files[each] for each in models], **options)
+
+
+def test_frames_of_which_a_model_is_not_sure_are_part_of_a_person(
+    tmp_path: Path, film: Path, write_model: WriteModel
+) -> None:
+    file = write_model(with_heads(expression={"abstain_below": 0.999}))
+    model = Predictor.load(file, detector=NotDark())
+    frames, people = tmp_path / "frames.jsonl", tmp_path / "people.jsonl"
+    write([str(film)], predictor=model, rows="frames", out=frames, detector=NotDark())
+    write([str(film)], predictor=model, out=people, detector=NotDark())
+    seen = [row for row in read(frames) if row["track"] is not None]
+    assert {row["status"] for row in seen} == {"abstained"}
+    assert all(row["reason"].startswith("not sure: ") for row in seen)
+    [person] = read(people)
+    assert person["status"] == "ok" and person["usable_frames"] == len(seen)
+    mean = np.mean([row["probabilities"]["happiness"] for row in seen])
+    assert person["probabilities"]["happiness"] == pytest.approx(mean, abs=1e-6)

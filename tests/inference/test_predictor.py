@@ -168,7 +168,8 @@ def test_abstains_below_the_models_threshold(write_model: WriteModel) -> None:
         write_model(with_heads(expression={"abstain_below": confidence - 1e-3})), OneFace()
     )
     assert (above.status, below.status) == (Status.ABSTAINED, Status.OK)
-    assert above.reason.startswith(f"confidence is {confidence:.3f}")
+    assert above.reason.startswith(f"not sure: {int(100 * confidence)} % {above.expression}")
+    assert above.probabilities == below.probabilities
 
 
 def _crops(count: int) -> np.ndarray:

@@ -25,7 +25,7 @@ from mien.schema import Alignment, Box, Face, MienError, Pose, Prediction, Statu
 from .conftest import WriteModel
 
 FIRST_TEN = "source, frame, time, track, face, box, status, reason, alignment, yaw"
-COLUMNS = (*FACE_COLUMNS, "expression", "confidence", "probabilities")
+COLUMNS = (*FACE_COLUMNS, "expression", "confidence", "probabilities", "action_units")
 PROBABILITIES = np.float32([0.83, 0.1, 0.04, 0.01, 0.01, 0.005, 0.004, 0.001])
 
 
@@ -81,13 +81,15 @@ def test_valence_and_arousal_of_a_model_that_gives_them(
     first, *others = _rows()
     write_table([replace(first, valence=0.83, arousal=-0.1), *others], path, info)
     rows = _read(path)
-    assert [list(row) for row in rows] == [[*COLUMNS, "valence", "arousal"]] * 4
+    assert [list(row) for row in rows] == [
+        [*COLUMNS[:-1], "valence", "arousal", "action_units"]
+    ] * 4
     assert [float(np.float32(rows[0][name])) for name in ("valence", "arousal")] == [
         np.float32(0.83), np.float32(-0.1)
     ]  # fmt: skip
     assert not any(row["valence"] or row["arousal"] for row in rows[1:])
     schema = Rows("frames", info).schema(embeddings=True)
-    assert schema.names == [*COLUMNS, "valence", "arousal", "embedding"]
+    assert schema.names == [*rows[0], "embedding"]
     assert schema.field("valence").type == pa.float32()
 
 
@@ -139,7 +141,7 @@ def test_schema_is_the_same_with_and_without_rows(tmp_path: Path, info: ModelInf
         assert schema.remove_metadata().equals(Rows("frames", info).schema().remove_metadata())
         about = json.loads(schema.metadata[b"mien"])
         assert (about["model"], about["license_terms"]) == ("tiny", "for tests")
-        assert list(about["heads"]) == ["expression"]
+        assert list(about["heads"]) == ["expression", "action_units"]
         assert about["heads"]["expression"]["label_space"]["names"] == list(EXPRESSIONS)
         assert about["preprocessing_hash"] == info.preprocessing.hash
     assert pa.types.is_struct(schema.field("probabilities").type)

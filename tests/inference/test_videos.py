@@ -219,7 +219,7 @@ def test_a_model_of_clips_abstains_below_its_confidence() -> None:
         reader.add(time, np.zeros((SIZE, SIZE, 3), np.uint8), continued=True)
         person.see(time, "")
     summary = person.summary("v.mp4", 3.0, None, "cut short")
-    doubt = "confidence is 0.567; the model answers from 0.700"
+    doubt = "not sure: 56 % a; answers from 70 %"
     assert summary.prediction.status is Status.ABSTAINED
     assert summary.prediction.reason == f"{doubt}; cut short"
     table = Rows("clips", clips=info)
@@ -227,7 +227,7 @@ def test_a_model_of_clips_abstains_below_its_confidence() -> None:
     rows = [entry.prediction for entry in table.of_video(result)]
     assert [row.status for row in rows] == [Status.OK, Status.OK, Status.ABSTAINED]
     assert [row.reason for row in rows[:2]] == ["cut short"] * 2
-    assert rows[2].reason.startswith("confidence is 0.600")
+    assert rows[2].reason.startswith("not sure: 60 % a")
 
 
 def test_clips_of_partial_images_are_composed(

@@ -66,6 +66,14 @@ def test_the_gradient_is_that_of_torch() -> None:
         assert torch.allclose(ours.weight.grad, theirs.weight.grad, atol=1e-5)
 
 
+def test_evaluation_gives_what_training_does() -> None:
+    layer = ChannelPReLU(4)
+    layer.weight.data = torch.tensor([-9.0, 0.0, 0.3, 5.0])
+    features = torch.randn(2, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(layer.eval()(features), torch.nn.PReLU.forward(layer, features))
+    torch.testing.assert_close(layer.train()(features), torch.nn.PReLU.forward(layer, features))
+
+
 def test_place_weights_are_a_global_depthwise_convolution() -> None:
     backbone = MobileFaceNet(img_size=32).eval()
     plain = MobileFaceNet(img_size=32, places=False).eval()

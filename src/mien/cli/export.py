@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,8 +13,22 @@ from mien.errors import MienError
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="The model file to write.")],
+    run: Annotated[
+        str, typer.Argument(help="A run folder; for --triton and --web a model as well.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.onnx", help="The model file to write.")
+    ] = None,
+    triton: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a repository for Triton.")
+    ] = None,
+    web: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a page that runs the model in the browser."),
+    ] = None,
+    packages: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where npm has put what --web needs.")
+    ] = Path("node_modules"),
     int8: Annotated[
         bool, typer.Option("--int8", help="Store weights as int8, at a quarter of the size.")
     ] = False,
@@ -30,26 +45,87 @@ def export(
         float | None,
         typer.Option(min=0, max=1, help="Abstain when the confidence is below this."),
     ] = None,
+    accuracy: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Abstain so that at least this share of the answers is right."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DATASET", help="Whose split valid decides that, for --accuracy."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Export a run to one ONNX file, and check it against the network."""
+    """Export a run to one ONNX file, and check it against the network.
+
+    With --triton or --web also, or only, to a folder that serves the model without mien.
+    """
     from mien.cli.printing import print_json
+    from mien.models import is_model
+
+    if out is None and triton is None and web is None:
+        raise MienError("expected --out, --triton or --web, got none; say what to write")
+    if is_model(run) and out is None:
+        _write_folders(run, triton, web, packages)
+        return
     from mien.training.export import export as export_run
 
-    document = export_run(
-        run,
-        out,
-        name=name,
-        card="" if card is None else _read_text(card),
-        int8=int8,
-        mirror=mirror,
-        abstain_below=abstain_below,
-    )
-    if as_json:
-        print_json(document)
-        return
-    megabytes, difference = out.stat().st_size / 1e6, document["parity"]["largest_difference"]
-    print(f"{out}: {megabytes:.2f} MB, differs from the network by {difference:.1g} at most")
+    if (accuracy is None) != (data is None):
+        raise MienError("expected --accuracy and --data together, got one of them; give both")
+    if accuracy is not None and abstain_below is not None:
+        raise MienError("expected --abstain-below or --accuracy, got both; leave one out")
+    with tempfile.TemporaryDirectory() as folder:
+        path = out or Path(folder) / f"{name or Path(run).resolve().name}.onnx"
+        document = export_run(
+            Path(run),
+            path,
+            name=name,
+            card="" if card is None else _read_text(card),
+            int8=int8,
+            mirror=mirror,
+            abstain_below=abstain_below,
+        )
+        answers = ""
+        if accuracy is not None and data is not None:
+            answers = _store_threshold(path, data, accuracy, document)
+        if as_json:
+            print_json(document)
+        elif out is not None:
+            megabytes = out.stat().st_size / 1e6
+            difference = document["parity"]["largest_difference"]
+            print(
+                f"{out}: {megabytes:.2f} MB, differs from the network by {difference:.1g} at most"
+                f"{answers}"
+            )
+        _write_folders(str(path), triton, web, packages, quiet=as_json)
+
+
+def _store_threshold(path: Path, data: Path, accuracy: float, document: dict[str, Any]) -> str:
+    """Let the exported model abstain; when it answers, as a line to print."""
+    from mien.evaluation.abstention import choose_abstention, predict_labeled, store_abstention
+
+    head = choose_abstention(predict_labeled(path, data), accuracy=accuracy)
+    store_abstention(path, head)
+    document["heads"]["expression"] = head.model_dump(mode="json")
+    return f"\n{head.answers}"
+
+
+def _write_folders(
+    model: str, triton: Path | None, web: Path | None, packages: Path, *, quiet: bool = False
+) -> None:
+    if triton is not None:
+        from mien.serving.triton import write_triton
+
+        place = write_triton(model, triton)
+        if not quiet:
+            print(f"{triton}: a repository for Triton, see {place / 'config.pbtxt'}")
+    if web is not None:
+        from mien.serving.web import write_web
+
+        write_web(model, web, packages)
+        if not quiet:
+            print(f"{web}: a page; serve it with: python -m http.server --directory {web}")
 
 
 def _read_text(path: Path) -> str:

@@ -48,6 +48,8 @@ def _print_model(info: ModelInfo) -> None:
         print(f"  head {name}")
         for key, value in head.model_dump(mode="json").items():
             print(f"    {key}: {_shown(value)}")
+        if answers := getattr(head, "answers", ""):
+            print(f"    {answers}")
     print("  preprocessing")
     for key, value in info.preprocessing.model_dump(mode="json").items():
         print(f"    {key}: {_shown(value)}")

@@ -69,6 +69,19 @@ def predict(
         typer.Option(help="One row per person (summary), frame (frames) or clip (clips)."),
     ] = None,
     max_pixels: MaxPixels = None,
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Abstain below this confidence in an expression (default: the model's own; "
+            "0: never).",
+        ),
+    ] = None,
+    blendshapes: Annotated[
+        bool,
+        typer.Option("--blendshapes", help="Add the 52 blendshapes of each face (rows of frames)."),
+    ] = False,
     whole: Annotated[
         bool,
         typer.Option(
@@ -107,6 +120,8 @@ def predict(
         tight=tight,
         detector=None if make_detector is None else make_detector(),
         max_pixels=max_pixels,
+        abstain_below=abstain_below,
+        blendshapes=blendshapes,
         whole=whole,
         lists=files_from or [],
         watched=Watched(idle) if watch else None,

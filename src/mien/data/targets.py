@@ -93,7 +93,7 @@ def make_targets(dataset: Dataset, rule: str) -> Targets:
 
     if dataset.votes is not None:
         voted = dataset.votes.sum(axis=1) > 0
-        winners, shares, counted = _count_votes(
+        winners, shares, counted = count_votes(
             dataset.votes[voted], dataset.vote_names, space, rule=rule
         )
         labels[voted] = np.where(counted, winners, -1)
@@ -118,10 +118,14 @@ _REASONS = {
 }
 
 
-def _count_votes(
+def count_votes(
     votes: NDArray[np.int64], vote_names: tuple[str, ...], space: LabelSpace, *, rule: str
 ) -> tuple[NDArray[np.int64], FloatArray, NDArray[np.bool_]]:
-    """Winners ``(n,)``, distributions ``(n, C)``, and the rows that the rule keeps ``(n,)``."""
+    """Count votes ``(n, V)`` by a rule of :func:`make_targets`, each row with a vote.
+
+    Winners ``(n,)``, distributions ``(n, C)``, and the rows that the rule does not leave out
+    ``(n,)``. ``vote_names`` are those of the columns, classes of ``space`` and others.
+    """
     columns = [vote_names.index(name) for name in space.names]
     others = [index for index in range(len(vote_names)) if index not in columns]
     without_singles = np.where(votes > 1, votes, 0)

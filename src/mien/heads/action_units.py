@@ -1,8 +1,8 @@
-"""Action units: which muscles of the face act, each present or not."""
+"""Action units: which muscles of the face act, each present or not, or how strongly."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,19 @@ class ActionUnitSettings(HeadSettings):
 
 
 class ActionUnitInfo(HeadInfo):
-    """The units, and the probability from which each counts as present.
+    """The units, what their values say, and the value from which each counts as present.
 
-    ``thresholds`` are those with the highest F1 on the split valid, 0.5 where it cannot say.
+    ``thresholds`` of a network's head are those with the highest F1 on the split valid, 0.5 where
+    it cannot say. ``measure`` says whether values are probabilities that a unit is present, or
+    intensities: 0 for a face at rest, 1 for the strongest movement, which are FACS's five degrees
+    (A to E) divided by five. ``source`` is what gives them, the network's head or the blendshapes
+    of the face's mesh (:mod:`mien.faces.action_units`).
     """
 
     units: tuple[str, ...] = ACTION_UNITS
     thresholds: tuple[float, ...] = (0.5,) * len(ACTION_UNITS)
+    measure: Literal["probability", "intensity"] = "probability"
+    source: Literal["network", "blendshapes"] = "network"
 
     @model_validator(mode="after")
     def _one_threshold_per_unit(self) -> ActionUnitInfo:
@@ -54,6 +60,7 @@ class ActionUnitHead(Head[ActionUnitSettings, ActionUnitInfo]):
     labels = "action units"
     columns = tuple(f"au{int(unit[2:]):02d}" for unit in ACTION_UNITS)
     metrics = multilabel.ACTION_UNITS
+    most_bars = 4
     Settings = ActionUnitSettings
     Info = ActionUnitInfo
 
@@ -84,30 +91,33 @@ class ActionUnitHead(Head[ActionUnitSettings, ActionUnitInfo]):
         return info.model_copy(update={"thresholds": thresholds})
 
     def fields(self, info: ActionUnitInfo) -> dict[str, pa.DataType]:
-        """``action_units``, a struct with the probability of each unit."""
+        """``action_units``, a struct with the value of each unit."""
         import pyarrow as pa
 
         return {"action_units": pa.struct([(unit, pa.float32()) for unit in info.units])}
 
     def read(self, info: ActionUnitInfo, outputs: Arrays, row: int) -> dict[str, Any]:
-        """The probability of each unit."""
-        values = outputs["action_units"][row].tolist()
-        return {"action_units": dict(zip(info.units, values, strict=True))}
+        """The value of each unit; nothing for a row of NaN, a face without a mesh."""
+        values = outputs["action_units"][row]
+        if np.isnan(values).all():
+            return {"action_units": {}}
+        return {"action_units": dict(zip(info.units, values.tolist(), strict=True))}
 
     def phrase(self, info: ActionUnitInfo, prediction: Prediction) -> str:
-        """The units that are present, with their probabilities: ``AU6 87 %, AU12 93 %``."""
+        """The units that are present: ``AU6 87 %, AU12 93 %``, or by intensity ``AU12 0.83``."""
         if not prediction.action_units:
             return ""
+        show = percent if info.measure == "probability" else "{:.2f}".format
         thresholds = dict(zip(info.units, info.thresholds, strict=True))
         present = [
-            f"{unit} {percent(value)}"
+            f"{unit} {show(value)}"
             for unit, value in prediction.action_units.items()
             if value >= thresholds[unit]
         ]
         return ", ".join(present) or "no action unit"
 
     def bars(self, prediction: Prediction) -> dict[str, float]:
-        """The probability of each unit."""
+        """The value of each unit."""
         return prediction.action_units
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -34,15 +35,70 @@ class Calibration(BaseModel):
     method: str = "none"
 
 
+class Abstention(BaseModel):
+    """How :attr:`ExpressionInfo.abstain_below` was chosen, and on what.
+
+    Of ``rows`` labeled rows the model answers the share ``answered``, and the share ``right`` of
+    these answers is right. For rows to come that are like them at least ``accuracy`` is, except in
+    ``1 - level`` of such choices, see :func:`mien.statistics.selective.answer_threshold`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    accuracy: float = Field(gt=0, lt=1)
+    level: float = Field(gt=0, lt=1)
+    rows: int = Field(ge=1)
+    answered: float = Field(ge=0, le=1)
+    right: float = Field(ge=0, le=1)
+    corpus: str = ""
+    split: str = ""
+    rule: str = ""
+
+
 class ExpressionInfo(HeadInfo):
     """The classes, their calibration, and when the model would rather not answer.
 
-    ``abstain_below`` is the confidence under which a model abstains, None for always answering.
+    ``abstain_below`` is the confidence under which a model abstains, None for always answering;
+    ``abstention`` says how it was chosen, where it was chosen by labeled rows.
     """
 
     label_space: LabelSpace
     calibration: Calibration = Calibration()
     abstain_below: float | None = Field(default=None, ge=0, le=1)
+    abstention: Abstention | None = None
+
+    @property
+    def answers(self) -> str:
+        """When the model answers, as a sentence; empty where it always does."""
+        if self.abstain_below is None:
+            return ""
+        sentence = f"answers from a confidence of {self.abstain_below:.2f}"
+        if self.abstention is None:
+            return sentence
+        chosen = self.abstention
+        return (
+            f"{sentence}, so that at least {percent(chosen.accuracy)} of the answers are right "
+            f"({percent(chosen.level)} sure): {100 * chosen.answered:.1f} % of {chosen.rows:,} "
+            f"labeled faces of {chosen.split}, and {100 * chosen.right:.1f} % of these answers "
+            "are right"
+        )
+
+
+NEAR_TIE = 0.1
+"""Two classes whose probabilities differ by less are a near tie, and both are named."""
+
+
+def leading(probabilities: Mapping[str, float]) -> dict[str, float]:
+    """The most probable class with its probability, and the next where the two are a near tie.
+
+    >>> leading({"neutral": 0.2, "fear": 0.39, "surprise": 0.41})
+    {'surprise': 0.41, 'fear': 0.39}
+    >>> leading({"neutral": 0.2, "fear": 0.3, "surprise": 0.5})
+    {'surprise': 0.5}
+    """
+    ranked = sorted(probabilities.items(), key=lambda pair: -pair[1])[:2]
+    tie = len(ranked) == 2 and ranked[0][1] - ranked[1][1] < NEAR_TIE
+    return dict(ranked if tie else ranked[:1])
 
 
 class ExpressionHead(Head[ExpressionSettings, ExpressionInfo]):
@@ -107,17 +163,19 @@ class ExpressionHead(Head[ExpressionSettings, ExpressionInfo]):
         }
 
     def doubt(self, info: ExpressionInfo, fields: Mapping[str, Any]) -> str:
-        """A confidence below ``abstain_below``."""
-        confidence, least = fields["confidence"], info.abstain_below
-        if least is None or confidence >= least:
+        """A confidence below ``abstain_below``: ``not sure: 41 % surprise, 39 % fear``."""
+        least = info.abstain_below
+        if least is None or fields["confidence"] >= least:
             return ""
-        return f"confidence is {confidence:.3f}; the model answers from {least:.3f}"
+        names = leading(fields["probabilities"]).items()
+        # Rounded down, so that 69.9 % does not look like the 70 % that are asked for.
+        shares = ", ".join(f"{math.floor(100 * share)} % {name}" for name, share in names)
+        return f"not sure: {shares}; answers from {percent(least)}"
 
     def phrase(self, info: ExpressionInfo, prediction: Prediction) -> str:
-        """The class and its probability: ``happiness 87 %``."""
-        if prediction.expression is None or prediction.confidence is None:
-            return ""
-        return f"{prediction.expression} {percent(prediction.confidence)}"
+        """The class and its probability: ``happiness 87 %``; of a near tie both."""
+        names = leading(prediction.probabilities).items()
+        return " or ".join(f"{name} {percent(share)}" for name, share in names)
 
     def bars(self, prediction: Prediction) -> dict[str, float]:
         """The probabilities of the classes."""

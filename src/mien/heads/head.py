@@ -81,6 +81,8 @@ class Head(ABC, Generic[SettingsT, InfoT]):
     """Measured on the split valid after each epoch; the first selects the epoch by default."""
     tie_breaker: ClassVar[Metric | None] = None
     """Which of two epochs is better that are equal in the selecting metric; None: the earlier."""
+    most_bars: ClassVar[int] = 8
+    """How many bars of a card it may have, the largest."""
     parity_unit: ClassVar[float] = 1.0
     """What a difference between network and exported model is divided by before it is judged."""
     Settings: type[SettingsT]

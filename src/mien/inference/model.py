@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import shlex
@@ -34,6 +35,27 @@ class OnnxModel:
         self._session = session
         available = {node.name for node in session.get_outputs()}
         self._names = [name for name in info.outputs if name in available]
+
+    def answering_from(self, confidence: float) -> OnnxModel:
+        """The same model, abstaining below another confidence in an expression; 0 for never.
+
+        Raises :class:`~mien.schema.MienError` for a model that gives no expression, and for what is
+        no confidence in [0, 1].
+        """
+        head = self.info.heads.get("expression")
+        if head is None:
+            raise MienError(
+                f"expected a model with the head expression to abstain below a confidence, got "
+                f"{self.info.name!r} with {', '.join(self.info.heads)}; leave abstain_below out"
+            )
+        if not 0 <= confidence <= 1:
+            raise MienError(f"expected a confidence in [0, 1] to abstain below, got {confidence}")
+        changed = head.model_copy(update={"abstain_below": confidence, "abstention": None})
+        model = copy.copy(self)
+        model.info = self.info.model_copy(
+            update={"heads": {**self.info.heads, "expression": changed}}
+        )
+        return model
 
     def predict(self, crops: UInt8Array, batch_size: int = 32) -> ModelOutput:
         """The model's output for N crops, or for N clips of them.
@@ -112,11 +134,16 @@ def open_onnx(
 
 
 def open_models(
-    models: Sequence[str | os.PathLike[str] | OnnxModel], *, threads: int | None = None
+    models: Sequence[str | os.PathLike[str] | OnnxModel],
+    *,
+    threads: int | None = None,
+    abstain_below: float | None = None,
 ) -> tuple[OnnxModel | None, OnnxModel | None]:
     """Open at most one model of faces and one of clips, in either order: ``(faces, clips)``.
 
-    Those that are open already are only sorted; ``threads`` is as for :func:`open_onnx`. Raises
+    Those that are open already are only sorted; ``threads`` is as for :func:`open_onnx`, and
+    ``abstain_below`` the confidence in an expression below which they abstain, None for their
+    own. Raises
     :class:`~mien.schema.MienError` for two of a kind, or two with the same head.
     """
     opened: dict[str, OnnxModel] = {}
@@ -129,6 +156,13 @@ def open_models(
                 f"({opened[kind].info.name} and {model.info.name}): leave one out"
             )
         opened[kind] = model
+    if abstain_below is not None:
+        with_expression = {
+            kind: model for kind, model in opened.items() if "expression" in model.info.heads
+        }
+        # A model without one is told so, unless there is another that has it.
+        for kind, model in (with_expression or opened).items():
+            opened[kind] = model.answering_from(abstain_below)
     faces, clips = opened.get("faces"), opened.get("clips")
     if faces is not None and clips is not None:
         for head in faces.info.heads.keys() & clips.info.heads.keys():

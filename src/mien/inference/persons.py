@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,7 @@ class Person:
         self._frames = self._usable_frames = 0
         self._usable_seconds = 0.0
         self._sums: dict[str, NDArray[np.float64]] = {}
+        self._seconds: dict[str, float] = {}
         self._first_doubt = ""
 
     def see(self, time: float, doubt: str) -> None:
@@ -73,8 +75,11 @@ class Person:
         self._usable_seconds += seconds
         self._usable.add(time, seconds, ())
         for name, values in outputs.items():
-            weighted = seconds * np.asarray(values, np.float64)
+            # Action units of a face without a mesh are NaN, and no part of the mean.
+            known = 0.0 if np.isnan(values).any() else seconds
+            weighted = known * np.nan_to_num(np.asarray(values, np.float64))
             self._sums[name] = self._sums.get(name, 0.0) + weighted
+            self._seconds[name] = self._seconds.get(name, 0.0) + known
             curve = self._curves.setdefault(name, Curve(self._step))
             curve.add(time, seconds, np.ravel(values).tolist())
 
@@ -91,7 +96,10 @@ class Person:
             reasons.append(f"none of {self._frames} frames can be used; {first}")
         fields: dict[str, Any] = {}
         if model is not None and self._usable_seconds:
-            means = {name: total / self._usable_seconds for name, total in self._sums.items()}
+            means = {
+                name: total / (self._seconds[name] or math.nan)
+                for name, total in self._sums.items()
+            }
             fields |= read_heads(model, means, 0)
         if self.clips is not None:
             self.clips.close()

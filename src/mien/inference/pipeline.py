@@ -90,6 +90,8 @@ def write_predictions(
     tight: bool = False,
     detector: Detector | None = None,
     max_pixels: int | None = None,
+    abstain_below: float | None = None,
+    blendshapes: bool = False,
     whole: bool = False,
     lists: Sequence[PathLike] = (),
     watched: Watched | None = None,
@@ -126,6 +128,11 @@ def write_predictions(
         For photos and for the frames of videos; mien's own unless one is given.
     max_pixels
         Photos with more are unreadable; 120 million unless a number is given.
+    abstain_below
+        The confidence in an expression below which models abstain; None for their own, 0 for
+        never.
+    blendshapes
+        Add the column ``blendshapes`` to rows of frames.
     whole
         Decode large JPEGs in full, rather than at the resolution that their faces need.
     lists
@@ -154,12 +161,15 @@ def write_predictions(
     paths = [_path(each) for each in inputs]
     _check(paths, out, watched, resume, shard)
     videos = rows is not None or has_videos(paths)
-    faces, clips = open_models(models, threads=threads if videos else 1)
+    faces, clips = open_models(
+        models, threads=threads if videos else 1, abstain_below=abstain_below
+    )
     videos = videos or clips is not None
     table = Rows(
         rows or ("summary" if videos else "frames"),
         None if faces is None else faces.info,
         None if clips is None else clips.info,
+        blendshapes=blendshapes,
     )
     if videos:
         load_av()
@@ -177,6 +187,8 @@ def write_predictions(
                 "tight": tight,
                 "whole": whole,
                 "max_pixels": max_pixels,
+                "abstain_below": abstain_below,
+                "blendshapes": blendshapes,
                 "detector": detector_settings(detector),
                 "annotate": None if folder is None else os.fspath(folder.path.absolute()),
             }

@@ -65,6 +65,8 @@ class Options(TypedDict, total=False):
     tight: bool
     detector: Detector | None
     max_pixels: int | None
+    abstain_below: float | None
+    blendshapes: bool
     whole: bool
     threads: int | None
 
@@ -99,6 +101,8 @@ def predict(
     tight: bool = False,
     detector: Detector | None = None,
     max_pixels: int | None = None,
+    abstain_below: float | None = None,
+    blendshapes: bool = False,
     whole: bool = False,
     threads: int | None = None,
     resume: bool = False,
@@ -114,7 +118,8 @@ def predict(
         A shipped model's name or an ONNX file; or a model of faces and one of clips.
     out
         A .csv, .parquet or .jsonl file to write the rows to, in constant memory.
-    annotate, rows, fps, tight, detector, max_pixels, whole, threads, resume
+    annotate, rows, fps, tight, detector, max_pixels, abstain_below, blendshapes, whole, threads,
+    resume
         As for :func:`~mien.inference.pipeline.write_predictions`.
 
     shard
@@ -143,6 +148,8 @@ def predict(
         tight=tight,
         detector=detector,
         max_pixels=max_pixels,
+        abstain_below=abstain_below,
+        blendshapes=blendshapes,
         whole=whole,
         threads=threads,
         resume=resume,

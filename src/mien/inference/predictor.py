@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.inference.model import OnnxModel, doubt_of, open_onnx, read_heads
+from mien.inference.units import NO_UNITS, reading_of, reads_blendshapes, with_units
 from mien.licenses import Ledger
 from mien.models import ModelInfo
 from mien.schema import (
@@ -74,6 +75,9 @@ class Predictor:
                 f"{model.info.clips.length} frames: use it on videos"
             )
         self.model = model
+        self.reading = reading_of(model.info)
+        """What predictions are read by: the model's description, and action units by blendshapes
+        where it has no head for them."""
         self._detector = detector
         self._created: list[Detector] = []
         self._detecting = threading.Lock()
@@ -85,9 +89,17 @@ class Predictor:
         *,
         detector: Detector | None = None,
         threads: int | None = None,
+        abstain_below: float | None = None,
     ) -> Self:
-        """A predictor of a model that :func:`~mien.inference.model.open_onnx` opens."""
-        return cls(open_onnx(name_or_file, threads=threads), detector=detector)
+        """A predictor of a model that :func:`~mien.inference.model.open_onnx` opens.
+
+        ``abstain_below`` is the confidence in an expression below which it abstains: None for the
+        model's own, 0 for never.
+        """
+        model = open_onnx(name_or_file, threads=threads)
+        if abstain_below is not None:
+            model = model.answering_from(abstain_below)
+        return cls(model, detector=detector)
 
     @property
     def license(self) -> Ledger:
@@ -164,6 +176,7 @@ class Predictor:
         self, faces: Sequence[CroppedFace], output: ModelOutput, *, source: str = ""
     ) -> list[Prediction]:
         """The predictions of faces whose crops gave ``output``."""
+        output = with_units(self.reading, [face.face for face in faces], output)
         return [self._prediction(face, index, output, source) for index, face in enumerate(faces)]
 
     def no_face(self, image: UInt8Array, *, source: str = "") -> Prediction:
@@ -232,12 +245,15 @@ class Predictor:
     def _prediction(
         self, cropped: CroppedFace, row: int, output: ModelOutput, source: str
     ) -> Prediction:
-        fields = read_heads(self.info, output.heads, row)
-        reason = _geometric_doubt(cropped.face) or doubt_of(self.info, fields)
+        fields = read_heads(self.reading, output.heads, row)
+        unreadable = unreadable_because(cropped.face)
+        doubt = unreadable or doubt_of(self.reading, fields)
+        no_units = reads_blendshapes(self.reading) and not fields["action_units"]
+        note = NO_UNITS if no_units and not unreadable else ""
         return Prediction(
-            Status.ABSTAINED if reason else Status.OK,
+            Status.ABSTAINED if doubt else Status.OK,
             source=source,
-            reason=reason,
+            reason="; ".join(filter(None, [doubt, note])),
             index=row,
             face=cropped.face,
             alignment=cropped.alignment,
@@ -257,7 +273,7 @@ class Predictor:
         return patches_of(cropped.matrix, recipe, landmarks)
 
 
-def _geometric_doubt(face: Face) -> str:
+def unreadable_because(face: Face) -> str:
     """Why a face is too small or too far turned to be read; empty when it is not."""
     if face.reason:
         return face.reason

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from mien.heads import HEADS
+from mien.inference.units import reading_of
 from mien.models import ModelInfo
 from mien.schema import MienError, Prediction, Status
 
@@ -48,12 +49,15 @@ class Entry(NamedTuple):
 class Rows:
     """Which rows to make of the predictions of ``models``, a model of faces, of clips, or both.
 
+    ``blendshapes`` adds a column of that name to rows of frames, a struct of 52 numbers.
+
     Raises :class:`~mien.schema.MienError` for rows that the models do not give.
     """
 
     kind: str
     faces: ModelInfo | None = None
     clips: ModelInfo | None = None
+    blendshapes: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(RowKind):
@@ -63,6 +67,11 @@ class Rows:
                 "expected a model of faces for rows of frames, got one of clips only; "
                 "add --model fer, or ask for clips"
             )
+        if self.blendshapes and self.kind != "frames":
+            raise MienError(
+                f"expected rows of frames for blendshapes, got rows {self.kind}: they are those of "
+                "one face; add --rows frames"
+            )
         if self.kind == "clips" and self.clips is None:
             raise MienError(
                 "expected a model of clips for rows of clips, got one of faces only; "
@@ -71,10 +80,9 @@ class Rows:
 
     @property
     def models(self) -> tuple[ModelInfo, ...]:
-        """The models whose heads fill the rows."""
-        models = {"frames": (self.faces,), "clips": (self.clips,)}.get(
-            self.kind, (self.faces, self.clips)
-        )
+        """The models whose heads fill the rows, with action units by blendshapes."""
+        faces = None if self.faces is None else reading_of(self.faces)
+        models = {"frames": (faces,), "clips": (self.clips,)}.get(self.kind, (faces, self.clips))
         return tuple(info for info in models if info is not None)
 
     @property
@@ -106,6 +114,10 @@ class Rows:
         import pyarrow as pa
 
         types = {name: _type(name) for name in self.columns} | self.fields
+        if self.blendshapes:
+            from mien.faces.detection.mesh import BLENDSHAPES
+
+            types["blendshapes"] = pa.struct([(name, pa.float32()) for name in BLENDSHAPES])
         if embeddings:
             types["embedding"] = pa.list_(pa.float32())
         return pa.schema(list(types.items()), metadata={"mien": json.dumps(self.about())})
@@ -157,6 +169,8 @@ class Rows:
         cells = _cells(prediction) | {"model": self.model_names} | entry.columns
         row = {name: cells.get(name) for name in self.columns}
         row |= {name: plain(getattr(prediction, name)) for name in self.fields}
+        if self.blendshapes:
+            row["blendshapes"] = plain(prediction.face.blendshapes) if prediction.face else None
         if embeddings:
             vector = prediction.embedding
             row["embedding"] = None if vector is None else [plain(float(x)) for x in vector]

@@ -20,7 +20,8 @@ from mien.heads import Arrays
 from mien.inference.clips import ClipReader, clip_fps, clips_of
 from mien.inference.model import OnnxModel
 from mien.inference.persons import Person, PersonSummary
-from mien.inference.predictor import Predictor
+from mien.inference.predictor import Predictor, unreadable_because
+from mien.inference.units import with_units
 from mien.models import ModelInfo
 from mien.schema import Face, MienError, Prediction, Status
 
@@ -189,12 +190,13 @@ class _VideoReader:
             reason += f"; {damage}" if damage else ""
         elif damage:
             reason = f"{damage}; what came before was read"
-        model = None if self._predictor is None else self._predictor.info
+        model = None if self._predictor is None else self._predictor.reading
+        clips = None if self._clip_model is None else self._clip_model.info
         return VideoPredictions(
             source=self._source,
             status=status,
             reason=reason,
-            models=tuple(each.info for each in (self._predictor, self._clip_model) if each),
+            models=tuple(each for each in (model, clips) if each is not None),
             frames=self._frames,
             seconds=seconds,
             frames_without_face=self._frames_without_face,
@@ -256,12 +258,17 @@ def _predict_faces(predictor: Predictor, frame: Frame, faces: Sequence[Face]) ->
             predictions[index] = _FaceOutput(_abstained(f"face not aligned: {error}", face), None)
     if crops:
         cropped = list(crops.values())
-        output = predictor.predict_crops(np.stack([each.crop for each in cropped]))
+        output = with_units(
+            predictor.reading,
+            [each.face for each in cropped],
+            predictor.predict_crops(np.stack([each.crop for each in cropped])),
+        )
         for row, (index, prediction) in enumerate(
             zip(crops, predictor.read_faces(cropped, output), strict=True)
         ):
             arrays = {name: values[row : row + 1] for name, values in output.heads.items()}
-            usable = prediction.status is Status.OK
+            # A face that the model is not sure of is part of a mean; one that it cannot see is not.
+            usable = not unreadable_because(cropped[row].face)
             predictions[index] = _FaceOutput(prediction, arrays if usable else None)
     return [predictions[index] for index in range(len(faces))]
 

@@ -89,6 +89,21 @@ def correlation(moments: Moments) -> FloatArray:
     return coefficient
 
 
+def consistency(moments: Moments) -> FloatArray:
+    """ICC(3,1) of predictions and targets as two raters, in [-1, 1]; NaN where both are constant.
+
+    Shrout and Fleiss, Intraclass correlations (Psychol. Bull. 86, 1979), case 3: with two raters
+    (MSR - MSE) / (MSR + MSE) is ``2 cov / (var + var)``. A constant offset between the two costs
+    nothing, another spread does.
+
+    Predictions (0, 2), targets (1, 5): 2 * 2 / (1 + 4).
+
+    >>> consistency(moments(np.array([0.0, 2.0]), np.array([1.0, 5.0])))
+    np.float64(0.8)
+    """
+    return _ratio(2 * moments.covariance, moments.variance + moments.target_variance)
+
+
 def root_mean_squared_error(
     predictions: FloatArray, targets: FloatArray, *, weights: FloatArray | None = None
 ) -> FloatArray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mien import __version__
 from mien.heads import HEADS
 from mien.inference.drawing.colors import color_of
+from mien.inference.units import reading_of
 from mien.models import ModelInfo
 from mien.schema import Prediction, Status
 
@@ -30,7 +31,7 @@ def describe_model(info: ModelInfo) -> dict[str, Any]:
         "name": info.name,
         "reads": "faces" if info.clips is None else "clips",
         "heads": {name: head.model_dump(mode="json") for name, head in info.heads.items()},
-        "colors": _colors(info),
+        "colors": _colors(reading_of(info)),
         "preprocessing": info.preprocessing.model_dump(mode="json"),
         "license_terms": info.license_terms,
         "card": info.card,

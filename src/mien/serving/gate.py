@@ -27,7 +27,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LEAST_SPEED = 100_000  # bytes a second that a long body must come with
 # What is read of a body after its answer, so that the client gets to read the answer.
-_LINGER_BYTES, _LINGER_SECONDS = 64_000_000, 2.0
+_LINGER_BYTES, _LINGER_SECONDS = 128_000_000, 3.0
 POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -13,6 +13,8 @@ from mien.labels import EXPRESSIONS
 from mien.synthetic.actions import RENDERED_UNITS, Expression, draw_expression, face_units
 from mien.synthetic.affect import draw_votes, valence_arousal
 from mien.synthetic.rendering.head import load_head
+from mien.synthetic.rendering.lips import lips_parted
+from mien.synthetic.rendering.render import all_units
 from mien.synthetic.rendering.scene import Scene, draw_scene, frontal_scene
 from mien.synthetic.rendering.subject import Subject, make_subject
 
@@ -34,7 +36,8 @@ FIELDS: tuple[pa.Field, ...] = (
 )
 """Columns of rendered faces beyond those of every dataset.
 
-``au01`` to ``au27`` are strengths in [0, 1], which a dataset reads as intensities divided by 5.
+``au01`` to ``au27`` are strengths in [0, 1], ``au25`` how far the lips are parted; a dataset reads
+them as intensities divided by 5.
 """
 
 
@@ -65,6 +68,7 @@ def face_shot(seed: int, index: int, *, plain: bool = False) -> Shot:
     label = EXPRESSIONS[index % len(EXPRESSIONS)]
     expression = draw_expression(label, generator, intensity=strength)
     scene = frontal_scene(generator) if plain else draw_scene(generator)
+    units = face_units(expression.actions)
     row = {
         "id": f"face-{index:07d}",
         "source": f"rendered/seed-{seed}/face-{index:07d}",
@@ -72,9 +76,9 @@ def face_shot(seed: int, index: int, *, plain: bool = False) -> Shot:
         "subject": f"subject-{number:06d}",
         "label": expression.label,
         "votes": draw_votes(expression, generator).tolist(),
-        **labels_of(expression, subject, scene),
+        **labels_of(expression, subject, scene, units),
     }
-    return Shot(row, subject, face_units(expression.actions), scene, generator)
+    return Shot(row, subject, units, scene, generator)
 
 
 def split_of(subject: int) -> str:
@@ -88,14 +92,21 @@ def subject_of(seed: int, number: int) -> Subject:
     return make_subject(load_head(), seed, number)
 
 
-def labels_of(expression: Expression, subject: Subject, scene: Scene) -> dict[str, Any]:
-    """Return the values of :data:`FIELDS`."""
+def labels_of(
+    expression: Expression, subject: Subject, scene: Scene, units: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return the values of :data:`FIELDS`; ``units`` are weights of the mesh's face units.
+
+    AU25 is how far the lips are parted, whatever parts them.
+    """
+    strengths = {number: expression.action_unit(number) for number in RENDERED_UNITS}
+    strengths[25] = lips_parted(subject, all_units(subject, units, scene))
     valence, arousal = valence_arousal(expression.mixture)
     return {
         "intensity": expression.intensity,
         "valence": valence,
         "arousal": arousal,
-        **{f"au{number:02d}": expression.action_unit(number) for number in RENDERED_UNITS},
+        **{f"au{number:02d}": strength for number, strength in strengths.items()},
         "age": subject.age,
         "age_group": subject.age_group,
         "sex": subject.sex,

@@ -73,7 +73,7 @@ def video_shots(seed: int, seconds: float, video: int) -> Iterator[Shot]:
             "frame": frame,
             "time": time,
             "label": expression.label,
-            **labels_of(expression, subject, scene),
+            **labels_of(expression, subject, scene, units),
             "severity": severity,
         }
         # The same background and clothes in every frame.

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from mien.heads import HEADS
+from mien.heads.expression import leading
 from mien.heads.wording import percent
 from mien.inference.drawing.circumplex import draw_circumplex
 from mien.inference.drawing.colors import Color, color_of
@@ -70,19 +71,24 @@ def has_card(prediction: Prediction) -> bool:
 
 def card_of(prediction: Prediction, most_bars: int) -> Card:
     """The card of a face, with at most ``most_bars`` bars of each head, the largest first."""
-    ranked = [_ranked(head.bars(prediction)) for head in HEADS.values()]
-    ranked = [bars for bars in ranked if bars]
+    ranked: list[tuple[Bar, ...]] = []
+    bars: list[Bar] = []
+    for head in HEADS.values():
+        if of_head := _ranked(head.bars(prediction)):
+            ranked.append(of_head)
+            bars += of_head[: min(most_bars, head.most_bars)]
     if prediction.status is Status.ABSTAINED:
         return Card("abstained", "", GRAY, note=prediction.reason.split(";")[0])
     top = ranked[0][0] if ranked else Bar("affect", 0.0, WHITE)
     affect = None
     if prediction.valence is not None and prediction.arousal is not None:
         affect = prediction.valence, prediction.arousal
+    tie = leading(prediction.probabilities)
     return Card(
-        title=top.name,
+        title=" or ".join(tie) if len(tie) > 1 else top.name,
         value=percent(top.value) if ranked else "",
         color=top.color,
-        bars=tuple(bar for bars in ranked for bar in bars[:most_bars]),
+        bars=tuple(bars),
         strip=ranked[0] if ranked else (),
         affect=affect,
     )

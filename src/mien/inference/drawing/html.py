@@ -8,6 +8,7 @@ import io
 from html import escape
 
 from mien.heads import HEADS
+from mien.heads.expression import leading
 from mien.heads.wording import percent
 from mien.inference.drawing.colors import color_of
 from mien.schema import Prediction, UInt8Array
@@ -27,7 +28,8 @@ def html_card(prediction: Prediction) -> str:
     """An HTML fragment with the crop inside, so that a notebook needs no other file."""
     title = prediction.status.value
     if prediction.expression is not None and prediction.confidence is not None:
-        title = f"{prediction.expression} {percent(prediction.confidence)}"
+        names = leading(prediction.probabilities) or {prediction.expression: prediction.confidence}
+        title = " or ".join(f"{name} {percent(share)}" for name, share in names.items())
     lines = [f"<b>{escape(title)}</b>"]
     details = [prediction.source, prediction.reason]
     if prediction.track is not None:
@@ -37,14 +39,14 @@ def html_card(prediction: Prediction) -> str:
     lines += [f'<span style="opacity:.7">{escape(_text(text))}</span>' for text in details if text]
     for head in HEADS.values():
         bars = head.bars(prediction)
-        lines += [_bar(name, value, tuple(bars)) for name, value in _ranked(bars)]
+        lines += [_bar(name, value, tuple(bars)) for name, value in _ranked(bars, head.most_bars)]
     lines += [f"{escape(name)}: {escape(value)}" for name, value in _values(prediction).items()]
     picture = "" if prediction.crop is None else f'<img src="{_data_url(prediction.crop)}" alt="">'
     return f'<div style="{_CARD}">{picture}<div>{"<br>".join(lines)}</div></div>'
 
 
-def _ranked(bars: dict[str, float]) -> list[tuple[str, float]]:
-    return sorted(bars.items(), key=lambda pair: -pair[1])[:8]
+def _ranked(bars: dict[str, float], most: int) -> list[tuple[str, float]]:
+    return sorted(bars.items(), key=lambda pair: -pair[1])[:most]
 
 
 def _bar(name: str, value: float, names: tuple[str, ...]) -> str:

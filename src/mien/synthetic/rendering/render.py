@@ -57,7 +57,7 @@ def render_face(
     scene's gaze are added. Gray crops have luma in all three channels.
     """
     head, mesh = load_head(), _mesh_rows()
-    units = _all_units(subject, units, scene)
+    units = all_units(subject, units, scene)
     vertices = _vertices_with_hair(subject) + _offsets(units)
     points, depth = project(vertices, scene)
     landmarks = _landmarks(points)
@@ -148,7 +148,8 @@ def vertex_normals(vertices: FloatArray, triangles: NDArray[np.int64]) -> FloatA
     return np.asarray(normals / np.maximum(length, 1e-12), np.float32)
 
 
-def _all_units(subject: Subject, units: Mapping[str, float], scene: Scene) -> dict[str, float]:
+def all_units(subject: Subject, units: Mapping[str, float], scene: Scene) -> dict[str, float]:
+    """The weights of all face units: those of an expression, of the resting face and the gaze."""
     total = dict(subject.resting)
     for name, value in units.items():
         total[name] = total.get(name, 0.0) + value * subject.liveliness

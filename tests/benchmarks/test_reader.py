@@ -1,0 +1,103 @@
+"""The figures of readers, and the data that one is trained on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from toy_corpora import small_dataset
+
+from mien.data.dataset import Dataset
+from mien.preparation.write import write_dataset
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def benchmarks() -> Iterator[None]:
+    sys.path.insert(0, str(FOLDER))
+    yield
+    sys.path.remove(str(FOLDER))
+
+
+@pytest.fixture
+def reader() -> ModuleType:
+    import reader
+
+    return reader
+
+
+@pytest.fixture
+def reader_data() -> ModuleType:
+    import reader_data
+
+    return reader_data
+
+
+def test_consistency_is_that_of_shrout_and_fleiss(reader: ModuleType) -> None:
+    # Judges 3 and 4 of Table 2 of Shrout and Fleiss (1979), by the analysis of variance.
+    third, fourth = np.array([5, 3, 6, 2, 6, 4.0]), np.array([8, 6, 4, 2, 9, 7.0])
+    pairs = np.stack([third, fourth], 1)
+    between = 2 * ((pairs.mean(1) - pairs.mean()) ** 2).sum() / 5
+    judges = 6 * ((pairs.mean(0) - pairs.mean()) ** 2).sum()
+    rest = (((pairs - pairs.mean()) ** 2).sum() - between * 5 - judges) / 5
+    expected = (between - rest) / (between + rest)
+    assert reader.consistency(third, fourth) == pytest.approx(expected)
+    assert reader.consistency(third, third + 3) == pytest.approx(1)  # judges may differ in level
+    assert reader.consistency(third, -third) == pytest.approx(-1)
+
+
+def test_a_row_of_expressions(reader: ModuleType) -> None:
+    targets = np.array([0, 0, 0, 1, -1])
+    shares = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7], [0.5, 0.5]])
+    accuracy, by_class, loss, error = reader.expression_row(targets, shares)
+    assert accuracy.startswith("75.0 (")
+    assert by_class.startswith("83.3 (")  # two of three, and one of one
+    assert float(loss) == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.7]).mean(), abs=1e-3)
+    assert float(error) == pytest.approx((0.1 + 0.2 + 0.6 + 0.3) / 4, abs=1e-3)
+
+
+def test_a_mirror_averages_logits(reader: ModuleType) -> None:
+    one = {"expression": np.array([[0.8, 0.2]]), "embedding": np.array([[1.0, 0.0]])}
+    other = {"expression": np.array([[0.5, 0.5]]), "embedding": np.array([[0.0, 1.0]])}
+    mean = reader._average(one, other)
+    np.testing.assert_allclose(mean["expression"], [[2 / 3, 1 / 3]])  # odds of 4 and 1: 2
+    np.testing.assert_allclose(mean["embedding"], [[0.5, 0.5]])
+
+
+def test_faces_of_valid_leave_train(reader_data: ModuleType, tmp_path: Path) -> None:
+    rows = [{"split": "valid" if number >= 9 else "train"} for number in range(12)]
+    tight = small_dataset(tmp_path / "draft", rows)
+    crops = tight.crops.stored(np.arange(12)).copy()
+    crops[2], crops[4], crops[10] = crops[11], crops[3], crops[9]
+    for name, pixels in (("tight", crops), ("aligned", 255 - crops)):
+        write_dataset(
+            tmp_path / name,
+            [(tight.faces, pixels)],
+            rows=12,
+            label_space=tight.label_space,
+            preprocessing=tight.preprocessing,
+            corpus="toy",
+            license_terms="made by a test",
+            vote_names=(),
+        )
+    cleaned = reader_data.without_leaks(
+        str(tmp_path / "tight"), str(tmp_path / "aligned"), str(tmp_path / "out")
+    )
+    # 2 is in valid, 4 is 3 again; the two equal ones of valid stay.
+    assert cleaned.column("id").tolist() == [str(row) for row in range(12) if row not in (2, 4)]
+    aligned = Dataset.open(tmp_path / "aligned")
+    np.testing.assert_array_equal(cleaned.crops[2], aligned.crops[3])
+
+
+def test_rendered_faces_lose_their_names_only(reader_data: ModuleType, tmp_path: Path) -> None:
+    rows = [{"label": "anger", "split": "train"}, {"label": None, "split": "valid"}]
+    named = small_dataset(tmp_path / "named", rows)
+    unnamed = reader_data.without_names(str(tmp_path / "named"), str(tmp_path / "out"))
+    assert unnamed.column("label").tolist() == [None, None]
+    assert unnamed.column("split").tolist() == ["train", "valid"]
+    np.testing.assert_array_equal(unnamed.crops[:], named.crops[:])
