@@ -138,7 +138,7 @@ class ExpressionHead(Head[ExpressionSettings, ExpressionInfo]):
         # Here, because a reader of photos needs no scipy.
         from mien.statistics.calibration import temperature_scale
 
-        temperature = temperature_scale(arrays.outputs["expression"], targets)
+        temperature = temperature_scale(arrays.outputs["expression"], targets, pool=arrays.pool)
         calibration = Calibration(temperature=temperature, method="temperature scaling on valid")
         return info.model_copy(update={"calibration": calibration})
 
