@@ -101,20 +101,26 @@ def growth() -> None:
 
 
 def groups(repetitions: int = 1000) -> None:
-    for subjects in (False, True):
+    for kind in (
+        "500 rows",
+        "80 subjects of 1 to 39 rows",
+        "80 such subjects, each in both groups",
+    ):
         rng = np.random.default_rng(0)
+        subjects, crossed = kind != "500 rows", kind.endswith("both groups")
         refused = 0
         for seed in range(repetitions):
             sizes = rng.integers(1, 40, 80) if subjects else np.ones(500, int)
             count = len(sizes)
             clusters = np.repeat(np.arange(count), sizes)
             inside = (rng.permutation(count) % 3 == 0)[clusters]
+            if crossed:  # such as angles: rows of one subject are in the group and outside
+                inside = rng.random(len(clusters)) < 1 / 3
             chances = np.clip(rng.normal(0.7, 0.15, count), 0, 1)[clusters]
             values = (rng.random(len(clusters)) < chances).astype(float)
             p = gap_test(values, inside, clusters=clusters, permutations=999, seed=seed)
             refused += p <= 0.05
-        what = "80 subjects of 1 to 39 rows" if subjects else "500 rows"
-        print(f"no gap, {what}: p <= 0.05 in {refused} of {repetitions}")
+        print(f"no gap, {kind}: p <= 0.05 in {refused} of {repetitions}")
     rng = np.random.default_rng(1)
     shown = 0
     for seed in range(100):

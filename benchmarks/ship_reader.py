@@ -70,10 +70,10 @@ def main() -> None:
     run = load_run(run_folder)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / f"{name}.onnx"
-        document = export(run, draft, name=name, int8=True)
+        document = export(run, draft, name=name, packed=True)
         text = card(run, draft, document, data, name)
     (ASSETS / f"{name}.md").write_text(text, encoding="utf-8")
-    export(run, ASSETS / f"{name}.onnx", name=name, int8=True, card=text)
+    export(run, ASSETS / f"{name}.onnx", name=name, packed=True, card=text)
     print(text)
 
 

@@ -84,7 +84,7 @@ def test_the_whole_way_with_classes_of_ones_own(command: Command, tmp_path: Path
     assert "very happy" in page and "<b>sad<" not in page
 
     (tmp_path / "card.md").write_text("# Mine", "utf-8")
-    exported = command("export", "run", "--out", "new/mine.onnx", "--int8", "--card", "card.md")
+    exported = command("export", "run", "--out", "new/mine.onnx", "--packed", "--card", "card.md")
     assert exported.code == 0 and "differs from the network by" in exported.out
     assert read_info(tmp_path / "new" / "mine.onnx").card == "# Mine"
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TextIO
 
@@ -17,7 +18,7 @@ from mien.inference.drawing.annotate import PICTURE_FORMATS, annotate_file
 from mien.inference.drawing.drawn_video import DrawnVideo, drawn_video
 from mien.inference.rows import Entry, Row, Rows
 from mien.schema import MienError, Prediction, Status
-from mien.terminal import shows_progress
+from mien.terminal import progress_bar
 
 Sink = Callable[[Sequence[Entry]], None]
 """Takes the rows of a photo, a frame or a video, in order."""
@@ -108,15 +109,9 @@ def _when(prediction: Prediction, columns: dict[str, object]) -> list[str]:
 @contextmanager
 def progress(shown: bool) -> Iterator[Callable[[], None]]:
     """A bar on stderr that each call advances; only on a terminal, and only where ``shown``."""
-    if not (shown and shows_progress()):
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("predict", total=None)
-        yield lambda: bar.advance(task)
+    with progress_bar("predict", shown=shown) as show:
+        numbers = count(1)
+        yield lambda: show(next(numbers))
 
 
 class AnnotatedFolder:
