@@ -107,6 +107,11 @@ class ModelInfo(BaseModel):
         )
 
     @property
+    def keeps_best(self) -> bool:
+        """Whether its epoch was chosen as the best one on a split; unless it says so, it was."""
+        return bool(self.selected_on.get("keep", "best") != "last")
+
+    @property
     def outputs(self) -> dict[str, tuple[int | str, ...]]:
         """What the exported model gives: name -> shape behind the batch axis."""
         shapes: dict[str, tuple[int | str, ...]] = {}

@@ -17,7 +17,7 @@ from fake_models import Oracle, make_dataset, one_hot
 import mien.evaluation.compare
 import mien.evaluation.predictions
 from mien.data.dataset import VALENCE_AROUSAL_FIELDS
-from mien.evaluation.compare import _once, compare
+from mien.evaluation.compare import Source, _on_valid, _once, compare
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.models import Model
 from mien.schema import MienError
@@ -176,3 +176,14 @@ def test_a_model_of_other_classes_is_named(tmp_path: Path, monkeypatch: pytest.M
 def test_a_warning_of_all_models_is_said_once() -> None:
     warnings = _once([("runs/a", ["rendered", "gray"]), ("b.onnx", ["fixed", "rendered"])])
     assert warnings == ["rendered", "runs/a: gray", "b.onnx: fixed"]
+
+
+def test_only_those_that_kept_their_best_epoch_are_too_good_on_valid() -> None:
+    best = Source("a", "a", Oracle(one_hot(0)).model().info, None, None)
+    last = best._replace(
+        path="b", info=best.info.model_copy(update={"selected_on": {"keep": "last"}})
+    )
+    assert _on_valid([best, best])[0].startswith("Runs keep the epoch that is best on valid")
+    assert _on_valid([best, last])[0].startswith("a keeps the epoch that is best on valid")
+    [calibrated] = _on_valid([last, last])
+    assert "best" not in calibrated and "calibrated on valid" in calibrated

@@ -331,3 +331,36 @@ def test_a_fake_of_avec2014_from_videos_to_the_report(command, tmp_path) -> None
     assert severity_of(report)["conformal"]["reason"].startswith(
         "2 subjects of valid cannot give an interval"
     )
+
+
+def test_others_results_are_given_for_context_with_their_source(command, run, tmp_path) -> None:
+    fake(tmp_path / "data", corpus="avec2014")
+    assert command("evaluate", run, "--data", tmp_path / "data").code == 0
+    report = json.loads((run / "report" / "report.json").read_text())
+    entry = severity_of(report)
+    of_method = {result["method"]: result for result in entry["published"]}
+    second_hand = of_method["STA-DRN (Pan et al., 2024)"]
+    assert (second_hand["mae"], second_hand["rmse"]) == (6.00, 7.75)
+    assert second_hand["source"].startswith("second-hand")
+    text = Page((run / "report" / "report.html").read_text("utf-8")).text
+    assert "Lopez-Otero et al. (2015)" in text and "to be checked" in text
+    assert "STA-DRN" in text and "for context, not for a ranking" in text
+
+
+def test_other_corpora_have_no_context(command, run, tmp_path) -> None:
+    fake(tmp_path / "data")
+    assert command("evaluate", run, "--data", tmp_path / "data").code == 0
+    entry = severity_of(json.loads((run / "report" / "report.json").read_text()))
+    assert entry["published"] == [] and entry["shared_subjects"] == ""
+    assert "Lopez-Otero" not in (run / "report" / "report.html").read_text("utf-8")
+
+
+def test_a_run_that_keeps_its_last_epoch_chose_none_on_valid(
+    command, run, tmp_path, monkeypatch
+) -> None:
+    fake(tmp_path / "data")
+    model = fake_model("m", tmp_path / "data")
+    last = model._replace(info=model.info.model_copy(update={"selected_on": {"keep": "last"}}))
+    monkeypatch.setattr(mien.evaluation.evaluate, "open_model", lambda _: last)
+    evaluated = command("evaluate", run, "--data", tmp_path / "data", "--split", "valid", "--json")
+    assert "best epoch" not in str(json.loads(evaluated.out)["warnings"])

@@ -1,7 +1,15 @@
-import numpy as np
-from evaluations import alone, expression, make, valence_arousal
+from pathlib import Path
 
+import numpy as np
+import pytest
+from evaluations import alone, expression, make, recordings, valence_arousal
+
+from mien.heads import HEADS
+from mien.heads.severity import SeverityInfo
+from mien.reports.evaluation import Evaluation, SeverityArrays
 from mien.reports.report import evaluate, write_report
+from mien.reports.sections.action_units import ActionUnitArrays
+from mien.scales import SCALES
 
 
 def grouped(groups: dict[str, np.ndarray], n: int = 400, worse: np.ndarray | None = None):
@@ -78,3 +86,37 @@ def test_errors_have_the_largest_as_the_worst() -> None:
         "groups"
     ]
     assert entry["worst"] == "left" and not entry["greater_is_better"]
+
+
+def of_head(head: str, n: int = 120) -> Evaluation:
+    """Rows of one head, of two sexes with 30 persons each."""
+    rng = np.random.default_rng(3)
+    groups = {"sex": np.where(np.arange(n) // 2 % 2 == 0, "female", "male").astype(object)}
+    if head == "expression":
+        return alone(head, expression(make(n)), groups=groups)
+    if head == "valence_arousal":
+        return alone(head, valence_arousal(n), groups=groups)
+    if head == "action_units":
+        targets, given = rng.integers(0, 2, (n, 12)).astype(float), rng.random((n, 12))
+        return alone(head, ActionUnitArrays(targets=targets, predictions=given), groups=groups)
+    scores = rng.integers(0, 60, n).astype(float)
+    training = recordings({"t": ("someone", "", 20, None)})
+    arrays = SeverityArrays(
+        info=SeverityInfo(scale=SCALES["bdi-ii"]),
+        targets=scores,
+        predictions=np.clip(scores + rng.normal(0, 5, n), 0, 63),
+        training=training,
+    )
+    return alone(head, arrays, groups=groups, unit="recording")
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_head_compares_the_groups_that_the_rows_have(head: str, tmp_path: Path) -> None:
+    evaluation = of_head(head)
+    report = evaluate(evaluation, draws=20)
+    (entry,) = report["groups"]
+    assert (entry["head"], entry["column"]) == (head, "sex")
+    assert all(0 < group["p_adjusted"] <= 1 for group in entry["groups"])
+    assert all(group["gap"]["low"] is not None for group in entry["groups"])
+    page = write_report(evaluation, report, tmp_path).read_text("utf-8")
+    assert 'id="groups"' in page and "female" in page

@@ -161,6 +161,27 @@ def test_soft_targets_want_their_own_softness() -> None:
     assert temperature_scale(logits, softmax(logits / 2, axis=1)) == pytest.approx(2, rel=1e-3)
 
 
+def test_the_temperature_of_clips_is_that_of_what_is_pooled() -> None:
+    """A recording's answer is the mean of its clips' probabilities, not of their logits."""
+    rng = np.random.default_rng(0)
+    logits, targets = overconfident(2.0, 300)
+    clips = np.repeat(logits, 3, axis=0) + rng.normal(size=(900, 5)) * 4
+
+    def pool(values: np.ndarray) -> np.ndarray:
+        return values.reshape(300, 3, 5).mean(1)
+
+    def loss(temperature: float) -> float:
+        return -np.log(pool(softmax(clips / temperature, axis=1))[np.arange(300), targets]).mean()
+
+    best = temperature_scale(clips, targets, pool=pool)
+    assert loss(best) <= min(loss(best * 1.02), loss(best / 1.02), loss(1.0))
+    # Pooled probabilities are calmer by themselves, so pooled logits want another temperature.
+    other = temperature_scale(pool(clips), targets)
+    assert other > 1.1 * best and loss(other) > loss(best)
+    with pytest.raises(ValueError, match="300 targets"):
+        temperature_scale(clips, np.zeros(900, int), pool=pool)
+
+
 def test_degenerate_temperatures() -> None:
     assert temperature_scale(np.zeros((3, 2)), np.array([0, 1, 1])) == 1
     assert temperature_scale(np.eye(3), np.arange(3)) == pytest.approx(1 / 50)

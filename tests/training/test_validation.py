@@ -1,6 +1,7 @@
 """What is measured and calibrated on the split valid, and on nothing else."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import torch
 from small_training import SMALL_CLIPS
 
 from mien.data.dataset import Dataset
+from mien.data.targets import Targets
 from mien.evaluation.models import open_model, predict_recordings
 from mien.heads.expression import ExpressionInfo
 from mien.heads.valence_arousal import ValenceArousalInfo
+from mien.labels import label_space_of
 from mien.networks.network import Outputs
 from mien.statistics.calibration import temperature_scale
 from mien.statistics.conformal import calibrate
@@ -100,6 +103,35 @@ def test_metrics_and_calibration_see_the_rows_that_have_labels(affect_dataset: P
     measured = validations(units, infos, outputs)
     assert list(measured) == ["expression"]
     assert calibrated(infos, measured)["valence_arousal"] == infos["valence_arousal"]
+
+
+def test_clips_are_calibrated_as_they_are_pooled() -> None:
+    """Two clips of each of 20 recordings, of which every fifth has no label."""
+    rng = np.random.default_rng(0)
+    classes = np.where(np.arange(20) % 5 == 4, -1, np.arange(20) % 3)
+    logits = rng.normal(size=(40, 3)) * 3 + 2 * np.eye(3)[np.repeat(classes, 2)]
+    targets = Targets({"expression": classes}, {})
+    units = SimpleNamespace(
+        targets={"valid": targets},
+        subjects={"valid": np.full(20, "")},
+        pool=lambda values: values.reshape(20, 2, -1).mean(1),
+    )
+    infos = {"expression": ExpressionInfo(label_space=label_space_of(["a", "b", "c"]))}
+    outputs = Outputs(torch.zeros(40, 4), {"expression": torch.from_numpy(logits)})
+    measured = validations(units, infos, outputs)
+    known = classes >= 0
+    probabilities = torch.softmax(torch.from_numpy(logits), 1).numpy()
+    np.testing.assert_allclose(
+        measured["expression"].predictions["expression"], units.pool(probabilities)[known]
+    )
+    temperature = calibrated(infos, measured)["expression"].calibration.temperature
+    expected = temperature_scale(
+        logits, classes[known], pool=lambda values: units.pool(values)[known]
+    )
+    assert temperature == expected
+    assert temperature != pytest.approx(
+        temperature_scale(units.pool(logits)[known], classes[known]), rel=0.02
+    )
 
 
 def test_outputs_of_batches_are_joined_in_their_order() -> None:

@@ -62,8 +62,9 @@ def predict(
     thorough: Thorough = False,
     detector: Detector = None,
     fps: Annotated[
-        float, typer.Option(min=0.01, help="Frames per second to read (videos only).")
-    ] = 5,
+        float | None,
+        typer.Option(min=0.01, help="Frames per second to read (videos only; default: 5)."),
+    ] = None,
     rows: Annotated[
         str | None,
         typer.Option(help="One row per person (summary), frame (frames) or clip (clips)."),

@@ -19,7 +19,9 @@ from mien.cli.options import (
     Tight,
     Workers,
     detector_of,
+    refuse_beside,
 )
+from mien.errors import MienError
 
 
 def prepare(
@@ -51,9 +53,12 @@ def prepare(
         ),
     ] = 0,
     fps: Annotated[
-        float,
-        typer.Option(min=0, help="Frames per second to keep (recordings only); 0 keeps all."),
-    ] = 5,
+        float | None,
+        typer.Option(
+            min=0,
+            help="Frames per second to keep (recordings only; default: 5); 0 keeps all.",
+        ),
+    ] = None,
     task: Annotated[
         str | None,
         typer.Option(help="Keep only this task (AVEC2014): freeform or northwind."),
@@ -82,28 +87,37 @@ def prepare(
 ) -> None:
     """Prepare a dataset from a corpus or from your own photos.
 
-    Resumes after an interruption: run the same command again.
+    Resumes after an interruption: run the same command again. The exit code is 1 if inputs are
+    missing from the dataset; DATASET/left_out.csv lists them.
     """
     from mien.cli.options import preprocessing
     from mien.cli.printing import print_dataset, print_json
     from mien.corpora import corpus_of
+    from mien.data.dataset import LEFT_OUT_FILE
     from mien.faces.detection.detect import FaceDetector
     from mien.preparation.prepare import prepare as prepare_dataset
 
+    reader = corpus_of(corpus)
+    if fps is not None and not reader.videos:
+        raise MienError(f"expected no --fps for {corpus}, which holds images, got it: leave it out")
+    if tight and not landmarks:
+        refuse_beside(
+            "--tight",
+            {"--detector": detector, "--thorough": thorough},
+            "no face is detected in tight crops, unless --landmarks asks for it",
+        )
     result = prepare_dataset(
         corpus,
         source,
         out,
-        preprocessing=preprocessing(
-            corpus_of(corpus).color, like=like, size=size, color=color, margin=margin
-        ),
+        preprocessing=preprocessing(reader.color, like=like, size=size, color=color, margin=margin),
         tight=tight,
         classes=classes.split(",") if classes else None,
         seed=seed,
         valid_from_train=valid_from_train,
         landmarks=landmarks,
         align=align,
-        fps=fps or None,
+        fps=5.0 if fps is None else fps or None,
         task=task.lower() if task else None,
         scale=scale,
         disjoint=disjoint,
@@ -116,8 +130,16 @@ def prepare(
     info = result.dataset.info
     if as_json:
         print_json(info)
-        return
-    print_dataset(info, list(result.left_out.items()), landmarks=landmarks)
-    recordings = len(info.get("videos", {}))
-    rows = f"frames of {recordings} recordings" if recordings else "faces"
-    print(f"{len(result.dataset)} {rows} in {out}")
+    else:
+        print_dataset(info, list(result.left_out.items()), landmarks=landmarks)
+        recordings = len(info.get("videos", {}))
+        rows = f"frames of {recordings} recordings" if recordings else "faces"
+        print(f"{len(result.dataset)} {rows} in {out}")
+        if result.left_out:
+            missing = sum(result.missing.values())
+            print(
+                f"{sum(result.left_out.values())} left out, {missing} of which should be there: "
+                f"{out / LEFT_OUT_FILE} lists them with the reasons"
+            )
+    if result.missing:
+        raise typer.Exit(1)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mien.cli.options import Json
+from mien.cli.options import Json, refuse_beside
 from mien.errors import MienError
 from mien.terminal import tell
 
@@ -40,8 +40,11 @@ def train(
         typer.Option(metavar="NAME", help="Train every fold of this protocol; RUN holds them all."),
     ] = None,
     select_on: Annotated[
-        str, typer.Option(metavar="SPLIT", help="The split that selects the epoch; never test.")
-    ] = "valid",
+        str | None,
+        typer.Option(
+            metavar="SPLIT", help="The split that selects the epoch (default: valid); never test."
+        ),
+    ] = None,
     unsafe_select_on_test: Annotated[
         bool,
         typer.Option(
@@ -62,6 +65,9 @@ def train(
     recipe_text(recipe)
     for folder in data:
         Dataset.open(folder)
+    if unsafe_select_on_test and select_on != "test":
+        refuse_beside("--unsafe-select-on-test", {"--select-on": select_on}, "it selects on test")
+    select_on = select_on or "valid"
     check_selection(select_on, unsafe=unsafe_select_on_test)
     if protocol is not None:
         _train_folds(

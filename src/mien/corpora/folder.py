@@ -113,6 +113,11 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
         if len(words) > 1
     ]
     if not splits:
+        if valid:
+            raise MienError(
+                f"expected a source with a split train for --valid-from-train, got one without "
+                f"splits in {source}, of which mien makes all three: omit the option"
+            )
         valid, test = 0.1, 0.1
     elif valid and "valid" in splits:
         raise MienError(

@@ -84,6 +84,11 @@ def image_reading(
             f"expected a source without a valid split for --valid-from-train, got one with it in "
             f"{source}: omit the option"
         )
+    if options.valid_from_train and made:
+        raise MienError(
+            f"expected a source with a split train for --valid-from-train, got one without splits "
+            f"in {source}, of which mien makes all three: omit the option"
+        )
     valid, test = (0.1, 0.1) if made else (options.valid_from_train, 0.0)
     cuts = cut(ranks, valid=valid, test=test)
     notes = list(notes)

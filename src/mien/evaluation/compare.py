@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien import __version__
 from mien.data.dataset import Dataset
-from mien.evaluation.evaluate import check_rule
+from mien.evaluation.evaluate import check_rule, check_rule_counts
 from mien.evaluation.models import check_distinct, open_model
 from mien.models import ModelInfo, read_info
 from mien.schema import MienError
@@ -61,6 +61,9 @@ def compare(
     heads, warnings = _shared_heads(sources)
     dataset = Dataset.open(data)
     dataset.split_indices(split)
+    # Of heads that only some have nothing is compared.
+    shared = [source.info for source in sources if "expression" in heads]
+    check_rule_counts(rule, shared, [dataset])
     groups, notes = _entries(sources)
     warnings = [*notes, *warnings]
     entries: list[Entry] = []
@@ -81,10 +84,7 @@ def compare(
         entries.append(Entry(label, measured))
     warnings += _once(warned)
     if split == "valid":
-        warnings.append(
-            "Runs keep the epoch that is best on valid, so their numbers on it are too good; "
-            "the split test decides"
-        )
+        warnings += _on_valid(sources)
     command = ["mien", "compare", *paths, "--data", str(data), "--split", split]
     command += ["--rule", rule] if "expression" in heads else []
     provenance = {
@@ -126,6 +126,22 @@ def _shared_heads(sources: Sequence[Source]) -> tuple[list[str], list[str]]:
             lack = "lack" if len(without) > 1 else "lacks"
             sentences.append(f"The head {name} is not compared: {', '.join(without)} {lack} it")
     return shared, sentences
+
+
+def _on_valid(sources: Sequence[Source]) -> list[str]:
+    """What to know of numbers on the split valid: whose epoch was chosen there, and calibration."""
+    best = [source.path for source in sources if source.info.keeps_best]
+    if not best:
+        return [
+            "Models are calibrated on valid, so what depends on temperatures and thresholds is too "
+            "good on it; the split test decides"
+        ]
+    whose = "Runs" if len(best) == len(sources) else ", ".join(best)
+    keep = "keeps" if len(best) == 1 and whose != "Runs" else "keep"
+    return [
+        f"{whose} {keep} the epoch that is best on valid, so numbers on it are too good; the split "
+        "test decides"
+    ]
 
 
 def _once(warned: Sequence[tuple[str, Sequence[str]]]) -> list[str]:

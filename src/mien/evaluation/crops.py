@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mien.data.dataset import Dataset
 from mien.schema import MienError, Preprocessing, UInt8Array
-from mien.terminal import shows_progress
+from mien.terminal import progress_bar
 
 Rows = NDArray[np.int64]
 ChangeCrops = Callable[[UInt8Array], UInt8Array]
@@ -78,13 +78,12 @@ def crop_reader(
     return read, warnings
 
 
-def with_progress(starts: range) -> Iterable[int]:
+def with_progress(starts: range) -> Iterator[int]:
     """The numbers, with a bar on a terminal while they are worked through."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(starts, "evaluate", console=console, transient=True, disable=not shows_progress())
+    with progress_bar("evaluate", len(starts)) as show:
+        for done, start in enumerate(starts, 1):
+            yield start
+            show(done)
 
 
 def to_grayscale(crops: UInt8Array) -> UInt8Array:

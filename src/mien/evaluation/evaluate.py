@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from mien.data.dataset import Dataset
 from mien.data.targets import RULES
 from mien.evaluation.models import open_model
+from mien.models import ModelInfo
 from mien.schema import MienError
 
 LABEL_RULES = tuple(name for name in RULES if name != "distribution")
@@ -57,10 +59,11 @@ def evaluate(
             "both: every face would be its own neighbor"
         )
     model, dataset = open_model(run_or_model), Dataset.open(data)
-    if "expression" not in model.info.heads and (rule != "majority" or reference is not None):
+    check_rule_counts(rule, [model.info], [dataset])
+    if "expression" not in model.info.heads and reference is not None:
         raise MienError(
-            f"expected no --rule and no --reference for a model without the head expression, got "
-            f"{reference or rule!r}: leave it out"
+            f"expected no --reference for a model without the head expression, got {reference!r}: "
+            "leave it out"
         )
     evaluation = evaluation_of(
         model,
@@ -87,6 +90,24 @@ def check_rule(rule: str) -> None:
     """Raise :class:`MienError` unless it makes one label of votes."""
     if rule not in LABEL_RULES:
         raise MienError(f"expected a rule for labels ({', '.join(LABEL_RULES)}), got {rule!r}")
+
+
+def check_rule_counts(rule: str, infos: Iterable[ModelInfo], datasets: Iterable[Dataset]) -> None:
+    """Raise :class:`MienError` for a rule other than the default where it changes nothing.
+
+    That is so where no model reads expressions, and where no dataset has votes.
+    """
+    if rule == "majority":
+        return
+    if not any("expression" in info.heads for info in infos):
+        raise MienError(
+            f"expected no --rule where no model has the head expression, got {rule!r}: leave it out"
+        )
+    if not any(dataset.vote_names for dataset in datasets):
+        raise MienError(
+            f"expected a dataset with votes for --rule {rule}, got one without, whose labels are "
+            "the same by every rule: leave it out"
+        )
 
 
 def _default_folder(run_or_model: str | Path) -> Path:

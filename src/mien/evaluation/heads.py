@@ -136,7 +136,8 @@ def read_severity(source: Source) -> Read:
                 "The model was not trained on this dataset: baselines and subjects in training are "
                 f"of its split {TRAINED}, and whether the model has seen these people is not known"
             )
-    if split in (TRAINED, CALIBRATED):
+    keeps_best = source.model.info.keeps_best
+    if split == TRAINED or (split == CALIBRATED and keeps_best):
         why = "learn from" if split == TRAINED else "keep their best epoch by"
         warnings.append(f"Runs {why} {split}, so their errors on it are too small")
     validation = None
@@ -152,6 +153,7 @@ def read_severity(source: Source) -> Read:
         tasks=_column(dataset, "task", source.rows),
         sessions=_sessions(dataset, source.rows),
         usable=_usable(dataset, source.rows),
+        corpus=str(dataset.info.get("corpus", "")),
     )
     return Read(arrays, warnings, _without_rows(dataset))
 

@@ -12,7 +12,7 @@ from mien.data.clips import check_labels, videos_of
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
 from mien.errors import MienError
-from mien.evaluation.evaluate import check_rule
+from mien.evaluation.evaluate import check_rule, check_rule_counts
 from mien.evaluation.heads import READERS, Source, read_shared_expression, shared_classes
 from mien.evaluation.models import Model, check_distinct, open_model, short_names
 from mien.evaluation.predictions import Predictions, predict_split
@@ -51,12 +51,8 @@ def evaluate_matrix(
     check_rule(rule)
     check_distinct(models, "runs or models")
     check_distinct(folders, "datasets")
-    infos = [read_info(model) for model in models]
-    if rule != "majority" and not any("expression" in info.heads for info in infos):
-        raise MienError(
-            f"expected no --rule for models without the head expression, got {rule!r}: leave it out"
-        )
     datasets = [Dataset.open(folder) for folder in folders]
+    check_rule_counts(rule, [read_info(model) for model in models], datasets)
     names, columns = short_names(models), short_names(folders)
     warnings: list[str] = [
         f"{column}: {synthetic.WARNING}"

@@ -148,6 +148,11 @@ def evaluation_of(
             f"expected {unit}s with {wanted} in split {split!r} of {dataset.folder}, got none of "
             f"{len(in_split)} rows: name another split or rule, or another dataset"
         )
+    if reference is not None and "expression" not in labeled:
+        raise MienError(
+            f"expected {unit}s with an expression in split {split!r} for --reference, got none: "
+            "leave it out"
+        )
     if model.info.clips is not None:
         check_labels(dataset, videos_of(dataset, split), targets, labeled)
     maps = MapSums(len(dataset.label_space))
@@ -172,7 +177,7 @@ def evaluation_of(
         targets=targets,
         other_rules=other_rules,
         reference=None
-        if reference is None or "expression" not in labeled
+        if reference is None
         else _reference(model, dataset, source, targets, reference),
         attention=maps.means(),
         predict=predict_other,

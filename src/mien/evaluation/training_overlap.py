@@ -59,7 +59,7 @@ def _same_dataset(model: Model, dataset: Dataset, split: str) -> list[str]:
     notes = []
     selected = model.info.selected_on
     if selected.get("split", "valid") == split:
-        chosen = "" if selected.get("keep") == "last" else "its epoch was chosen and "
+        chosen = "its epoch was chosen and " if model.info.keeps_best else ""
         notes.append(f"{chosen}the model was calibrated by these very rows")
     splits = dataset.splits
     for column, what in (("subject", "subjects"), ("video", "videos")):

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
+from mien.faces.closing import Closing
 from mien.schema import MienError, UInt8Array
 
 # A recording may end slightly before its container says; a larger gap is damage.
@@ -38,7 +38,7 @@ class Frame:
     pixels: UInt8Array
 
 
-class Video:
+class Video(Closing):
     """An open video file, whose frames :meth:`frames` yields. A context manager.
 
     ``seconds`` is the duration that the file states and ``fps`` its average frames per second,
@@ -191,17 +191,6 @@ class Video:
     def close(self) -> None:
         """Close the file."""
         self._container.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _message(error: BaseException) -> str:

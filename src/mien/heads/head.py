@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -38,15 +38,17 @@ class HeadInfo(BaseModel):
 class Validation(NamedTuple):
     """What a head gave for the N labeled rows of the split valid, for metrics and calibration.
 
-    ``targets`` are the head's targets by name; ``outputs`` the network's raw outputs and
-    ``predictions`` the same as the exported model would give them, uncalibrated; both by name.
-    ``subjects`` ``(N,)`` are names, "" where unknown.
+    ``targets`` are the head's targets by name; ``predictions`` what the exported model would give,
+    uncalibrated, of recordings pooled over their clips; ``outputs`` the network's raw outputs, a
+    row for each face or clip of valid; all by name. ``pool`` makes of values of these rows, such
+    as probabilities, those of the N. ``subjects`` ``(N,)`` are names, "" where unknown.
     """
 
     targets: Arrays
     outputs: Arrays
     predictions: Arrays
     subjects: NDArray[np.str_]
+    pool: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 
 
 class Labels(NamedTuple):

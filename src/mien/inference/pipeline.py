@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from mien.faces.video import Frame, load_av
 from mien.inference.drawing.timeline import plot_timeline, require_matplotlib
 from mien.inference.inputs.sources import ADDRESS, Source, find_sources, has_videos, is_address
+from mien.inference.inputs.unused import refuse_unused
 from mien.inference.inputs.watching import FileState, watch
 from mien.inference.model import OnnxModel, open_models
-from mien.inference.photos import Reading, predict_photos
+from mien.inference.photos import PhotoReader, Reading
 from mien.inference.predictor import Predictor
 from mien.inference.rows import Entry, Rows
 from mien.inference.sinks import (
@@ -86,7 +87,7 @@ def write_predictions(
     out: PathLike | None = None,
     annotate: PathLike | None = None,
     rows: str | None = None,
-    fps: float = FPS,
+    fps: float | None = None,
     tight: bool = False,
     detector: Detector | None = None,
     max_pixels: int | None = None,
@@ -121,7 +122,7 @@ def write_predictions(
         One row per person of a video (``summary``), face (``frames``) or clip (``clips``). The
         default is ``summary`` where videos are read, else ``frames``.
     fps
-        Frames per second of a video to read.
+        Frames per second of a video to read (default: 5).
     tight
         Photos are tight crops; videos are not affected.
     detector
@@ -155,8 +156,8 @@ def write_predictions(
     in the folder ``OUT.partial``, which an error or an interrupt leaves for ``resume``. When
     somebody interrupts watching, the table is completed before ``KeyboardInterrupt`` passes.
     Raises :class:`~mien.schema.MienError` where something cannot be written or a package is
-    missing, for addresses, for an ``annotate`` folder that contains inputs, and for work that
-    was begun with other settings.
+    missing, for addresses, for an ``annotate`` folder that contains inputs, for settings that
+    none of the inputs is read by, and for work that was begun with other settings.
     """
     paths = [_path(each) for each in inputs]
     _check(paths, out, watched, resume, shard)
@@ -165,6 +166,17 @@ def write_predictions(
         models, threads=threads if videos else 1, abstain_below=abstain_below
     )
     videos = videos or clips is not None
+    refuse_unused(
+        paths,
+        videos=videos,
+        lists=bool(lists) or watched is not None,
+        fps=fps,
+        of_photos={"--tight": tight, "--max-pixels": bool(max_pixels), "--whole": whole},
+        tight=tight,
+        detects=detector is not None,
+        partial=faces is not None and faces.info.preprocessing.partial_image != "full",
+    )
+    fps = FPS if fps is None else fps
     table = Rows(
         rows or ("summary" if videos else "frames"),
         None if faces is None else faces.info,
@@ -176,7 +188,6 @@ def write_predictions(
         if annotate is not None:
             require_matplotlib()
     folder = None if annotate is None else AnnotatedFolder(annotate, paths, max_pixels)
-    reading = Reading(tight, max_pixels, whole, threads)
     with ExitStack() as stack:
         work = None
         if out is not None:
@@ -199,12 +210,15 @@ def write_predictions(
             sinks.append(line_sink(lines, table))
         if json is not None and work is None:
             sinks.append(stack.enter_context(json_sink(json, table)))
-        predictor = None
+        predictor, reader = None, None
         if faces is not None:
             predictor = stack.enter_context(Predictor(faces, detector=detector))
+            reader = stack.enter_context(
+                PhotoReader(predictor, Reading(tight, max_pixels, whole, threads))
+            )
         advance = stack.enter_context(progress(shown=lines is None and json is None))
         pipeline = _Pipeline(
-            predictor, clips, fps, table, folder, detector, sinks, advance, reading, work
+            predictor, reader, clips, fps, table, folder, detector, sinks, advance, work
         )
         interrupted = False
         try:
@@ -285,14 +299,14 @@ def _items(
         for item in [] if work is None else work.earlier_items():
             if item.state is not None:
                 read[item.source.path] = item.state
-            pipeline.pass_over(item.source)
+            pipeline.picture_of(item.source)
             yield item
         sources = watch(paths, lists=lists, videos=videos, idle=watched.idle, read=read)
     if work is not None:
-        yield from work.items(sources, pipeline.pass_over)
+        yield from work.items(sources, pipeline.picture_of)
         return
     for number, source in enumerate(sources):
-        yield None if source is None else Item(number, source)
+        yield None if source is None else Item(number, source, pipeline.picture_of(source))
 
 
 class _EachFrame:
@@ -310,6 +324,7 @@ class _Pipeline:
     """Reads one input after the other into the sinks and the table, and counts."""
 
     predictor: Predictor | None
+    reader: PhotoReader | None
     clip_model: OnnxModel | None
     fps: float
     table: Rows
@@ -317,7 +332,6 @@ class _Pipeline:
     detector: Detector | None
     sinks: Sequence[Sink]
     advance: Callable[[], None]
-    reading: Reading
     work: TableWork | None
     totals: Totals = field(default_factory=Totals)
     _statuses: Counter[str] = field(default_factory=Counter)
@@ -339,10 +353,11 @@ class _Pipeline:
                 elif item is not None:
                     self._repeat(item)
 
-    def pass_over(self, source: Source) -> None:
-        """Reserve the name of the picture of a source that is not drawn here."""
-        if self.folder is not None:
-            self.folder.pass_over(source.path, video=source.video)
+    def picture_of(self, source: Source) -> str:
+        """Reserve the name of a source's annotated picture; called once for each, in order."""
+        if self.folder is None:
+            return ""
+        return self.folder.free_name(source.path, video=source.video)
 
     def _read_photos(self, items: Iterable[Item | None]) -> None:
         for item, predictions in self._photos(items):
@@ -350,7 +365,7 @@ class _Pipeline:
                 self._repeat(item)
                 continue
             if self.folder is not None and self.predictor is not None:
-                self.folder.draw_photo(predictions)
+                self.folder.draw_photo(predictions, item.picture)
             self._write(self.table.of_photo(predictions))
             self.advance()
             self._finish(item, incomplete=predictions[0].status is Status.UNREADABLE)
@@ -359,7 +374,7 @@ class _Pipeline:
         path, drawn = item.source.path, None
         with ExitStack() as stack:
             if self.folder is not None:
-                drawn = stack.enter_context(self.folder.draw_video(path))
+                drawn = stack.enter_context(self.folder.draw_video(item.picture))
 
             def on_frame(frame: Frame, predictions: list[Prediction]) -> None:
                 if drawn is not None:
@@ -382,9 +397,9 @@ class _Pipeline:
         self._finish(item, incomplete=video.incomplete)
 
     def _photos(self, items: Iterable[Item | None]) -> Iterator[tuple[Item, list[Prediction]]]:
-        if self.predictor is None:
+        if self.reader is None:
             return ((item, [_not_read(item.source)]) for item in items if item is not None)
-        return predict_photos(self.predictor, map(_work_of, items), self.reading)
+        return self.reader.predict(map(_work_of, items))
 
     def _write(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 from mien.inference.model import OnnxModel
 from mien.inference.pipeline import PathLike, Summary, write_predictions
 from mien.inference.rows import Entry, Row, Rows
-from mien.inference.videos import FPS
 from mien.inference.work.folder import Shard
 from mien.schema import MienError, Prediction
 
@@ -61,7 +60,7 @@ class Options(TypedDict, total=False):
     model: PathLike | OnnxModel | Sequence[PathLike | OnnxModel]
     annotate: PathLike | None
     rows: str | None
-    fps: float
+    fps: float | None
     tight: bool
     detector: Detector | None
     max_pixels: int | None
@@ -97,7 +96,7 @@ def predict(
     out: PathLike | None = None,
     annotate: PathLike | None = None,
     rows: str | None = None,
-    fps: float = FPS,
+    fps: float | None = None,
     tight: bool = False,
     detector: Detector | None = None,
     max_pixels: int | None = None,

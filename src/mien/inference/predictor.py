@@ -12,12 +12,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.faces.closing import Closing
 from mien.faces.forks import ForkLock
 from mien.inference.model import OnnxModel, doubt_of, open_onnx, read_heads
 from mien.inference.units import NO_UNITS, reading_of, reads_blendshapes, with_units
@@ -61,7 +61,7 @@ class CroppedFace:
     matrix: NDArray[np.float64]
 
 
-class Predictor:
+class Predictor(Closing):
     """A model of faces and a detector; called with an image, it predicts every face in it.
 
     The detector is a :class:`~mien.faces.detection.detect.FaceDetector` unless one is given, and is
@@ -220,17 +220,6 @@ class Predictor:
             if self._created:
                 self._detector = None
                 self._created.pop().close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         given = None if self._created else self._detector

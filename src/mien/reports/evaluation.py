@@ -167,6 +167,8 @@ class SeverityArrays(HeadArrays):
         With predictions: what the conformal interval is calibrated on. None gives no interval.
     tasks, sessions, usable
         Of the N rows, as :class:`~mien.statistics.recordings.Recordings` has them.
+    corpus
+        The corpus, of which published results are given for context; "" for none.
     """
 
     info: SeverityInfo
@@ -175,6 +177,7 @@ class SeverityArrays(HeadArrays):
     tasks: NDArray[Any] | None = None
     sessions: NDArray[Any] | None = None
     usable: NDArray[np.floating[Any]] | None = None
+    corpus: str = ""
 
     @property
     def labeled(self) -> NDArray[np.bool_]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mien.metrics.classification import FloatArray, IntArray
 
 
-def temperature_scale(logits: FloatArray, targets: IntArray | FloatArray) -> float:
+def temperature_scale(
+    logits: FloatArray,
+    targets: IntArray | FloatArray,
+    *,
+    pool: Callable[[FloatArray], FloatArray] | None = None,
+) -> float:
     """The temperature T > 0 for which ``softmax(logits / T)`` has the lowest mean NLL.
 
     Parameters
@@ -16,6 +23,9 @@ def temperature_scale(logits: FloatArray, targets: IntArray | FloatArray) -> flo
         ``(N, C)`` logits or log-probabilities (they give the same softmax); ``-inf`` is allowed.
     targets
         ``(N,)`` classes, or ``(N, C)`` distributions whose rows sum to one.
+    pool
+        From ``(n, C)`` probabilities of clips to ``(N, C)`` of recordings; the logits are then
+        ``(n, C)``, and the NLL is that of the pooled probabilities, not of pooled logits.
 
     Returns
     -------
@@ -29,20 +39,25 @@ def temperature_scale(logits: FloatArray, targets: IntArray | FloatArray) -> flo
     if scores.ndim != 2 or 0 in scores.shape or np.isnan(scores).any() or np.isposinf(scores).any():
         raise ValueError(f"expected non-empty (N, C) logits below infinity, got {scores.shape}")
     shares = np.asarray(targets)
+    shape = scores.shape if pool is None else pool(scores).shape
     if shares.ndim == 1:
-        if shares.shape != scores.shape[:1] or shares.min() < 0 or shares.max() >= scores.shape[1]:
-            raise ValueError(f"expected {len(scores)} targets in [0, {scores.shape[1]})")
-        shares = np.eye(scores.shape[1])[shares]
-    if shares.shape != scores.shape or (shares < 0).any() or not np.allclose(shares.sum(1), 1):
-        raise ValueError(f"expected target rows of {scores.shape} that sum to one")
+        if shares.shape != shape[:1] or shares.min() < 0 or shares.max() >= shape[1]:
+            raise ValueError(f"expected {shape[0]} targets in [0, {shape[1]})")
+        shares = np.eye(shape[1])[shares]
+    if shares.shape != shape or (shares < 0).any() or not np.allclose(shares.sum(1), 1):
+        raise ValueError(f"expected target rows of {shape} that sum to one")
     # exp(-104) is 0 in float32: a log-probability of -inf stands for anything below.
     scores = np.where(np.isneginf(scores), scores.max(1, keepdims=True) - 104, scores)
 
     def loss(log_inverse: float) -> float:
         scaled = scores * np.exp(log_inverse)
+        if pool is not None:
+            pooled = pool(np.exp(scaled - logsumexp(scaled, axis=1, keepdims=True)))
+            return float(-(shares * np.log(np.maximum(pooled, 1e-300))).sum(1).mean())
         return float((logsumexp(scaled, axis=1) - (shares * scaled).sum(1)).mean())
 
-    # Convex in 1/T, hence with one minimum in log(1/T), where the search is even in scale.
+    # Where nothing is pooled it is convex in 1/T, hence with one minimum in log(1/T), where the
+    # search is even in scale.
     limit = float(np.log(50))
     inner = float(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x)
     # The search never reaches its bounds, and where the loss is 0 it stops anywhere.

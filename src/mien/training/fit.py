@@ -58,6 +58,11 @@ def fit(
     ``on_features`` each view of a frozen backbone that has to be computed. Returns the folder.
     """
     out = Path(out)
+    if features is not None and not recipe.backbone.frozen:
+        raise MienError(
+            "expected a recipe with a frozen backbone for --features, got one whose backbone is "
+            "trained, so that nothing is kept there: leave it out, or set backbone.frozen=true"
+        )
     _check_folder(out, recipe, dataset, resume=resume, selected_on=selected_on)
     if threads:
         torch.set_num_threads(threads)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,20 +34,28 @@ def validations(
     """
     doubles: dict[str, Tensor] = {name: rows.double() for name, rows in outputs.heads.items()}
     predictions = head_predictions(doubles, infos)
-    raw = {name: units.pool(rows.numpy()) for name, rows in doubles.items()}
+    raw = {name: rows.numpy() for name, rows in doubles.items()}
     pooled = {name: units.pool(rows.numpy()) for name, rows in predictions.items()}
     targets, subjects = units.targets["valid"], units.subjects["valid"]
     measured: dict[str, Validation] = {}
     for name in infos:
         rows = targets.labeled(name)
         if rows.any():
+            # A face has one row, so nothing is pooled.
+            clips = any(len(values) != len(rows) for values in raw.values())
             measured[name] = Validation(
                 _take(targets.values, rows),
-                _take(raw, rows),
+                raw if clips else _take(raw, rows),
                 _take(pooled, rows),
                 subjects[rows],
+                partial(_pool, units, rows) if clips else None,
             )
     return measured
+
+
+def _pool(units: Units, rows: NDArray[np.bool_], values: NDArray[Any]) -> NDArray[Any]:
+    """Values of the labeled units from those of the clips of valid."""
+    return units.pool(values)[rows]
 
 
 def _take(arrays: Arrays, rows: NDArray[np.bool_]) -> Arrays:

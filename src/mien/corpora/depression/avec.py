@@ -12,6 +12,7 @@ from mien.corpora.depression.scores import (
     Entry,
     check_task,
     reading_of,
+    refuse_scale,
     scored,
 )
 from mien.corpora.items import (
@@ -30,6 +31,7 @@ from mien.scales import SCALES
 
 def _read_avec(source: Path, options: Options, *, pattern: str, tree: Tree) -> Reading:
     """Read videos in folders train, dev and test, with labels SUBJECT_SESSION_Depression.csv."""
+    refuse_scale(options.scale, tree.title)
     labels: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(source.rglob("*_Depression.csv")):
         labels[path.name.removesuffix("_Depression.csv")].append(path)

@@ -8,7 +8,9 @@ from pathlib import Path
 from mien.corpora.depression.scores import (
     SIGNED_LICENSE_TERMS,
     Entry,
+    check_task,
     reading_of,
+    refuse_scale,
     rows_of,
     score_of,
 )
@@ -28,6 +30,8 @@ _TREE = Tree(
 
 def _read_daic(source: Path, options: Options) -> Reading:
     """Read tables of participants by split, and the video in each participant's folder."""
+    refuse_scale(options.scale, _TREE.title)
+    check_task(options.task, set(), _TREE.title)
     tables = [
         (split, source / name)
         for split, names in (

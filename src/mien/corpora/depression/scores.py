@@ -59,6 +59,15 @@ def check_task(task: str | None, tasks: set[str], name: str) -> None:
         raise MienError(f"expected a task of {name} ({names}), got {task!r}: name one of them")
 
 
+def refuse_scale(scale: str | None, name: str) -> None:
+    """Raise :class:`MienError` for a ``scale`` with a corpus that has its own."""
+    if scale is not None:
+        raise MienError(
+            f"expected no --scale for {name}, whose scale is known, got {scale[:40]!r}: leave it "
+            "out"
+        )
+
+
 def score_of(text: str, scale: Scale) -> float:
     """Read a score of the scale; raises ``ValueError`` for other text and other numbers."""
     if not text:

@@ -62,6 +62,11 @@ def read(source: Path, options: Options) -> Reading:
             f"expected a source without a valid split for --valid-from-train, got one with it in "
             f"{source}: omit the option"
         )
+    if options.valid_from_train and not splits:
+        raise MienError(
+            f"expected files with splits in their names for --valid-from-train, got others in "
+            f"{source}, of which mien makes all three: omit the option"
+        )
     valid, test = (options.valid_from_train, 0.0) if splits else (0.1, 0.1)
     ranks: defaultdict[str | None, array[int]] = defaultdict(lambda: array("Q"))
     for path, split in files:

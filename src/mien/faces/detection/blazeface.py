@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from mien.faces.detection.boxes import overlaps
 from mien.faces.detection.tflite import Network
 from mien.schema import FloatArray, UInt8Array
 
@@ -141,7 +141,7 @@ def merged(candidates: Candidates) -> Candidates:
     points, scores = candidates.points[order], candidates.scores[order]
     means, bests = [], []
     while len(scores):
-        same = _overlaps(points[0], points) > _SAME_FACE
+        same = overlaps(points[0, :2], points[:, :2]) > _SAME_FACE
         same[0] = True
         weights = scores[same, None, None]
         means.append((points[same] * weights).sum(axis=0) / weights.sum())
@@ -156,12 +156,3 @@ def joined(parts: list[Candidates]) -> Candidates:
         np.concatenate([part.points for part in parts]),
         np.concatenate([part.scores for part in parts]),
     )
-
-
-def _overlaps(one: FloatArray, others: FloatArray) -> NDArray[np.float32]:
-    """Intersection over union of one box and ``(N, 8, 2)`` others."""
-    low = np.maximum(one[0], others[:, 0])
-    high = np.minimum(one[1], others[:, 1])
-    shared = np.clip(high - low, 0, None).prod(axis=1)
-    areas = (others[:, 1] - others[:, 0]).prod(axis=1)
-    return np.asarray(shared / ((one[1] - one[0]).prod() + areas - shared), np.float32)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
+from mien.faces.closing import Closing
 from mien.faces.detection.blazeface import (
     Candidates,
     joined,
@@ -60,7 +61,7 @@ class Detector(Protocol):
     ) -> None: ...
 
 
-class FaceDetector:
+class FaceDetector(Closing):
     """BlazeFace and MediaPipe's face mesh: 478 landmarks, 52 blendshapes and the head's pose.
 
     It finds faces from about 24 pixels in photos of up to 1,024 pixels a side, and from a fortieth
@@ -134,17 +135,6 @@ class FaceDetector:
     def close(self) -> None:
         """Release the networks."""
         self._shared.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
         return self._again, ()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
+from mien.faces.closing import Closing
 from mien.faces.detection.boxes import distinct, largest_first
 from mien.faces.detection.confirm import SURE_PRESENCE, confirmed_face, face_of_mesh
 from mien.faces.detection.detect import SharedNetworks, check_image, check_settings, find_candidates
@@ -26,7 +26,7 @@ class _Followed(NamedTuple):
     score: float
 
 
-class VideoFaceDetector:
+class VideoFaceDetector(Closing):
     """:class:`~mien.faces.detection.detect.FaceDetector` for the frames of one video in order.
 
     A face that was found is looked for where its mesh was, which takes half the time; the whole
@@ -120,17 +120,6 @@ class VideoFaceDetector:
     def close(self) -> None:
         """Release the networks."""
         self._shared.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
         return self._again, ()

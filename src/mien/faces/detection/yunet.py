@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
 
+from mien.faces.closing import Closing
+from mien.faces.detection.blazeface import shrunk
 from mien.faces.detection.boxes import largest_first
 from mien.faces.detection.detect import check_image
 from mien.faces.detection.face_networks import model_file_error
@@ -19,7 +20,7 @@ _YUNET_FILE = "YuNet's ONNX file"
 _LONGEST_SIDE = 2048
 
 
-class YuNetDetector:
+class YuNetDetector(Closing):
     """YuNet through ``cv2.FaceDetectorYN``: 5 landmarks, for small faces in group photos.
 
     It finds faces of about ten pixels. Photos are first shrunk to 2,048 pixels on their longer
@@ -46,7 +47,8 @@ class YuNetDetector:
     def __call__(self, image: UInt8Array) -> list[Face]:
         """Find the faces of an ``(H, W, 3)`` uint8 RGB image, largest first, with 5 landmarks."""
         check_image(image)
-        frame = _shrunk(image)
+        large = max(image.shape[:2]) > _LONGEST_SIDE
+        frame = shrunk(image, _LONGEST_SIDE) if large else image
         scale = max(frame.shape[:2]) / max(image.shape[:2])
         self._net.setInputSize((frame.shape[1], frame.shape[0]))
         _, rows = self._net.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
@@ -60,23 +62,3 @@ class YuNetDetector:
 
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-def _shrunk(image: UInt8Array) -> UInt8Array:
-    height, width = image.shape[:2]
-    scale = _LONGEST_SIDE / max(height, width)
-    if scale >= 1:
-        return image
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from mien.heads import HEADS
-from mien.heads.expression import leading
+from mien.heads.expression import NOT_SURE, leading
 from mien.heads.wording import percent
 from mien.inference.drawing.circumplex import draw_circumplex
 from mien.inference.drawing.colors import Color, color_of
@@ -83,7 +83,11 @@ def card_of(prediction: Prediction, most_bars: int) -> Card:
             shown = of_head[: min(most_bars, head.most_bars)]
             bars += shown[:2] + tuple(bar for bar in shown[2:] if bar.value >= _LEAST_SHARE)
     if prediction.status is Status.ABSTAINED:
-        return Card("abstained", "", GRAY, note=prediction.reason.split(";")[0])
+        note = prediction.reason.split(";")[0]
+        title, _, shares = note.partition(": ")
+        if title != NOT_SURE:
+            title, shares = "abstained", note
+        return Card(title, "", GRAY, note=shares)
     top = ranked[0][0] if ranked else Bar("affect", 0.0, WHITE)
     affect = None
     if prediction.valence is not None and prediction.arousal is not None:

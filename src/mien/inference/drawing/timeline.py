@@ -13,6 +13,7 @@ import numpy as np
 
 from mien.files import replacing
 from mien.heads import HeadInfo
+from mien.heads.wording import percent
 from mien.inference.curves import Curve
 from mien.inference.drawing.colors import color_of
 from mien.schema import MienError
@@ -71,7 +72,7 @@ def plot_timeline(video: VideoPredictions, out: str | os.PathLike[str]) -> bool:
             loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8, reverse=True
         )
         if person is not previous:
-            usable = f"usable {person.usable_seconds:.1f} s ({person.usable_share:.0%})"
+            usable = f"usable {person.usable_seconds:.1f} s ({percent(person.usable_share)})"
             title = f"person {person.track}: {usable}"
             place.set_title(title, loc="left", fontsize=9, color=_INK)
         previous = person
@@ -150,7 +151,7 @@ def _draw_severity(axes: Any, person: PersonSummary, info: Any) -> None:
     if whole.severity is not None:
         low, high = whole.severity_low, whole.severity_high
         if low is not None and high is not None:
-            label = f"{info.conformal.coverage:.0%} interval,\n{low:.1f} to {high:.1f}"
+            label = f"{percent(info.conformal.coverage)} interval,\n{low:.1f} to {high:.1f}"
             axes.fill_between(ends, low, high, color=_PINK, alpha=0.15, linewidth=0, label=label)
         label = f"whole: {whole.severity:.1f}"
         axes.plot(ends, [whole.severity] * 2, color=_PINK, linewidth=1.2, zorder=2, label=label)

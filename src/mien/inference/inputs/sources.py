@@ -78,11 +78,14 @@ def is_address(path: str) -> bool:
 
 def has_videos(inputs: Iterable[str | os.PathLike[str]]) -> bool:
     """Whether one of the inputs is a video, or a folder that contains videos and no photo."""
-    return any(
-        _only_videos(os.fsdecode(each)) if os.path.isdir(each) else is_video(each)
-        for each in inputs
-        if each != "-"
-    )
+    return any(only_videos(each) for each in inputs)
+
+
+def only_videos(given: str | os.PathLike[str]) -> bool:
+    """Whether an input is a video, or a folder that contains videos and no photo."""
+    if given == "-":
+        return False
+    return _only_videos(os.fsdecode(given)) if os.path.isdir(given) else is_video(given)
 
 
 def _listed(paths: Iterable[str], empty: Source, videos: bool) -> Iterator[Source]:

@@ -21,7 +21,13 @@ from mien.metrics.multilabel import (
     presence,
 )
 from mien.reports.evaluation import Evaluation, HeadArrays, arrays_of, check_shape
-from mien.reports.sections.drawn import Measured, compare_drawn, side_blocks, side_by_side
+from mien.reports.sections.drawn import (
+    Measured,
+    compare_drawn,
+    no_figures,
+    side_blocks,
+    side_by_side,
+)
 from mien.reports.sections.section import (
     Block,
     Entry,
@@ -80,6 +86,7 @@ METRICS = by_name(ACTION_UNITS, UNIT_DECISIONS)
 HEADLINE = tuple(METRICS)
 DECIDES = "mean_unit_f1_calibrated"
 """The metric that the verdict of a comparison is about."""
+comparison_figures = no_figures
 MAIN = (DECIDES,)
 ANSWER = "set of units"
 _OF_UNITS = ("base_rate", "auc", "f1", "accuracy")
@@ -245,18 +252,9 @@ def compare(
 
 def comparison_tables(entry: Entry, document: Entry) -> dict[str, Any]:
     """Values of each side and differences in one table."""
-    table = side_by_side(entry, document, METRICS.values())
     rows = plural(entry["n"], "row")
-    lead = (
-        f"Means over units, of the {rows} with an annotated unit; percent. The differences are "
-        "paired over the same rows."
-    )
-    return {"metrics": replace(table, lead=lead)}
-
-
-def comparison_figures(entry: Entry, sides: Sequence[Side]) -> dict[str, Any]:
-    """None."""
-    return {}
+    lead = f"Means over units, of the {rows} with an annotated unit; percent."
+    return side_by_side(entry, document, METRICS.values(), lead)
 
 
 def verdicts(entry: Entry, document: Entry) -> list[Verdict]:

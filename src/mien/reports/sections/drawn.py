@@ -68,8 +68,13 @@ def compare_drawn(
     }
 
 
-def side_by_side(entry: Entry, document: Entry, metrics: Iterable[Metric]) -> Table:
-    """A column for the values of each side, and one for each difference."""
+def side_by_side(
+    entry: Entry, document: Entry, metrics: Iterable[Metric], lead: str
+) -> dict[str, Any]:
+    """The table of a comparison, under ``metrics``: values of each side, then the differences.
+
+    ``lead`` says what is in it; that differences are paired follows.
+    """
     labels = {side["letter"]: side["label"] for side in document["entries"]}
     columns = [
         Heading(labels[side["letter"]], letter=side["letter"]) for side in entry["entries"]
@@ -77,7 +82,8 @@ def side_by_side(entry: Entry, document: Entry, metrics: Iterable[Metric]) -> Ta
         Heading(f"{comparison['entry']} \u2212 {comparison['to']}")
         for comparison in entry["comparisons"]
     ]
-    table = Table(columns)
+    lead = f"{lead} The differences are paired over the same rows."
+    table = Table(columns, lead=lead)
     for metric in metrics:
         cells = [
             table.value(side["metrics"][metric.name], metric.unit) for side in entry["entries"]
@@ -88,7 +94,12 @@ def side_by_side(entry: Entry, document: Entry, metrics: Iterable[Metric]) -> Ta
                 difference_cell(comparison["metrics"][metric.name], metric.unit, seeds=seeds)
             )
         table.rows.append(Row(metric_heading(metric), cells))
-    return table
+    return {"metrics": table}
+
+
+def no_figures(entry: Entry, sides: Sequence[Side]) -> dict[str, Any]:
+    """The figures of a comparison that has none."""
+    return {}
 
 
 def side_blocks(entry: Entry, document: Entry, what: str) -> list[Block]:

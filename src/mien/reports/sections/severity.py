@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.corpora.depression.published import PUBLISHED, SHARED_SUBJECTS
 from mien.reports.evaluation import Evaluation, SeverityArrays, arrays_of
 from mien.reports.figures import severity as drawings
 from mien.reports.sections.section import Block, Entry
@@ -29,6 +30,7 @@ from mien.reports.tables import (
     count_cell,
     difference_cell,
     metric_heading,
+    number,
     plural,
 )
 from mien.scales import RESEARCH_ONLY
@@ -136,6 +138,8 @@ def evaluate(
             recordings.embeddings, recordings.scores, recordings.clusters, **options
         ),
         "recordings": _listed(recordings, predictions, groups),
+        "published": [result._asdict() for result in PUBLISHED.get(arrays.corpus, ())],
+        "shared_subjects": SHARED_SUBJECTS if arrays.corpus in PUBLISHED else "",
         "left_out": arrays.reasons(),
     }
     return entry, sharing_warnings(evaluation.split, recordings, arrays.training, groups)
@@ -330,6 +334,7 @@ def tables(entry: Entry) -> dict[str, Any]:
         "usable": _error_table(usable) if usable else None,
         "coverage": _coverage_table(entry["conformal"]),
         "rank_correlation": _rank_correlation_table(entry["rank_correlation"]),
+        "published": _published_table(entry["published"]) if entry["published"] else None,
     }
 
 
@@ -399,6 +404,15 @@ def _rank_correlation_table(order: Entry) -> Table:
     table.rows.append(Row(Heading("Pairs"), [count_cell(order[key]["pairs"]) for key in titles]))
     cells: Sequence[Cell] = [table.value(order[key], "") for key in titles]
     table.rows.append(Row(Heading("Rank correlation"), cells))
+    return table
+
+
+def _published_table(results: Sequence[Entry]) -> Table:
+    names = ("mae", "rmse", "ccc")
+    table = Table([*(Heading(METRICS[name].title) for name in names), Heading("Read in")])
+    for result in results:
+        cells = [Cell(number(result[name], METRICS[name].unit)) for name in names]
+        table.rows.append(Row(Heading(result["method"]), [*cells, Cell("", (result["source"],))]))
     return table
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +19,20 @@ from mien.reports.evaluation import (
 from mien.reports.figures import classes
 from mien.reports.figures.circumplex import circumplex
 from mien.reports.figures.embedding import MAP_ROWS
-from mien.reports.sections.drawn import Measured, compare_drawn, side_blocks, side_by_side
+from mien.reports.sections.drawn import (
+    Measured,
+    compare_drawn,
+    no_figures,
+    side_blocks,
+    side_by_side,
+)
 from mien.reports.sections.section import Block, Entry, Pairing, Side, Verdict
 from mien.reports.tables import Heading, Row, Table, metric_heading, plural
 from mien.statistics.bootstrap import bootstrap, intervals
 
 ARRAYS = ValenceArousalArrays
 METRICS = by_name(VALENCE_AROUSAL)
+comparison_figures = no_figures
 MAIN = ("mean_ccc",)
 ANSWER = "quadrant"
 HEADLINE = ("mean_ccc", "ccc_valence", "ccc_arousal")
@@ -132,18 +138,8 @@ def compare(
 
 def comparison_tables(entry: Entry, document: Entry) -> dict[str, Any]:
     """Values of each side and differences in one table."""
-    table = side_by_side(entry, document, [METRICS[name] for name in HEADLINE])
-    rows = plural(entry["n"], "row")
-    lead = (
-        f"Concordance over the {rows} with both; 1 is best. The differences are paired over the "
-        "same rows."
-    )
-    return {"metrics": replace(table, lead=lead)}
-
-
-def comparison_figures(entry: Entry, sides: Sequence[Side]) -> dict[str, Any]:
-    """None."""
-    return {}
+    lead = f"Concordance over the {plural(entry['n'], 'row')} with both; 1 is best."
+    return side_by_side(entry, document, [METRICS[name] for name in HEADLINE], lead)
 
 
 def verdicts(entry: Entry, document: Entry) -> list[Verdict]:
