@@ -87,7 +87,7 @@ def main() -> None:
     detector = FaceDetector()
     lines = [
         "`python benchmarks/face_cover.py --ferplus FILE --diffusionfer FILE` writes this part. Of",
-        "faces with a mask or a hand drawn over the mouth: not detected, or abstained with a reason.",
+        "faces with a mask or a hand drawn over the mouth: not detected, or abstained.",
         "Real masks, hands and beards, and covered eyes, were not measured.",
         "",
         "| data | uncovered, said to be covered | masks noticed | hands noticed |",
