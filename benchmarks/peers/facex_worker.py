@@ -17,7 +17,7 @@ def open_peer(threads):
     import facex
 
     cv2.setNumThreads(threads)
-    pool, alone = facex.PoolManager(pool_size=1), facex.EmotionClassifier()
+    pool = facex.PoolManager(pool_size=1)
 
     def best(emotions):
         return NAMES[max(emotions, key=emotions.get)]
@@ -26,7 +26,7 @@ def open_peer(threads):
         return [best(face["emot"]) for face in pool.predict(cv2.imread(path))]
 
     def classify(path):
-        return best(alone.detect_emotion(cv2.imread(path, cv2.IMREAD_GRAYSCALE)))
+        return best(pool.pool[0].detect_emotion(cv2.imread(path, cv2.IMREAD_GRAYSCALE)))
 
     return worker.Peer(read, classify)
 
