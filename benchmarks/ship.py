@@ -179,7 +179,7 @@ def ship(run_folder: Path, dataset: Path) -> str:
     run = load_run(run_folder)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "fer.onnx"
-        document = export(run, draft, name="fer", int8=True, mirror=True)
+        document = export(run, draft, name="fer", packed=True, mirror=True)
         labeled = predict_labeled(draft, dataset)
         info = choose_abstention(labeled)
         figures = abstention_figures(answers_of(labeled, info), info)
@@ -187,7 +187,7 @@ def ship(run_folder: Path, dataset: Path) -> str:
         entry = report["heads"]["expression"]
         text = card(entry, document, run.document, draft.stat().st_size, figures)
     (ASSETS / "fer.md").write_text(text, encoding="utf-8")
-    export(run, ASSETS / "fer.onnx", name="fer", int8=True, mirror=True, card=text)
+    export(run, ASSETS / "fer.onnx", name="fer", packed=True, mirror=True, card=text)
     store_abstention(ASSETS / "fer.onnx", info)
     return text
 

@@ -169,7 +169,7 @@ def mobilefacenet(layers: FaceLayers) -> nn.Module:
         convolution.weight.data = torch.tensor(weight.copy())
         as_identity(norm, shift)
     for layer, slope in zip(of_kind(network, nn.PReLU), layers.slopes, strict=True):
-        layer.weight.data = torch.tensor(slope.copy())
+        layer.weight.data = torch.tensor(slope.reshape(-1, 1, 1))
     # Whoever reads the map averages it, where the convolution sums.
     weight, shift = layers.convolutions[len(convolutions)]
     assert network.place_weights is not None

@@ -42,7 +42,7 @@ def test_every_figure_of_the_card_is_that_of_the_report(ship: ModuleType, tmp_pa
     dataset = small_dataset(folder, rows, preprocessing=Preprocessing(size=32), vote_names=VOTES)
     recipe = load_recipe("softmax", [*SMALL, "schedule.epochs=1", "rule=distribution"])
     run = load_run(fit(recipe, dataset, tmp_path / "run", threads=1))
-    document = export(run, tmp_path / "fer.onnx", name="fer", int8=True, mirror=True)
+    document = export(run, tmp_path / "fer.onnx", name="fer", packed=True, mirror=True)
     report, _ = ship.evaluate_model(
         tmp_path / "fer.onnx", folder, tmp_path / "report", split="valid"
     )

@@ -34,7 +34,7 @@ def test_help_lists_the_commands_and_each_has_its_own(command: Command) -> None:
     names = [line.split()[0] for line in ended.out.split("Commands:\n")[1].splitlines()]
     assert names == [
         *("predict", "prepare", "synth", "corpora", "recipes", "models"),
-        *("train", "evaluate", "compare", "audit", "export", "demo"),
+        *("train", "evaluate", "compare", "audit", "export", "serve", "demo"),
     ]
     assert "..." not in ended.out.split("Commands:\n")[1], "a summary is cut off"
     for name in names:
@@ -84,7 +84,7 @@ def test_the_whole_way_with_classes_of_ones_own(command: Command, tmp_path: Path
     assert "very happy" in page and "<b>sad<" not in page
 
     (tmp_path / "card.md").write_text("# Mine", "utf-8")
-    exported = command("export", "run", "--out", "new/mine.onnx", "--int8", "--card", "card.md")
+    exported = command("export", "run", "--out", "new/mine.onnx", "--packed", "--card", "card.md")
     assert exported.code == 0 and "differs from the network by" in exported.out
     assert read_info(tmp_path / "new" / "mine.onnx").card == "# Mine"
 

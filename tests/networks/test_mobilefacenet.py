@@ -14,9 +14,14 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
+from mien.heads.valence_arousal import ValenceArousalInfo
 from mien.networks.backbones import create_backbone, feature_map, feature_width
+from mien.networks.exported import backbone_state
 from mien.networks.mobilefacenet import ChannelPReLU, MobileFaceNet
+from mien.networks.network import create_network
+from mien.networks.predictions import PredictionNetwork
 from mien.schema import MienError
+from mien.training.export import _to_onnx
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SHARED = Path(__file__).parents[3] / "shared" / "models" / "mobilefacenet.onnx"
@@ -55,7 +60,8 @@ def test_the_gradient_is_that_of_torch() -> None:
     upstream = torch.randn(3, 6, 5, 5, generator=generator)
     for memory_format in (torch.contiguous_format, torch.channels_last):
         ours, theirs = ChannelPReLU(6), torch.nn.PReLU(6)
-        ours.weight.data = theirs.weight.data = torch.randn(6, generator=generator)
+        theirs.weight.data = torch.randn(6, generator=generator)
+        ours.weight.data = theirs.weight.data.reshape(-1, 1, 1).clone()
         rows = [
             features.contiguous(memory_format=memory_format).clone().requires_grad_()
             for _ in range(2)
@@ -63,15 +69,17 @@ def test_the_gradient_is_that_of_torch() -> None:
         for layer, row in zip((ours, theirs), rows, strict=True):
             layer(row).backward(upstream.contiguous(memory_format=memory_format))
         assert torch.allclose(rows[0].grad, rows[1].grad)
-        assert torch.allclose(ours.weight.grad, theirs.weight.grad, atol=1e-5)
+        assert torch.allclose(ours.weight.grad.flatten(), theirs.weight.grad, atol=1e-5)
 
 
 def test_evaluation_gives_what_training_does() -> None:
     layer = ChannelPReLU(4)
-    layer.weight.data = torch.tensor([-9.0, 0.0, 0.3, 5.0])
+    slopes = torch.tensor([-9.0, 0.0, 0.3, 5.0])
+    layer.weight.data = slopes.reshape(-1, 1, 1)
     features = torch.randn(2, 4, 3, 3, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(layer.eval()(features), torch.nn.PReLU.forward(layer, features))
-    torch.testing.assert_close(layer.train()(features), torch.nn.PReLU.forward(layer, features))
+    expected = functional.prelu(features, slopes)
+    torch.testing.assert_close(layer.eval()(features), expected)
+    torch.testing.assert_close(layer.train()(features), expected)
 
 
 def test_place_weights_are_a_global_depthwise_convolution() -> None:
@@ -142,7 +150,7 @@ def _tfjs_file(network: MobileFaceNet, folder: Path) -> Path:
             add(name, value, state[f"{before}.{int(number) + 1}.bias"])
         elif key.endswith(".weight") and f"{name}.bias" not in state:
             nodes.append({"op": "Mul", "name": f"{name}/mul_1"})
-            tensors[f"{name}/mul"] = value.numpy() / -2
+            tensors[f"{name}/mul"] = value.flatten().numpy() / -2
     add("Logits", network.place_weights.detach()[:, None] / 49, network.place_norm.bias.detach())
     add("Dropped", torch.zeros(8, 512, 1, 1), torch.zeros(8))
     packed = b"".join(np.ascontiguousarray(each).tobytes() for each in tensors.values())
@@ -184,3 +192,32 @@ def test_start_weights_reproduce_the_file(start_weights: ModuleType, tmp_path: P
     assert start_weights.difference(network, str(SHARED), slopes=True) < 1e-4
     network.blocks[3].depthwise[2].weight.data.neg_()
     assert start_weights.difference(network, str(SHARED), slopes=True) > 1e-2
+
+
+@pytest.mark.slow
+def test_an_exported_model_gives_start_weights_for_any_size(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    info = {"valence_arousal": ValenceArousalInfo()}
+    network = create_network("mobilefacenet", heads={"valence_arousal": {}}, image_size=48)
+    for layer in network.backbone.modules():
+        if isinstance(layer, ChannelPReLU):
+            torch.nn.init.normal_(layer.weight)
+        elif isinstance(layer, torch.nn.BatchNorm2d):
+            # Equal constants would share one name in the file.
+            for values in (layer.weight.data, layer.bias.data, layer.running_mean):
+                values.normal_()
+            layer.running_var.uniform_(0.5, 2)
+    torch.nn.init.normal_(network.backbone.place_weights)
+    model = PredictionNetwork(network, info, ("valence_arousal", "embedding")).eval()
+    onnx_model = _to_onnx(model, torch.zeros(2, 3, 48, 48))
+    assert "PRelu" not in {node.op_type for node in onnx_model.graph.node}
+    for size in (48, 80):
+        backbone = create_backbone("mobilefacenet", image_size=size).eval()
+        backbone.load_state_dict(backbone_state(onnx_model, backbone, "a test"))
+        if size == 80:
+            assert backbone.place_weights.shape == (512, 5, 5)
+            continue
+        images = torch.randn(2, 3, 48, 48, generator=torch.Generator().manual_seed(1))
+        with torch.inference_mode():
+            expected = network.backbone.eval()(images)
+            torch.testing.assert_close(backbone(images), expected, atol=1e-4, rtol=1e-3)

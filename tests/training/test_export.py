@@ -39,7 +39,7 @@ def packed(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, di
     backbone = backbone | {"weights": "/home/somebody/start.safetensors"}
     recipe = run.document["recipe"] | {"backbone": backbone}
     lent = run._replace(document=run.document | {"recipe": recipe})
-    return path, export(lent, path, name="small", int8=True, mirror=True)
+    return path, export(lent, path, name="small", packed=True, mirror=True)
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:
@@ -61,7 +61,7 @@ def test_any_batch_gives_what_the_network_gives(run: Run, toy_model: Path, count
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
 
-def test_int8_is_small_and_close(
+def test_packed_weights_are_small_and_close(
     run: Run, toy_model: Path, packed: tuple[Path, dict[str, Any]]
 ) -> None:
     path, document = packed

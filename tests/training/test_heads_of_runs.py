@@ -87,7 +87,7 @@ def test_valence_and_arousal_alone_train_and_are_exported(
     kept = read_document(run)["selected_on"]
     assert apart == pytest.approx([kept["ccc_valence"], kept["ccc_arousal"]], abs=1e-5)
     assert abs(apart[0] - apart[1]) > 1e-3
-    document = exported_gives_what_the_run_gives(run, tmp_path / "model.onnx", int8=False)
+    document = exported_gives_what_the_run_gives(run, tmp_path / "model.onnx", packed=False)
     assert document["heads"] == {"valence_arousal": {}}
     with pytest.raises(MienError, match=r"for --abstain-below, got .* with valence_arousal"):
         export(run, tmp_path / "other.onnx", abstain_below=0.4)
@@ -199,13 +199,13 @@ def test_every_network_of_clips_is_exported_with_parity(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
 def test_an_exported_run_of_clips_carries_what_a_reader_must_know(
-    videos: Dataset, frozen_backbone: str, tmp_path: Path, int8: bool
+    videos: Dataset, frozen_backbone: str, tmp_path: Path, packed: bool
 ) -> None:
     changes = [*SMALL_CLIPS, frozen_backbone]
     run = fit(load_recipe("regression", changes), videos, tmp_path / "run", threads=1)
-    document = export(run, tmp_path / "model.onnx", int8=int8)
+    document = export(run, tmp_path / "model.onnx", packed=packed)
     kept = read_document(run)
     for key in ("heads", "clips"):
         assert document[key] == kept[key]
@@ -214,7 +214,7 @@ def test_an_exported_run_of_clips_carries_what_a_reader_must_know(
     }  # fmt: skip
     assert document["heads"]["severity"]["scale"]["top"] == 63
     assert document["heads"]["severity"]["use"] in document["card"]
-    assert document["parity"]["largest_difference"] <= (0.05 if int8 else 1e-4)
+    assert document["parity"]["largest_difference"] <= (0.05 if packed else 1e-4)
     assert document["recipe"]["backbone"]["weights"] == "start.safetensors"
     stored = onnx.load(tmp_path / "model.onnx").metadata_props
     assert json.loads(stored[0].value) == document

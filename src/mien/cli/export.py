@@ -29,9 +29,28 @@ def export(
     packages: Annotated[
         Path, typer.Option(metavar="DIR", help="Where npm has put what --web needs.")
     ] = Path("node_modules"),
-    int8: Annotated[
-        bool, typer.Option("--int8", help="Store weights as int8, at a quarter of the size.")
+    packed: Annotated[
+        bool,
+        typer.Option(
+            "--packed", help="Store weights as int8, at a quarter of the size; compute in float32."
+        ),
     ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Compute in int8, calibrated on the dataset --data.")
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATASET", help="What --int8 is calibrated on, and --accuracy decides by."
+        ),
+    ] = None,
+    most_drop: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Refuse --int8 where it costs more than this on the split valid (default: 0.01).",
+        ),
+    ] = None,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Average over each face and its mirror image.")
     ] = False,
@@ -51,10 +70,6 @@ def export(
             min=0, max=1, help="Abstain so that at least this share of the answers is right."
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="DATASET", help="Whose split valid decides that, for --accuracy."),
-    ] = None,
     as_json: Json = False,
 ) -> None:
     """Export a run to one ONNX file, and check it against the network.
@@ -66,13 +81,13 @@ def export(
 
     if out is None and triton is None and web is None:
         raise MienError("expected --out, --triton or --web, got none; say what to write")
+    _check_data(int8, accuracy, data, most_drop)
     if is_model(run) and out is None:
         _write_folders(run, triton, web, packages)
         return
     from mien.training.export import export as export_run
+    from mien.training.quantization import MOST_DROP
 
-    if (accuracy is None) != (data is None):
-        raise MienError("expected --accuracy and --data together, got one of them; give both")
     if accuracy is not None and abstain_below is not None:
         raise MienError("expected --abstain-below or --accuracy, got both; leave one out")
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +97,9 @@ def export(
             path,
             name=name,
             card="" if card is None else _read_text(card),
-            int8=int8,
+            packed=packed,
+            int8_data=data if int8 else None,
+            most_drop=MOST_DROP if most_drop is None else most_drop,
             mirror=mirror,
             abstain_below=abstain_below,
         )
@@ -98,6 +115,11 @@ def export(
                 f"{out}: {megabytes:.2f} MB, differs from the network by {difference:.1g} at most"
                 f"{answers}"
             )
+            for head, each in document.get("arithmetic", {}).get("valid", {}).items():
+                print(
+                    f"{head} in int8: {each['metric']} {each['int8']:.4f} on the split valid, "
+                    f"{each['float32']:.4f} in float32 ({each['faces']:,} faces)"
+                )
         _write_folders(str(path), triton, web, packages, quiet=as_json)
 
 
@@ -109,6 +131,22 @@ def _store_threshold(path: Path, data: Path, accuracy: float, document: dict[str
     store_abstention(path, head)
     document["heads"]["expression"] = head.model_dump(mode="json")
     return f"\n{head.answers}"
+
+
+def _check_data(
+    int8: bool, accuracy: float | None, data: Path | None, most_drop: float | None
+) -> None:
+    if int8 and data is None:
+        raise MienError(
+            "expected --data with --int8, got no dataset to calibrate on; name one, or store "
+            "weights small with --packed"
+        )
+    if accuracy is not None and data is None:
+        raise MienError("expected --data with --accuracy, got no dataset to decide by; name one")
+    if data is not None and not int8 and accuracy is None:
+        raise MienError("expected --int8 or --accuracy with --data, got neither; leave --data out")
+    if most_drop is not None and not int8:
+        raise MienError("expected --int8 with --most-drop, got none; add it or leave it out")
 
 
 def _write_folders(

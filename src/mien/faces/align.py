@@ -33,7 +33,7 @@ _FACE_BOX = Box(left=0.102, top=0.106, width=0.796, height=0.896)
 
 RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
 LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
-_RIGHT_CORNER, _LEFT_CORNER = 61, 291
+MOUTH_CORNERS = (61, 291)  # the person's right and left
 
 INTERPOLATION = {
     "linear": cv2.INTER_LINEAR,
@@ -169,7 +169,7 @@ def anchor_points(landmarks: FloatArray) -> NDArray[np.float64]:
     if points.shape != (478, 2):
         raise ValueError(f"expected landmarks of shape (478, 2) or (5, 2), got {points.shape}")
     eyes = points[list(RIGHT_EYE)].mean(axis=0), points[list(LEFT_EYE)].mean(axis=0)
-    return np.stack([*eyes, points[_RIGHT_CORNER], points[_LEFT_CORNER]])
+    return np.stack([*eyes, *points[list(MOUTH_CORNERS)]])
 
 
 def alignment_matrix(landmarks: FloatArray, preprocessing: Preprocessing) -> NDArray[np.float64]:

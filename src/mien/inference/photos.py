@@ -74,36 +74,6 @@ def predict_files(
         yield from predictions
 
 
-def predict_photos(
-    predictor: Predictor,
-    items: Iterable[tuple[Item, Source | None] | None],
-    reading: Reading = READING,
-) -> Iterator[tuple[Item, list[Prediction]]]:
-    """The items in order, each with the predictions of its photo.
-
-    An item is anything with the photo to read for it, or with None to pass through without
-    predictions. An item None says that no other comes soon, so that what is being read is given.
-    An error in a photo costs this photo alone, which is ``unreadable``. No list of a photo is
-    empty.
-    """
-    pending: deque[tuple[list[Item], Future[list[list[Prediction]]]]] = deque()
-
-    def first() -> Iterator[tuple[Item, list[Prediction]]]:
-        chunk, future = pending.popleft()
-        yield from zip(chunk, future.result(), strict=True)
-
-    threads = max(1, min(reading.threads or available_cores(), _MOST_THREADS))
-    with _Workers(predictor, reading, threads) as workers:
-        for chunk in _chunks(items):
-            if chunk:
-                future = workers.submit([source for _, source in chunk])
-                pending.append(([item for item, _ in chunk], future))
-            while pending and (not chunk or len(pending) > threads + 1 or pending[0][1].done()):
-                yield from first()
-        while pending:
-            yield from first()
-
-
 def _chunks(
     items: Iterable[tuple[Item, Source | None] | None],
 ) -> Iterator[list[tuple[Item, Source | None]]]:
@@ -138,19 +108,43 @@ class _Photo(NamedTuple):
     without: Sequence[Prediction] = ()
 
 
-class _Workers:
-    """Threads, each with a predictor of its own while it works."""
+class PhotoReader:
+    """Threads that read photos, each with a sibling of a predictor; a context manager."""
 
-    def __init__(self, predictor: Predictor, reading: Reading, threads: int) -> None:
+    def __init__(self, predictor: Predictor, reading: Reading = READING) -> None:
         self._predictor, self._reading = predictor, reading
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mien-predict")
+        self._threads = max(1, min(reading.threads or available_cores(), _MOST_THREADS))
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="mien-predict")
         self._stop = threading.Event()
         self._idle: list[Predictor] = []
         self._siblings: list[Predictor] = []
 
-    def submit(self, sources: Sequence[Source | None]) -> Future[list[list[Prediction]]]:
-        """The predictions of each source, once a thread has them."""
-        return self._pool.submit(self._predict, sources)
+    def predict(
+        self, items: Iterable[tuple[Item, Source | None] | None]
+    ) -> Iterator[tuple[Item, list[Prediction]]]:
+        """The items in order, each with the predictions of its photo.
+
+        An item is anything with the photo to read for it, or with None to pass through without
+        predictions. An item None says that no other comes soon, so that what is being read is
+        given. An error in a photo costs this photo alone, which is ``unreadable``. No list of a
+        photo is empty.
+        """
+        pending: deque[tuple[list[Item], Future[list[list[Prediction]]]]] = deque()
+
+        def first() -> Iterator[tuple[Item, list[Prediction]]]:
+            chunk, future = pending.popleft()
+            yield from zip(chunk, future.result(), strict=True)
+
+        for chunk in _chunks(items):
+            if chunk:
+                future = self._pool.submit(self._predict, [source for _, source in chunk])
+                pending.append(([item for item, _ in chunk], future))
+            while pending and (
+                not chunk or len(pending) > self._threads + 1 or pending[0][1].done()
+            ):
+                yield from first()
+        while pending:
+            yield from first()
 
     def __enter__(self) -> Self:
         return self
@@ -246,6 +240,16 @@ class _Workers:
         large = count_pixels(path) / factor**2 > _LARGE and count_pixels(path) <= limit
         with _one_large_at_a_time if large else contextlib.nullcontext():
             return load_image(path, max_pixels=limit, reduced_by=factor)
+
+
+def predict_photos(
+    predictor: Predictor,
+    items: Iterable[tuple[Item, Source | None] | None],
+    reading: Reading = READING,
+) -> Iterator[tuple[Item, list[Prediction]]]:
+    """What :meth:`PhotoReader.predict` gives, with a reader for these items alone."""
+    with PhotoReader(predictor, reading) as reader:
+        yield from reader.predict(items)
 
 
 def _finer(faces: Sequence[CroppedFace], factor: int, size: int) -> int:

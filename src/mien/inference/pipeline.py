@@ -17,7 +17,7 @@ from mien.inference.inputs.sources import ADDRESS, Source, find_sources, has_vid
 from mien.inference.inputs.unused import refuse_unused
 from mien.inference.inputs.watching import FileState, watch
 from mien.inference.model import OnnxModel, open_models
-from mien.inference.photos import Reading, predict_photos
+from mien.inference.photos import PhotoReader, Reading
 from mien.inference.predictor import Predictor
 from mien.inference.rows import Entry, Rows
 from mien.inference.sinks import (
@@ -188,7 +188,6 @@ def write_predictions(
         if annotate is not None:
             require_matplotlib()
     folder = None if annotate is None else AnnotatedFolder(annotate, paths, max_pixels)
-    reading = Reading(tight, max_pixels, whole, threads)
     with ExitStack() as stack:
         work = None
         if out is not None:
@@ -211,12 +210,15 @@ def write_predictions(
             sinks.append(line_sink(lines, table))
         if json is not None and work is None:
             sinks.append(stack.enter_context(json_sink(json, table)))
-        predictor = None
+        predictor, reader = None, None
         if faces is not None:
             predictor = stack.enter_context(Predictor(faces, detector=detector))
+            reader = stack.enter_context(
+                PhotoReader(predictor, Reading(tight, max_pixels, whole, threads))
+            )
         advance = stack.enter_context(progress(shown=lines is None and json is None))
         pipeline = _Pipeline(
-            predictor, clips, fps, table, folder, detector, sinks, advance, reading, work
+            predictor, reader, clips, fps, table, folder, detector, sinks, advance, work
         )
         interrupted = False
         try:
@@ -297,14 +299,14 @@ def _items(
         for item in [] if work is None else work.earlier_items():
             if item.state is not None:
                 read[item.source.path] = item.state
-            pipeline.pass_over(item.source)
+            pipeline.picture_of(item.source)
             yield item
         sources = watch(paths, lists=lists, videos=videos, idle=watched.idle, read=read)
     if work is not None:
-        yield from work.items(sources, pipeline.pass_over)
+        yield from work.items(sources, pipeline.picture_of)
         return
     for number, source in enumerate(sources):
-        yield None if source is None else Item(number, source)
+        yield None if source is None else Item(number, source, pipeline.picture_of(source))
 
 
 class _EachFrame:
@@ -322,6 +324,7 @@ class _Pipeline:
     """Reads one input after the other into the sinks and the table, and counts."""
 
     predictor: Predictor | None
+    reader: PhotoReader | None
     clip_model: OnnxModel | None
     fps: float
     table: Rows
@@ -329,7 +332,6 @@ class _Pipeline:
     detector: Detector | None
     sinks: Sequence[Sink]
     advance: Callable[[], None]
-    reading: Reading
     work: TableWork | None
     totals: Totals = field(default_factory=Totals)
     _statuses: Counter[str] = field(default_factory=Counter)
@@ -351,10 +353,11 @@ class _Pipeline:
                 elif item is not None:
                     self._repeat(item)
 
-    def pass_over(self, source: Source) -> None:
-        """Reserve the name of the picture of a source that is not drawn here."""
-        if self.folder is not None:
-            self.folder.pass_over(source.path, video=source.video)
+    def picture_of(self, source: Source) -> str:
+        """Reserve the name of a source's annotated picture; called once for each, in order."""
+        if self.folder is None:
+            return ""
+        return self.folder.free_name(source.path, video=source.video)
 
     def _read_photos(self, items: Iterable[Item | None]) -> None:
         for item, predictions in self._photos(items):
@@ -362,7 +365,7 @@ class _Pipeline:
                 self._repeat(item)
                 continue
             if self.folder is not None and self.predictor is not None:
-                self.folder.draw_photo(predictions)
+                self.folder.draw_photo(predictions, item.picture)
             self._write(self.table.of_photo(predictions))
             self.advance()
             self._finish(item, incomplete=predictions[0].status is Status.UNREADABLE)
@@ -371,7 +374,7 @@ class _Pipeline:
         path, drawn = item.source.path, None
         with ExitStack() as stack:
             if self.folder is not None:
-                drawn = stack.enter_context(self.folder.draw_video(path))
+                drawn = stack.enter_context(self.folder.draw_video(item.picture))
 
             def on_frame(frame: Frame, predictions: list[Prediction]) -> None:
                 if drawn is not None:
@@ -394,9 +397,9 @@ class _Pipeline:
         self._finish(item, incomplete=video.incomplete)
 
     def _photos(self, items: Iterable[Item | None]) -> Iterator[tuple[Item, list[Prediction]]]:
-        if self.predictor is None:
+        if self.reader is None:
             return ((item, [_not_read(item.source)]) for item in items if item is not None)
-        return predict_photos(self.predictor, map(_work_of, items), self.reading)
+        return self.reader.predict(map(_work_of, items))
 
     def _write(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

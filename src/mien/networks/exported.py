@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from mien.networks.mobilefacenet import MobileFaceNet
 from mien.schema import MienError
 
 _PREFIX = "network.backbone."  # in the graph, which is that of a `PredictionNetwork`
@@ -62,6 +63,8 @@ def backbone_state(model: onnx.ModelProto, backbone: nn.Module, source: str) -> 
     # How many batches a norm has seen is not exported, and matters to none with a momentum.
     counters = {key: wanted[key] for key in wanted if key.endswith("num_batches_tracked")}
     state = tensors | counters
+    if isinstance(backbone, MobileFaceNet):
+        state = backbone.fitted_state(state)
     wrong = [key for key in wanted if key not in state or state[key].shape != wanted[key].shape]
     if wrong:
         raise MienError(

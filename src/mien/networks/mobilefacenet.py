@@ -15,8 +15,8 @@ __all__: list[str] = []  # register_model adds the name
 
 _STRIDE = 16
 
-# Width within the block, channels, repeats and first stride, in Table 1 of the paper; all channels
-# of stages as there, except that the first expansion is of 64.
+# Width within the block, channels, repeats and first stride, as in Table 1 of the paper. Its second
+# layer is depthwise only; here a pointwise one follows, as in the network of the start weights.
 _STAGES = ((128, 64, 1, 2), (128, 64, 4, 1), (256, 128, 1, 2), (256, 128, 6, 1), (512, 128, 1, 2))
 _LAST_STAGE = (256, 128, 2, 1)
 
@@ -28,8 +28,8 @@ class MobileFaceNet(nn.Module):
     average pooling with a depthwise convolution as large as the map, because places in an aligned
     face are not worth the same. Here the map is multiplied by the weights of that convolution,
     ``place_weights`` ``(512, h, w)``, and averaged by whoever reads it, which gives the same
-    numbers, batch norm included, and leaves a map to look at. With ``places`` False there are no
-    such weights.
+    numbers, batch norm included, and leaves a map to look at. They are made for images of
+    ``img_size`` and interpolated for others. With ``places`` False there are none.
 
     Convolutions of stride 2 pad right and bottom only where the side is even, as TensorFlow does,
     in which the start weights were trained.
@@ -61,7 +61,8 @@ class MobileFaceNet(nn.Module):
         features = self.last(self.blocks(features))
         if self.place_weights is None:
             return features
-        weighted: Tensor = self.place_norm(features * self.place_weights)
+        places = _resized(self.place_weights, features.shape[2:])
+        weighted: Tensor = self.place_norm(features * places)
         return weighted
 
     def fitted_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -71,13 +72,18 @@ class MobileFaceNet(nn.Module):
         """
         if self.place_weights is None:
             return {key: value for key, value in state.items() if not key.startswith("place_")}
-        weights, shape = state.get("place_weights"), self.place_weights.shape
-        if weights is None or weights.ndim != 3 or weights.shape == shape:
+        weights = state.get("place_weights")
+        if weights is None or weights.ndim != 3:
             return dict(state)
-        resized = functional.interpolate(
-            weights[None], tuple(shape[1:]), mode="bilinear", align_corners=False
-        )
-        return {**state, "place_weights": resized[0]}
+        return {**state, "place_weights": _resized(weights, self.place_weights.shape[1:])}
+
+
+def _resized(weights: Tensor, shape: torch.Size) -> Tensor:
+    """Place weights ``(C, h, w)`` for a map of another ``shape``."""
+    if weights.shape[1:] == shape:
+        return weights
+    size = (shape[0], shape[1])
+    return functional.interpolate(weights[None], size, mode="bilinear", align_corners=False)[0]
 
 
 class _Layer(nn.Sequential):
@@ -127,16 +133,20 @@ class ChannelPReLU(nn.PReLU):
 
     In training its gradient takes half the time. Otherwise, and so in an exported model, it is
     ``slope * x + (1 - slope) * relu(x)``: onnxruntime adds and multiplies three times as fast as
-    its own PRelu runs.
+    its own PRelu runs. The slopes ``weight`` are ``(C, 1, 1)``, so that they keep their name in an
+    exported model.
     """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.weight = nn.Parameter(self.weight.data.reshape(-1, 1, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, C, H, W)`` -> the same shape."""
         if self.training and features.device.type == "cpu":
             out: Tensor = _PReLUFunction.apply(features, self.weight)
             return out
-        slopes = self.weight.view(-1, 1, 1)
-        return features * slopes + functional.relu(features) * (1 - slopes)
+        return features * self.weight + functional.relu(features) * (1 - self.weight)
 
 
 class _PReLUFunction(torch.autograd.Function):
@@ -145,7 +155,7 @@ class _PReLUFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, slopes: Tensor) -> Tensor:
         ctx.save_for_backward(features, slopes)
-        return functional.prelu(features, slopes)
+        return functional.prelu(features, slopes.flatten())
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,7 +163,7 @@ class _PReLUFunction(torch.autograd.Function):
         above = torch.ops.aten.threshold_backward(gradient, features, 0.0)
         below = gradient - above
         rows = (below * features).permute(0, 2, 3, 1).reshape(-1, len(slopes))
-        return torch.addcmul(above, below, slopes.view(1, -1, 1, 1)), rows.sum(0)
+        return torch.addcmul(above, below, slopes), rows.sum(0).view_as(slopes)
 
 
 class _Block(nn.Module):

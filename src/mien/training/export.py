@@ -19,6 +19,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from mien import __version__
+from mien.data.dataset import Dataset
 from mien.files import write_bytes
 from mien.heads import HEADS
 from mien.licenses import Ledger, documents
@@ -26,11 +27,12 @@ from mien.models import METADATA_KEY
 from mien.networks.predictions import PredictionNetwork
 from mien.schema import MienError
 from mien.training.licenses import licenses_of_older_run
+from mien.training.quantization import MOST_DROP, check_drop, measure, quantized
 from mien.training.run import Run, load_run
 from mien.training.selection import WARNING
 
 _PARITY_FLOAT = 1e-4
-_PARITY_INT8 = 0.05
+_PARITY_PACKED = 0.05
 _IMAGES, _CLIPS = 16, 4
 """How many random inputs the exported model is compared on."""
 
@@ -41,7 +43,9 @@ def export(
     *,
     name: str | None = None,
     card: str = "",
-    int8: bool = False,
+    packed: bool = False,
+    int8_data: str | Path | Dataset | None = None,
+    most_drop: float = MOST_DROP,
     mirror: bool = False,
     abstain_below: float | None = None,
 ) -> dict[str, Any]:
@@ -49,17 +53,29 @@ def export(
 
     The file has one input, ``input`` ``(B, 3, S, S)`` or of clips ``(B, T, 3, S, S)`` float32 as
     :func:`mien.faces.tensors.to_tensor` makes it, and the outputs that
-    :attr:`mien.models.ModelInfo.outputs` lists. ``int8`` stores convolution and linear weights as
-    int8 with a scale per output channel (a quarter of the size; they are unpacked when the model
-    is loaded, so speed stays the same). ``mirror`` averages over the input and its mirror image;
+    :attr:`mien.models.ModelInfo.outputs` lists.
+
+    Two things make it small. ``packed`` stores convolution and linear weights as int8 with a scale
+    per output channel (a quarter of the size); they are unpacked when the model is loaded, so
+    arithmetic, and with it speed, is that of float32. ``int8_data``, a dataset, lets the backbone
+    compute in int8: the ranges of its values are those of faces of the split train, and where the
+    metric that selects epochs falls by more than ``most_drop`` on the split valid, nothing is
+    written.
+
+    ``mirror`` averages over the input and its mirror image;
     ``abstain_below`` is the confidence in an expression under which the model abstains. Where no
     card is given, it says what a head's statement of use says, and whether commercial use is
     allowed.
 
     Before the file gets its name, onnxruntime must give the network's outputs on random inputs
-    within 1e-4 (0.05 with int8); otherwise :class:`MienError`. The file says nothing of this
+    within 1e-4 (0.05 with ``packed``; before it is calibrated for int8); otherwise
+    :class:`MienError`. The file says nothing of this
     machine: no paths, no names of source files.
     """
+    if packed and int8_data is not None:
+        raise MienError(
+            "expected either --packed or --int8, got both; --int8 packs the weights as well"
+        )
     if Path(out).suffix != ".onnx" or Path(out).is_dir():
         raise MienError(f"expected a file name ending in .onnx, got {out}")
     out = Path(out)
@@ -81,9 +97,12 @@ def export(
     run.model.mirror = mirror
     shape = run.info.input_shape
     model = _to_onnx(run.model, torch.zeros(2, *shape))
-    if int8:
+    if packed:
         _pack_weights(model)
-    parity = _parity(run.model, model, shape, limit=_PARITY_INT8 if int8 else _PARITY_FLOAT)
+    parity = _parity(run.model, model, shape, limit=_PARITY_PACKED if packed else _PARITY_FLOAT)
+    arithmetic: dict[str, Any] = {}
+    if int8_data is not None:
+        model, arithmetic = _in_int8(model, run, int8_data, most_drop)
     uses = [info["use"] for info in heads.values() if info.get("use")]
     title = name or out.stem
     card = card or "\n\n".join([f"# {title}", *uses[:1], f"Commercial use: {ledger}.\n"])
@@ -100,12 +119,33 @@ def export(
         "mirror": mirror,
         "created": datetime.now(UTC).date().isoformat(),
         "created_with": f"mien {__version__}",
-        "weights": "int8 per output channel" if int8 else "float32",
+        "weights": "int8 per output channel" if packed or int8_data is not None else "float32",
         "parity": parity,
+        **arithmetic,
     }
     helper.set_model_props(model, {METADATA_KEY: json.dumps(document)})
     write_bytes(out, model.SerializeToString())
     return document
+
+
+def _in_int8(
+    model: onnx.ModelProto, run: Run, data: str | Path | Dataset, most_drop: float
+) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """The model in int8 arithmetic, and what its metadata say of that."""
+    dataset = data if isinstance(data, Dataset) else Dataset.open(data)
+    lesser = quantized(model, run.info, dataset)
+    measured = measure(model, lesser, run.info, dataset)
+    check_drop(measured, most_drop)
+    about = {
+        name: {
+            "metric": each.metric.name,
+            "faces": each.faces,
+            "float32": each.float32,
+            "int8": each.int8,
+        }
+        for name, each in measured.items()
+    }
+    return lesser, {"arithmetic": {"kind": "int8", "most_drop": most_drop, "valid": about}}
 
 
 def _shareable(recipe: dict[str, Any]) -> dict[str, Any]:

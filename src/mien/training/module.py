@@ -117,8 +117,9 @@ class TrainingModule(lightning.LightningModule):
         """AdamW or SGD with warm-up and cosine; centers learn at a rate of their own."""
         settings = self.recipe.optimizer
         trained = [p for p in self.network.parameters() if p.requires_grad]
-        matrices = [p for p in trained if p.ndim > 1]
-        vectors = [p for p in trained if p.ndim <= 1]
+        slopes = {layer.weight for layer in self.network.modules() if isinstance(layer, nn.PReLU)}
+        matrices = [p for p in trained if p.ndim > 1 and p not in slopes]
+        vectors = [p for p in trained if p.ndim <= 1 or p in slopes]
         groups: list[dict[str, Any]] = [
             {"params": matrices, "weight_decay": settings.weight_decay, "lr": settings.lr},
             {"params": vectors, "weight_decay": 0.0, "lr": settings.lr},

@@ -77,14 +77,14 @@ def test_the_shipped_model_gives_the_same_features() -> None:
     assert difference < 1e-4
 
 
-@pytest.mark.parametrize("int8", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("packed", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_folded_norms_give_the_same_features(
-    int8: bool, toy_model: Path, toy_run: Path, tmp_path: Path
+    packed: bool, toy_model: Path, toy_run: Path, tmp_path: Path
 ) -> None:
     path = toy_model
-    if int8:
-        path = tmp_path / "int8.onnx"
-        export(load_run(toy_run), path, int8=True)
+    if packed:
+        path = tmp_path / "packed.onnx"
+        export(load_run(toy_run), path, packed=True)
     assert has_folded_norms(read_onnx(path))
     difference, largest = largest_difference(str(path), "test_resnet", {})
     assert largest > 0.1

@@ -168,7 +168,10 @@ class Sampler(Settings):
 
 
 class Optimizer(Settings):
-    """AdamW or SGD; weight decay spares biases and norms; ``clip`` bounds the gradient's norm."""
+    """AdamW or SGD; ``clip`` bounds the gradient's norm.
+
+    Weight decay spares biases, norms and slopes.
+    """
 
     name: Literal["adamw", "sgd"] = "adamw"
     lr: float = Field(default=1e-3, gt=0)
