@@ -1,6 +1,8 @@
 """What `mien audit` and the tests of groups can do.
 
     python benchmarks/audit.py swaps data/ferplus    # each two classes swapped in turn
+    python benchmarks/audit.py sheets data/ferplus   # pictures of 50 random pairs that are near
+    python benchmarks/audit.py recall data/ferplus   # what the searches miss, against all pairs
     python benchmarks/audit.py memory data/ferplus   # fer on faces that train has too, and others
     python benchmarks/audit.py growth                # time and memory of 30,000 and 300,000 crops
     python benchmarks/audit.py groups                # permutation tests of gaps, simulated
@@ -16,16 +18,94 @@ import time
 from collections.abc import Iterator
 from itertools import combinations
 
+import cv2
 import numpy as np
 
-from mien.audit.duplicates import confirmed_pairs, equal_groups, near_pairs, prints_of
+from mien.audit.duplicates import confirmed_pairs, equal_groups, gray_picture, prints_of
+from mien.audit.embedded import LEAST_INNER_CORRELATION, Embeddings, recropped_pairs
+from mien.audit.hashing import near_pairs
 from mien.audit.labels import mixed_up_classes
+from mien.audit.near import KINDS, NearDuplicates, near_duplicates
 from mien.audit.predictions import open_expression_model, predict_expressions
+from mien.audit.rows import Rows, open_rows
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
-from mien.evaluation.models import open_model
+from mien.schema import UInt8Array
 from mien.statistics.bootstrap import bootstrap_intervals
 from mien.statistics.gaps import gap_test
+
+
+def _chunks(dataset: Dataset) -> Iterator[UInt8Array]:
+    for start in range(0, len(dataset), 512):
+        yield dataset.crops[start : start + 512]
+
+
+def _searched(folder: str) -> tuple[Rows, NearDuplicates, np.ndarray]:
+    """The rows, what the audit with fer calls near duplicates, and fer's probabilities."""
+    rows = open_rows([folder])
+    dataset, embeddings = rows.datasets[0], Embeddings()
+    says = predict_expressions(open_expression_model("fer"), dataset, "fer", embeddings)
+    embedded = (np.arange(len(dataset)), embeddings.rows())
+    return rows, near_duplicates(rows, prints_of(_chunks(dataset)), embedded), says.probabilities
+
+
+def sheets(folder: str) -> None:
+    """near.png and recropped.png: 50 random pairs each, to be looked at."""
+    rows, near, _ = _searched(folder)
+    for name, kinds in (("near", (0, 1)), ("recropped", (2,))):
+        numbers = np.random.default_rng(0).permutation(np.flatnonzero(np.isin(near.kinds, kinds)))
+        tiles = []
+        for place, number in enumerate(numbers[:50]):
+            tile = np.hstack([rows.crop(int(row)) for row in near.pairs[number]])
+            tile = cv2.copyMakeBorder(tile, 16, 4, 0, 6, cv2.BORDER_CONSTANT)
+            text = f"{place}: {near.correlations[number]:.3f} {KINDS[near.kinds[number]]}"
+            white = (255, 255, 255)
+            tiles.append(cv2.putText(tile, text, (2, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, white))
+        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % 7)
+        lines = [np.hstack(tiles[start : start + 7]) for start in range(0, len(tiles), 7)]
+        cv2.imwrite(f"{name}.png", np.vstack(lines)[..., ::-1])
+        print(f"{name}.png: {min(50, len(numbers))} of {len(numbers):,} pairs")
+
+
+def recall(folder: str, sample: int = 1000) -> None:
+    """What is listed of all pairs of ``sample`` rows with any other that pixels call alike."""
+    rows, near, _ = _searched(folder)
+    dataset = rows.datasets[0]
+    pictures = np.concatenate(
+        [np.stack([gray_picture(crop, 24) for crop in part]) for part in _chunks(dataset)]
+    )
+    flat = pictures[:, 3:-3, 3:-3].reshape(len(dataset), -1).astype(np.float32)
+    flat -= flat.mean(axis=1, keepdims=True)
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+    prints = prints_of(_chunks(dataset))
+    picked = np.random.default_rng(0).permutation(len(dataset))[:sample]
+    pairs = []
+    for row in picked[~prints.blank[picked]].tolist():
+        alike = np.flatnonzero((flat @ flat[row] > 0.93) & (prints.digests != prints.digests[row]))
+        pairs += [(min(row, each), max(row, each)) for each in alike if not prints.blank[each]]
+    every = np.unique(np.array(pairs), axis=0)
+    listed = set(map(tuple, near.pairs.tolist()))
+    digests = {row: int(prints.digests[row]) for row in set(every.ravel().tolist())}
+    alias = {(prints.digests[a], prints.digests[b]) for a, b in listed}
+    alias |= {(second, first) for first, second in alias}
+
+    def is_listed(pair: np.ndarray) -> bool:
+        # Of equal crops one stands for all.
+        first, second = pair.tolist()
+        return (digests[first], digests[second]) in alias
+
+    whole, _ = confirmed_pairs(every, rows.crop)
+    print(
+        f"{len(whole):,} pairs of {sample:,} rows with any other correlate by 0.97: "
+        f"{sum(map(is_listed, whole)):,} are listed"
+    )
+    inner, _ = recropped_pairs(every, rows.crop)
+    print(
+        f"{len(inner):,} show one photo by the middle's correlation of "
+        f"{LEAST_INNER_CORRELATION}: {sum(map(is_listed, inner)):,} are listed"
+    )
+    across = inner[dataset.splits[inner[:, 0]] != dataset.splits[inner[:, 1]]]
+    print(f"{len(across):,} of these in two splits: {sum(map(is_listed, across)):,} are listed")
 
 
 def swaps(folder: str) -> None:
@@ -48,22 +128,15 @@ def swaps(folder: str) -> None:
 
 def memory(folder: str) -> None:
     """The accuracy of fer on faces of valid that are in train as well, and on the others."""
-    dataset = Dataset.open(folder)
-    starts = range(0, len(dataset), 512)
-    prints = prints_of(
-        dataset.crops[np.arange(start, min(start + 512, len(dataset)))] for start in starts
-    )
+    rows, near, predictions = _searched(folder)
+    dataset, prints = rows.datasets[0], prints_of(_chunks(rows.datasets[0]))
     valid = dataset.splits == "valid"
     shared = np.zeros(len(dataset), bool)
+    across = near.pairs[valid[near.pairs[:, 0]] != valid[near.pairs[:, 1]]]
+    shared[across.ravel()] = True
     for group in equal_groups(prints.digests, prints.blank):
-        shared[group] |= valid[group].any() and not valid[group].all()
-    pairs = near_pairs(prints.hashes)
-    across = pairs[valid[pairs[:, 0]] != valid[pairs[:, 1]]]
-    shared[confirmed_pairs(across, lambda row: dataset.crops[row])[0].ravel()] = True
-    rows, model = np.flatnonzero(valid), open_model("fer")
-    parts = [rows[start : start + 256] for start in range(0, len(rows), 256)]
-    predictions = [model.predict(dataset.crops[part]).heads["expression"] for part in parts]
-    preds = np.concatenate(predictions).argmax(1)
+        shared[group] |= shared[group].any() or (valid[group].any() and not valid[group].all())
+    rows, preds = np.flatnonzero(valid), predictions.argmax(1)[valid]
     print(f"{shared[rows].sum()} of {len(rows)} faces in valid are in train as well")
     for rule in ("majority", "ferplus"):
         targets = make_targets(dataset, rule)["expression"][rows]
@@ -91,7 +164,7 @@ def growth() -> None:
         started = time.perf_counter()
         prints = prints_of(_crops(count))
         hashed = time.perf_counter()
-        pairs = near_pairs(prints.hashes)
+        pairs = near_pairs(prints.hashes).pairs
         ended = time.perf_counter()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
         print(
@@ -131,6 +204,5 @@ def groups(repetitions: int = 1000) -> None:
 
 
 if __name__ == "__main__":
-    {"swaps": swaps, "memory": memory, "growth": growth, "groups": groups}[sys.argv[1]](
-        *sys.argv[2:]
-    )
+    commands = (swaps, sheets, recall, memory, growth, groups)
+    {each.__name__: each for each in commands}[sys.argv[1]](*sys.argv[2:])

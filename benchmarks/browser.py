@@ -49,7 +49,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
     """A plain server of files that prints nothing."""
 
     def log_message(self, *arguments: object) -> None:
-        pass
+        """Nothing."""
 
 
 def main() -> None:

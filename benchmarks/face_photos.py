@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from skimage import data
+from sklearn.datasets import load_sample_image
 
 from mien.labels import EXPRESSIONS
 from mien.schema import Preprocessing, UInt8Array
@@ -23,7 +24,15 @@ from mien.synthetic.rendering.scene import HeadPose, frontal_scene
 
 SIDE = 480  # of a rendered head, whose face is some 195 pixels high
 _RECIPE = Preprocessing(size=SIDE, margin=0.6)
+# Of scikit-image; the thresholds were chosen on the first ones, for seed 0.
 _THINGS = ("coffee", "rocket", "brick", "grass", "gravel", "moon", "page", "text", "clock")
+_OTHER_THINGS = (
+    *("cat", "horse", "hubble_deep_field", "immunohistochemistry", "microaneurysms", "retina"),
+    *("cell", "logo", "checkerboard", "colorwheel", "shepp_logan_phantom"),
+)
+# Of scikit-learn.
+_SCENES = ("china.jpg", "flower.jpg")
+_HEADS_A_SEED = 1000  # so many people are drawn before two seeds share one
 _FACE_OF_EYES_TO_MOUTH = 2.37  # a face's height, by the template's proportions
 
 
@@ -45,8 +54,9 @@ class Placed(NamedTuple):
 
 
 @cache
-def head(number: int, yaw: float = 0.0) -> Head:
+def head(number: int, yaw: float = 0.0, seed: int = 0) -> Head:
     """Head ``number``, one a subject, turned to the image's right by ``yaw`` degrees."""
+    number += _HEADS_A_SEED * seed
     generator = np.random.default_rng((12, number))
     expression = draw_expression(EXPRESSIONS[number % 8], generator)
     scene = frontal_scene(generator)
@@ -82,9 +92,17 @@ def head(number: int, yaw: float = 0.0) -> Head:
     return Head(kept[0], (x, y), float(height) * _FACE_OF_EYES_TO_MOUTH)
 
 
-def background(number: int, width: int, height: int) -> UInt8Array:
+@cache
+def _thing(name: str) -> UInt8Array:
+    thing = np.asarray(load_sample_image(name) if name in _SCENES else getattr(data, name)())
+    if thing.dtype != np.uint8:
+        thing = np.round(thing * (255 / thing.max())).astype(np.uint8)
+    return np.repeat(thing[..., None], 3, axis=2) if thing.ndim == 2 else thing[..., :3]
+
+
+def background(number: int, width: int, height: int, seed: int = 0) -> UInt8Array:
     """A picture of ``(height, width, 3)`` without a face: a thing, a texture, noise or a room."""
-    generator = np.random.default_rng((21, number))
+    generator = np.random.default_rng((21, number) if not seed else (21, number, seed))
     if number % 3 == 0:
         side = max(width, height)
         drawn = draw_background(side, generator)[:height, :width]
@@ -94,9 +112,8 @@ def background(number: int, width: int, height: int) -> UInt8Array:
         blur = np.exp(generator.uniform(np.log(0.5), np.log(12)))
         noise = cv2.GaussianBlur(generator.normal(0, 1, (height, width, 3)), (0, 0), blur)
         return np.clip(noise / noise.std() * 50 + 128, 0, 255).astype(np.uint8)
-    thing = np.asarray(getattr(data, _THINGS[generator.integers(len(_THINGS))])(), np.uint8)
-    if thing.ndim == 2:
-        thing = np.repeat(thing[..., None], 3, axis=2)
+    names = _OTHER_THINGS + _SCENES if seed else _THINGS
+    thing = _thing(names[generator.integers(len(names))])
     share = generator.uniform(0.35, 1.0)
     rows, columns = (max(32, int(side * share)) for side in thing.shape[:2])
     top = generator.integers(thing.shape[0] - rows + 1)
@@ -134,7 +151,13 @@ def paste(
 
 
 def group_photos(
-    kind: str, values: list[float], each: int, *, width: int = 1024, height: int = 768
+    kind: str,
+    values: list[float],
+    each: int,
+    *,
+    width: int = 1024,
+    height: int = 768,
+    seed: int = 0,
 ) -> Iterator[tuple[UInt8Array, list[Placed]]]:
     """Photos with six heads or fewer each; ``each`` faces for every value of ``kind``.
 
@@ -144,8 +167,8 @@ def group_photos(
     queue = [value for _ in range(each) for value in values]
     cells = [(column, row) for row in range(2) for column in range(3)]
     for number in range(0, len(queue), 6):
-        generator = np.random.default_rng((34, number, len(kind)))
-        photo = background(1000 + number // 6, width, height)
+        generator = np.random.default_rng((34, number, len(kind), *([seed] if seed else [])))
+        photo = background(1000 + number // 6, width, height, seed)
         placed = []
         for index, value in enumerate(queue[number : number + 6]):
             column, row = cells[index]
@@ -158,7 +181,8 @@ def group_photos(
                     x, y = size * 0.8 * (0.5 - value), height / 4
             turn = value if kind == "turn" else 0.0
             yaw = value if kind == "yaw" else 0.0
-            paste(photo, head((number + index) % (12 if yaw else 40), yaw), x, y, size, turn)
+            one = head((number + index) % (12 if yaw else 40), yaw, seed)
+            paste(photo, one, x, y, size, turn)
             placed.append(Placed(x, y, size, value))
         yield photo, placed
 

@@ -4,10 +4,10 @@
 
 OLD and NEW are ONNX files or names of shipped models. FOLDER has ``ferplus-valid.parquet`` and
 ``diffusionfer-train.parquet``; what is not there is not measured, and said. Both models read the
-same pictures: FER+ as tight crops, DiffusionFER and rendered faces where the detector sees them.
-Every difference is paired by picture, new less old, with a bootstrap interval; all intervals
-together cover with 95 % (each with 95 % and more), so that a model which is as good fails once in
-twenty gates, however many checks there are.
+same pictures: FER+ as tight crops and again aligned by landmarks, DiffusionFER and rendered faces
+where the detector sees them. Every difference is paired by picture, new less old, with a bootstrap
+interval; all intervals together cover with 95 % (each with 95 % and more), so that a model which is
+as good fails once in twenty gates, however many checks there are.
 
 The new model fails where an interval lies wholly on the worse side, where it lacks a head of the
 old one, where its file is larger than ``--megabytes``, and where a crop surely takes more than a
@@ -205,6 +205,8 @@ def measure(predictors: tuple[Predictor, Predictor], arguments: Namespace) -> It
             yield of_metrics(old, new)
             if file.startswith("ferplus"):
                 yield from _unchanged(predictors, pictures, arguments.sanity)
+                pictures = gate_pictures.aligned(pictures, detector)
+                yield of_metrics(*(answers(predictor, pictures) for predictor in predictors))
         if arguments.faces:
             pictures = gate_pictures.rendered(arguments.faces, detector)
             old, new = (answers(predictor, pictures) for predictor in predictors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +16,7 @@ from mien.corpora.expressions.ferplus import VOTES
 from mien.data.targets import count_votes
 from mien.faces.detection.detect import FaceDetector
 from mien.faces.images import load_image
+from mien.faces.tight import find_tight_face
 from mien.labels import LABEL_SPACES, LabelSpace
 from mien.schema import Face, Preprocessing, UInt8Array
 from mien.synthetic.actions import RENDERED_UNITS
@@ -60,6 +61,12 @@ def ferplus(file: Path, rows: int | None) -> Pictures:
         expression[title] = np.where(counted, winners, -1)
     images = [load_image(content) for content in table.column("image").to_pylist()]
     return Pictures("FER+ valid", images, [None] * len(images), expression=expression)
+
+
+def aligned(pictures: Pictures, detector: FaceDetector) -> Pictures:
+    """Tight crops in which landmarks are detected, aligned by these; the others as they are."""
+    faces = [find_tight_face(image, detector) for image in pictures.images]
+    return replace(pictures, name=f"{pictures.name}, aligned", faces=faces)
 
 
 def diffusionfer(file: Path, rows: int | None, detector: FaceDetector) -> Pictures:

@@ -15,6 +15,7 @@ from string import Template
 from typing import Any
 
 from mien.evaluation.evaluate import evaluate as evaluate_model
+from mien.licenses import Ledger, License
 from mien.training.export import export
 from mien.training.run import Run, load_run
 from reader import affect_lines, expression_table, unit_table
@@ -50,6 +51,7 @@ def card(run: Run, file: Path, document: dict[str, Any], data: Path, name: str) 
         temperature=f"{run.document['heads']['expression']['calibration']['temperature']:.3f}",
         data_license_terms=run.document["license_sources"]["data"],
         weights_license_terms=run.document["license_sources"]["start_weights"],
+        commercial_use=Ledger(tuple(map(License.model_validate, document["licenses"]))),
         expressions="\n".join(expression_table(data, models)),
         affect="\n".join(affect_lines(data, models)),
         units="\n".join(unit_table(data, models)),

@@ -147,11 +147,133 @@ def test_a_forged_dataset(forge: Callable[[Path], None], toy_dataset: Path, tmp_
     assert len(str(caught.value)) < 700 and "\n" not in str(caught.value)
 
 
+def linked(name: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        outside = folder.parent / f"outside-{name}"
+        (folder / name).rename(outside)
+        (folder / name).symlink_to(outside)
+
+    return edit
+
+
+def shortened(folder: Path) -> None:
+    """Crops that are fewer bytes than their header says."""
+    with (folder / "crops.npy").open("r+b") as stream:
+        stream.truncate(5000)
+    keep_size(folder, "crops.npy")
+
+
+def with_fewer_rows(folder: Path) -> None:
+    """A table shorter than the crops."""
+    table = pq.read_table(folder / "faces.parquet")
+    pq.write_table(table.slice(0, table.num_rows - 1), folder / "faces.parquet")
+    keep_size(folder, "faces.parquet")
+
+
+@pytest.mark.parametrize(
+    ("forge", "text"),
+    [
+        (linked("crops.npy"), "got a link to"),
+        (linked("faces.parquet"), "got a link to"),
+        (shortened, "expected crops of shape"),
+        (with_fewer_rows, "do not belong together"),
+        (edited(rows=7), "do not belong together"),
+        (edited(counts={"train": {"happiness": 7}}), "do not belong together"),
+        (with_column("split", lambda n: pa.array(["holiday"] * n)), "splits test, train, valid"),
+        (with_column("votes", lambda n: pa.array([[1]] * n, pa.list_(pa.int64()))), "votes of"),
+        (with_column("id", lambda n: pa.array([None] * n, pa.string())), "an? id in every row"),
+    ],
+)
+def test_files_that_do_not_belong_together(
+    forge: Callable[[Path], None], text: str, toy_dataset: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "dataset"
+    shutil.copytree(toy_dataset, folder)
+    forge(folder)
+    with pytest.raises(MienError, match=text) as caught:
+        dataset = Dataset.open(folder)
+        _ = dataset.splits, dataset.column("id")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_linked_folder_is_a_dataset(toy_dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(toy_dataset, target_is_directory=True)
+    assert len(Dataset.open(tmp_path / "link")) == 180
+
+
+def test_a_forged_checksum_is_seen_on_verify(toy_dataset: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "dataset"
+    shutil.copytree(toy_dataset, folder)
+    Dataset.open(folder, verify=True)
+    edited(checksum="0" * 64)(folder)
+    with pytest.raises(MienError, match="the checksum of the files"):
+        Dataset.open(folder, verify=True)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *((name, value) for name in ("au01", "au26") for value in (-0.2, 1.5, float("inf"))),
+        *((name, value) for name in ("valence", "arousal") for value in (-1.5, 2.0)),
+        ("severity", -1.0),
+        ("severity", 99.0),
+    ],
+)
+def test_numbers_outside_their_range(
+    column: str, value: float, toy_dataset: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "dataset"
+    shutil.copytree(toy_dataset, folder)
+    path = folder / "faces.parquet"
+    table = pq.read_table(path)
+    values = {"valence": 0.5, "arousal": 0.5} if column in ("valence", "arousal") else {}
+    for name, number in (values | {column: value}).items():
+        cells = pa.array([number] * table.num_rows, pa.float32())
+        table = table.append_column(name, cells)
+    pq.write_table(table, path)
+    keep_size(folder, "faces.parquet")
+    edited(scale={"name": "phq-8", "top": 24, "bands": []})(folder)
+    with pytest.raises(MienError, match="prepare it again") as caught:
+        make_targets(Dataset.open(folder), "majority")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([["a"], None], pa.list_(pa.string())),
+        pa.array([{"a": 1}, None]),
+        pa.array([b"\xff", None]),
+        pa.array([float("nan"), 1e300]),
+        pa.array([2**62, None]),
+        pa.array(["\n" * 999, "x"]),
+    ],
+)
+def test_a_group_column_of_any_kind_breaks_nothing(
+    values: pa.Array, toy_dataset: Path, tmp_path: Path
+) -> None:
+    from mien.evaluation.predictions import _groups
+
+    folder = tmp_path / "dataset"
+    shutil.copytree(toy_dataset, folder)
+    path = folder / "faces.parquet"
+    table = pq.read_table(path)
+    column = pa.concat_arrays([values] * (table.num_rows // 2))
+    pq.write_table(table.append_column("sex", column), path)
+    keep_size(folder, "faces.parquet")
+    groups = _groups(Dataset.open(folder), np.arange(180))
+    assert all(len(each) == 180 for each in groups.values())
+
+
 def test_ragged_votes(toy_dataset: Path, tmp_path: Path) -> None:
     folder = tmp_path / "dataset"
     shutil.copytree(toy_dataset, folder)
     names = Dataset.open(folder).label_space.names
     rows = pa.list_(pa.int16())
+    with_column("votes", lambda n: pa.array([[-1] * len(names)] * n, rows))(folder)
+    edited(vote_names=list(names))(folder)
+    with pytest.raises(MienError, match="votes from 0"):
+        _ = Dataset.open(folder).votes
     for votes in ([1], [1, None], [1] * (len(names) + 1)):
         with_column("votes", lambda n, votes=votes: pa.array([votes] * n, rows))(folder)
         edited(vote_names=list(names))(folder)

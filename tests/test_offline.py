@@ -68,3 +68,28 @@ def test_no_command_asks_for_a_name_or_calls_anybody(toy_folder: Path, tmp_path:
         assert "names asked for: none; calls: none" in result.stderr, command
     # onnxruntime would have left an identity of this machine there.
     assert not [path for path in (tmp_path / "home").rglob("*") if "onnxruntime" in path.name]
+
+
+SERVED = """
+import json, re, signal, subprocess, sys, urllib.request
+command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
+server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+address = re.search(r"http://\\S+", server.stderr.readline())[0]
+body, headers = open("photo.png", "rb").read(), {"content-type": "image/png"}
+request = urllib.request.Request(address + "/v1/predict", body, headers)
+assert len(json.load(urllib.request.urlopen(request))["images"][0]["faces"]) == 1
+for path in ("/", "/docs.html", "/openapi.json", "/metrics", "/v1/model"):
+    assert urllib.request.urlopen(address + path).status == 200
+server.send_signal(signal.SIGTERM)
+assert server.wait(60) == 0
+"""
+
+
+def test_the_server_asks_nobody(tmp_path: Path) -> None:
+    from skimage import data
+    from skimage.io import imsave
+
+    imsave(tmp_path / "photo.png", data.astronaut())
+    result = watched(tmp_path, sys.executable, "-c", SERVED)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "names asked for: none; calls: none" in result.stderr

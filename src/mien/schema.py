@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple
@@ -112,16 +112,16 @@ class Face:
 
     ``landmarks`` is ``(478, 2)`` (MediaPipe's mesh) or ``(5, 2)`` (right eye, left eye, nose
     tip, right and left mouth corner; right and left are the person's), float32, in pixels of the
-    upright image. ``blendshapes`` maps MediaPipe's 52 names to [0, 1]. ``score`` is the
-    detector's in [0, 1]. ``reason`` says why a face that was seen cannot be read, such as a
-    profile; it is empty for all others.
+    upright image. ``blendshapes`` maps MediaPipe's 52 names to [0, 1], computed when it is looked
+    at. ``score`` is the detector's in [0, 1]. ``reason`` says why a face that was seen cannot be
+    read, such as a profile; it is empty for all others.
     """
 
     box: Box
     score: float
     landmarks: FloatArray | None = None
     pose: Pose | None = None
-    blendshapes: dict[str, float] = field(default_factory=dict)
+    blendshapes: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
 
     def __post_init__(self) -> None:
@@ -129,6 +129,16 @@ class Face:
             raise ValueError(
                 f"expected landmarks of shape (478, 2) or (5, 2), got {self.landmarks.shape}"
             )
+
+    def __repr__(self) -> str:
+        box = self.box
+        parts = [f"{box.width:.0f} x {box.height:.0f} at ({box.left:.0f}, {box.top:.0f})"]
+        parts.append(f"score {self.score:.2f}")
+        if self.landmarks is not None:
+            parts.append(f"{len(self.landmarks)} landmarks")
+        if self.reason:
+            parts.append(f"reason={self.reason!r}")
+        return f"Face({', '.join(parts)})"
 
 
 class ModelOutput(NamedTuple):

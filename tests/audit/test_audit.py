@@ -29,6 +29,7 @@ def test_a_clean_dataset_has_no_findings(tmp_path: Path) -> None:
     assert {each["kind"] for each in document["notes"]} == {
         "rows without landmarks",
         "rows without faces",
+        "no embeddings",
     }
     text = page.read_text("utf-8")
     assert "There are none." in text and "http" not in text.replace("http-equiv", "")
@@ -43,7 +44,7 @@ def test_planted_duplicates_are_found_where_they_are(tmp_path: Path) -> None:
     folder = audited_dataset(tmp_path / "planted", crops)
     document, page = audit([folder], tmp_path / "out")
     assert document["equal"]["pairs"] == {"train": 1, "train and test": 1}
-    assert document["near"]["pairs"] == {"train and test": 1}
+    assert document["near"]["pairs"]["near"] == {"train and test": 1}
     assert document["equal"]["listed"][0]["numbers"] == [3, 70]
     assert document["near"]["listed"][0]["numbers"] == [9, 80]
     assert [each["numbers"] for each in document["contradictions"]] == [[3, 70], [9, 80]]

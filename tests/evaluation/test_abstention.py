@@ -108,8 +108,9 @@ def test_the_command_exports_with_a_threshold(
     chosen = choose_abstention(labeled, accuracy=0.9)
     assert read_info(out).heads["expression"] == chosen
     assert capsys.readouterr().out.splitlines()[1] == chosen.answers
-    for options in ({"accuracy": 0.9}, {"data": faces}):
-        with pytest.raises(MienError, match="--accuracy and --data together"):
-            command(str(tmp_path / "run"), out, **options)
+    with pytest.raises(MienError, match="expected --data with --accuracy"):
+        command(str(tmp_path / "run"), out, accuracy=0.9)
+    with pytest.raises(MienError, match="expected --int8 or --accuracy with --data"):
+        command(str(tmp_path / "run"), out, data=faces)
     with pytest.raises(MienError, match="--abstain-below or --accuracy, got both"):
         command(str(tmp_path / "run"), out, accuracy=0.9, data=faces, abstain_below=0.5)

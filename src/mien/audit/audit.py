@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien import __version__
 from mien.audit import findings as say
 from mien.audit.clean import rows_to_leave_out, write_cleaned
-from mien.audit.duplicates import (
-    LEAST_CORRELATION,
-    MOST_BITS,
-    Prints,
-    confirmed_pairs,
-    equal_groups,
-    near_pairs,
-    prints_of,
-)
-from mien.audit.labels import FloatArray, IntArray, doubtful_rows, mixed_up_classes
+from mien.audit.duplicates import LEAST_CORRELATION, equal_groups, prints_of
+from mien.audit.embedded import LEAST_INNER_CORRELATION, Embeddings
+from mien.audit.families import shared_series, shared_versions
+from mien.audit.hashing import MOST_BITS, MOST_PARTNERS
+from mien.audit.labels import IntArray, doubtful_rows, mixed_up_classes
+from mien.audit.near import KINDS, NearDuplicates, near_duplicates
 from mien.audit.page import write_audit
 from mien.audit.predictions import open_expression_model, predict_expressions
-from mien.audit.rows import Rows, open_rows
+from mien.audit.rows import Names, Rows, open_rows
 from mien.errors import MienError
 from mien.evaluation.crops import with_progress
 from mien.evaluation.models import Model
@@ -89,24 +87,35 @@ def audit_rows(
     reader = None if model is None else open_expression_model(model)
     prints = prints_of(_chunks(rows))
     groups = equal_groups(prints.digests, prints.blank)
-    pairs, correlations = _near_duplicates(rows, prints)
+    labels: dict[str, Any] | None = None
+    of_labels: list[say.Finding] = []
+    warnings: list[str] = []
+    embedded = None
+    if reader is not None and model is not None:
+        labels, of_labels, warnings, embedded = _labels(rows, reader, model)
+    near = near_duplicates(rows, prints, embedded)
+    pairs = near.pairs
+    families = {
+        "subjects": rows.people("subject"),
+        "videos": rows.people("video"),
+        "versions": shared_versions(rows),
+        "series": shared_series(rows, prints.hashes),
+    }
     equal_counts = say.equal_pair_counts(groups, rows)
-    near_counts = say.near_pair_counts(pairs, rows)
+    near_counts = {kind: say.near_pair_counts(near.of_kind(kind), rows) for kind in KINDS}
     contradictions = say.contradictions(groups, pairs, rows)
-    shared, shared_listed = say.shared_findings(rows)
+    shared, shared_listed = say.shared_findings(rows, families)
     findings = [
         *say.duplicate_findings("equal", equal_counts, rows),
-        *say.duplicate_findings("near", near_counts, rows),
+        *(each for kind in KINDS for each in say.duplicate_findings(kind, near_counts[kind], rows)),
         *say.contradiction_findings(contradictions),
         *shared,
         *say.recipe_findings(rows),
+        *of_labels,
     ]
-    notes, counts = say.all_notes(rows, int(prints.blank.sum()))
-    labels: dict[str, Any] | None = None
-    warnings: list[str] = []
-    if reader is not None and model is not None:
-        labels, more, warnings = _labels(rows, reader, model)
-        findings += more
+    notes, counts = say.all_notes(rows, int(prints.blank.sum()), near.crowded)
+    if embedded is None:
+        notes.append(say.finding("no embeddings", len(rows), say.NO_EMBEDDINGS))
     return {
         "datasets": [
             {"name": name, "folder": str(dataset.folder), "rows": len(dataset)}
@@ -123,7 +132,10 @@ def audit_rows(
             "pairs": near_counts,
             "most_bits": MOST_BITS,
             "least_correlation": LEAST_CORRELATION,
-            "listed": _near_entries(rows, pairs, correlations),
+            "least_inner_correlation": LEAST_INNER_CORRELATION,
+            "most_partners": MOST_PARTNERS,
+            "crowded_rows": near.crowded,
+            "listed": _near_entries(rows, near),
         },
         "contradictions": [
             {"rows": [rows.describe(row) for row in pair], "numbers": list(pair)}
@@ -132,15 +144,19 @@ def audit_rows(
         "shared": shared_listed,
         "labels": labels,
         "counts": counts,
-        "cleaned": None if fix is None else _cleaned(rows, groups, pairs, fix),
+        "cleaned": None if fix is None else _cleaned(rows, families, groups, pairs, fix),
         "warnings": warnings,
     }
 
 
 def _cleaned(
-    rows: Rows, groups: Sequence[IntArray], pairs: IntArray, out: str | Path
+    rows: Rows,
+    families: Mapping[str, Names],
+    groups: Sequence[IntArray],
+    pairs: IntArray,
+    out: str | Path,
 ) -> dict[str, Any]:
-    reasons = rows_to_leave_out(rows, groups, pairs)
+    reasons = rows_to_leave_out(rows, families, groups, pairs)
     dataset = write_cleaned(rows.datasets[0], out, reasons)
     return {"folder": str(out), "rows": len(dataset), "left_out": dataset.info["left_out"]}
 
@@ -151,25 +167,6 @@ def _chunks(rows: Rows) -> Iterator[UInt8Array]:
             yield dataset.crops[start : start + _CHUNK]
 
 
-def _near_duplicates(rows: Rows, prints: Prints) -> tuple[IntArray, FloatArray]:
-    """Confirmed pairs, but for equal pixels, blank crops and frames of one video.
-
-    Of equal crops in one part, the first stands for all.
-    """
-    digests, shown = prints.digests, np.flatnonzero(~prints.blank)
-    keys = np.stack([digests[shown], rows.parts[shown].astype(np.uint64)], axis=1)
-    _, first = np.unique(keys, axis=0, return_index=True)
-    picked = shown[np.sort(first)]
-    pairs = picked[near_pairs(prints.hashes[picked])]
-    videos = rows.people("video")[pairs]
-    one_video = (videos[:, 0] == videos[:, 1]) & (videos[:, 0] != "")
-    equal = digests[pairs[:, 0]] == digests[pairs[:, 1]]
-    pairs, correlations = confirmed_pairs(pairs[~one_video & ~equal], rows.crop)
-    across = rows.parts[pairs[:, 0]] != rows.parts[pairs[:, 1]]
-    order = np.lexsort((-correlations, ~across))
-    return pairs[order], correlations[order]
-
-
 def _across_first(rows: Rows, groups: Sequence[IntArray]) -> list[IntArray]:
     return sorted(groups, key=lambda group: len(set(rows.parts[group].tolist())) == 1)
 
@@ -178,33 +175,41 @@ def _equal_entry(rows: Rows, group: IntArray) -> dict[str, Any]:
     return {"rows": [rows.describe(row) for row in group], "numbers": group.tolist()}
 
 
-def _near_entries(rows: Rows, pairs: IntArray, correlations: FloatArray) -> list[dict[str, Any]]:
+def _near_entries(rows: Rows, near: NearDuplicates) -> list[dict[str, Any]]:
     return [
         {
             "rows": [rows.describe(row) for row in pair],
             "numbers": pair.tolist(),
-            "correlation": round(float(value), 4),
+            "correlation": round(float(correlation), 4),
+            "kind": KINDS[kind],
         }
-        for pair, value in zip(pairs[:SHOWN], correlations[:SHOWN], strict=True)
+        for pair, correlation, kind in islice(
+            zip(near.pairs, near.correlations, near.kinds, strict=True), SHOWN
+        )
     ]
 
 
 def _labels(
     rows: Rows, reader: Model, source: str | Path
-) -> tuple[dict[str, Any], list[say.Finding], list[str]]:
-    """The labels against a model's predictions: order, doubtful ones, findings, warnings."""
+) -> tuple[dict[str, Any], list[say.Finding], list[str], tuple[IntArray, NDArray[Any]] | None]:
+    """The labels against a model's predictions: order, doubtful ones, findings, warnings.
+
+    Also the numbers of the rows that the model reads, and their embeddings.
+    """
     findings: list[say.Finding] = []
     warnings: list[str] = []
     orders: list[dict[str, Any]] = []
     doubtful: list[dict[str, Any]] = []
     agreement: dict[str, dict[str, int]] = {}
+    embeddings, numbers = Embeddings(), [np.zeros(0, np.int64)]
     for number, (name, dataset) in enumerate(zip(rows.names, rows.datasets, strict=True)):
         try:
-            expressions = predict_expressions(reader, dataset, source)
+            expressions = predict_expressions(reader, dataset, source, embeddings)
         except MienError as error:
             sentence = f"the labels of {name} were not compared with the model: {error}"
             findings.append(say.finding("crops of another recipe", len(dataset), sentence))
             continue
+        numbers.append(np.arange(rows.starts[number], rows.starts[number + 1]))
         targets, probabilities = expressions.targets, expressions.probabilities
         preds = probabilities.argmax(axis=1).astype(np.int64)
         mixed = mixed_up_classes(targets, preds, expressions.names)
@@ -234,4 +239,5 @@ def _labels(
         "order": orders,
         "doubtful": doubtful[:SHOWN],
     }
-    return labels, findings, warnings
+    read = np.concatenate(numbers)
+    return labels, findings, warnings, (read, embeddings.rows()) if len(read) else None

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mien.audit.rows import IntArray, Rows
+from mien.audit.findings import SHARED
+from mien.audit.rows import IntArray, Names, Rows
 from mien.corpora import licenses_of
 from mien.data.dataset import FACES_FILE, Dataset
 from mien.preparation.write import Block, write_dataset
@@ -19,26 +20,28 @@ _RANKS = {"test": 0, "valid": 1}
 _CHUNK = 4096
 
 
-def rows_to_leave_out(rows: Rows, groups: Sequence[IntArray], pairs: IntArray) -> dict[int, str]:
+def rows_to_leave_out(
+    rows: Rows, shared: Mapping[str, Names], groups: Sequence[IntArray], pairs: IntArray
+) -> dict[int, str]:
     """The rows of one dataset that a cleaned copy lacks, with the reason of each.
 
     What is measured on stays whole: where splits share something, the row in train goes before
-    the one in valid, and that before the one in test. Of subjects and videos in several splits
-    all rows but those of one split go; of equal pixels one row stays; of near duplicates in two
-    splits one goes. Near duplicates within a split stay, and so do labels.
+    the one in valid, and that before the one in test. Of subjects, videos and families of files
+    (``shared``: the key of each row, "" for none) in several splits all rows but those of one
+    split go; of equal pixels one row stays; of near duplicates in two splits one goes. Near
+    duplicates within a split stay, and so do labels.
     """
     splits = rows.datasets[0].splits
     ranks = np.array([_RANKS.get(split, len(_RANKS)) for split in splits])
     reasons: dict[int, str] = {}
-    for column in ("subject", "video"):
-        keys = rows.people(column)
+    for kind, keys in shared.items():
         best: dict[str, str] = {}
         for row in np.argsort(ranks, kind="stable").tolist():
             if keys[row]:
                 best.setdefault(keys[row], splits[row])
         for row, key in enumerate(keys.tolist()):
             if key and splits[row] != best[key]:
-                reasons.setdefault(row, f"{column} is also in another split: {best[key]}")
+                reasons.setdefault(row, f"{SHARED[kind][0]} is also in another split: {best[key]}")
     for group in groups:
         stay, *others = _ranked(group.tolist(), ranks, reasons)
         for row in others:

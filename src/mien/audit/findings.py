@@ -9,12 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from mien.audit.hashing import MOST_PARTNERS
 from mien.audit.labels import MixedUp
-from mien.audit.rows import IntArray, Rows, class_counts, rows_without, shared_names
+from mien.audit.rows import IntArray, Names, Rows, class_counts, rows_without, shared_names
 from mien.reports.tables import plural
 
 SCARCE = 0.02
 """The share of a part under which a class is called scarce (our choice)."""
+
+NO_EMBEDDINGS = (
+    "other crops of one photo were not looked for, which takes a model that reads these crops: "
+    "--model fer, for example"
+)
 
 Finding = dict[str, Any]
 
@@ -52,6 +58,14 @@ def _named(counts: Mapping[Any, int], rows: Rows) -> dict[str, int]:
     }
 
 
+_ALIKE = {
+    "equal": "of the same pixels",
+    "near": "that hardly differ",
+    "mirrored": "one of which hardly differs from the other's mirror image",
+    "recropped": "that show one photo, cut differently",
+}
+
+
 def duplicate_findings(kind: str, counts: Mapping[str, int], rows: Rows) -> list[Finding]:
     """A finding for each part, and for each two parts, with such pairs."""
     findings = []
@@ -59,8 +73,7 @@ def duplicate_findings(kind: str, counts: Mapping[str, int], rows: Rows) -> list
         across = where not in rows.part_names
         scope = "across" if across else "within"
         place = f"one crop in each of {where}" if across else f"both crops in {where}"
-        is_equal = "of the same pixels" if kind == "equal" else "that hardly differ"
-        sentence = f"{plural(count, 'pair')} of crops {is_equal}, {place}"
+        sentence = f"{plural(count, 'pair')} of crops {_ALIKE[kind]}, {place}"
         findings.append(finding(f"{kind} {scope} splits", count, sentence))
     return findings
 
@@ -86,18 +99,25 @@ def contradiction_findings(pairs: Sequence[Sequence[int]]) -> list[Finding]:
     return [finding("contradicting labels", len(pairs), sentence)]
 
 
-def shared_findings(rows: Rows) -> tuple[list[Finding], dict[str, Any]]:
-    """Subjects and videos that parts share, as findings and in full."""
+SHARED = {
+    "subjects": ("subject", "subjects"),
+    "videos": ("video", "videos"),
+    "versions": ("picture by file names", "pictures by file names"),
+    "series": ("series of files", "series of files"),
+}
+"""What parts can share, and what one and several of it are called."""
+
+
+def shared_findings(rows: Rows, keys: Mapping[str, Names]) -> tuple[list[Finding], dict[str, Any]]:
+    """What parts share of each of :data:`SHARED`, as findings and in full; ``keys`` ``(N,)``."""
     findings, listed = [], {}
-    for column, noun in (("subject", "subject"), ("video", "video")):
-        shared = shared_names(rows, column)
-        listed[f"{column}s"] = shared
-        by_parts = Counter(" and ".join(each["rows"]) for each in shared)
+    for kind, (one, several) in SHARED.items():
+        listed[kind] = shared_names(rows, keys[kind])
+        by_parts = Counter(" and ".join(each["rows"]) for each in listed[kind])
         for where, count in by_parts.items():
+            noun = f"{count:,} {one if count == 1 else several}"
             verb = "is" if count == 1 else "are"
-            findings.append(
-                finding(f"shared {noun}s", count, f"{plural(count, noun)} {verb} in {where}")
-            )
+            findings.append(finding(f"shared {kind}", count, f"{noun} {verb} in {where}"))
     return findings, listed
 
 
@@ -175,7 +195,21 @@ def row_notes(rows: Rows) -> list[Finding]:
     return notes
 
 
-def all_notes(rows: Rows, blank: int) -> tuple[list[Finding], dict[str, dict[str, int]]]:
+def crowd_notes(count: int) -> list[Finding]:
+    """That not all near duplicates of some crops are listed."""
+    if not count:
+        return []
+    sentence = (
+        f"{plural(count, 'crop')} with {MOST_PARTNERS} near duplicates or more, of which no more "
+        "are counted"
+    )
+    return [finding("crowds", count, sentence)]
+
+
+def all_notes(
+    rows: Rows, blank: int, crowded: int
+) -> tuple[list[Finding], dict[str, dict[str, int]]]:
     """The notes that need no model, and the rows by part and class."""
     counts = class_counts(rows)
-    return [*blank_notes(blank), *balance_notes(counts), *row_notes(rows)], counts
+    first = [*blank_notes(blank), *crowd_notes(crowded)]
+    return [*first, *balance_notes(counts), *row_notes(rows)], counts

@@ -40,23 +40,11 @@ def write_audit(rows: Rows, document: Mapping[str, Any], folder: str | Path) -> 
         title="Audit of " + ", ".join(rows.names),
         page=document,
         heads=[],
-        findings=_table(document["findings"]),
-        notes=_table(document["notes"]),
         pairs=pairs,
         doubtful=[(entry, picture(rows.crop(entry["number"]))) for entry in doubtful],
         balance=_balance(document["counts"]),
     )
     return write_documents(folder, "audit", document, page)
-
-
-def _table(findings: Sequence[Mapping[str, Any]]) -> Table | None:
-    if not findings:
-        return None
-    rows = [
-        Row(Heading(each["kind"]), [count_cell(each["count"]), Cell(each["sentence"])])
-        for each in findings
-    ]
-    return Table([Heading("Count"), Heading("What it is")], rows, corner="Kind")
 
 
 def _balance(counts: Mapping[str, Mapping[str, int]]) -> Table:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.audit.embedded import Embeddings
 from mien.audit.labels import IntArray
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
@@ -44,8 +45,12 @@ def open_expression_model(run_or_model: str | Path) -> Model:
     return model
 
 
-def predict_expressions(model: Model, dataset: Dataset, source: str | Path) -> Expressions:
+def predict_expressions(
+    model: Model, dataset: Dataset, source: str | Path, embeddings: Embeddings | None = None
+) -> Expressions:
     """What ``model`` says of all rows; ``source`` is what the user called it.
+
+    The rows' embeddings are added to ``embeddings``.
 
     Raises :class:`MienError` for crops that it does not read, and for fewer than two classes in
     common.
@@ -66,7 +71,10 @@ def predict_expressions(model: Model, dataset: Dataset, source: str | Path) -> E
     parts = [np.zeros((0, len(info.label_space)), np.float32)]
     for start in with_progress(range(0, len(dataset), _CHUNK)):
         rows = np.arange(start, min(start + _CHUNK, len(dataset)))
-        parts.append(model.predict(crops_of(rows)).heads["expression"])
+        outputs = model.predict(crops_of(rows))
+        parts.append(outputs.heads["expression"])
+        if embeddings is not None:
+            embeddings.add(outputs.embeddings)
     probabilities, notes = project_classes(np.concatenate(parts), info.label_space, shared.space)
     targets = shared.codes[make_targets(dataset, "majority")["expression"]]
     checksum = model.trained_on.get("checksum")

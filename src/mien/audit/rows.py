@@ -88,14 +88,18 @@ class Rows:
 
     def people(self, column: str) -> Names:
         """Subjects or videos that can be compared over datasets, ``(N,)``, "" where unknown."""
-        keys: list[str] = []
-        for number, dataset in enumerate(self.datasets):
-            corpora = dataset.column("corpus")
-            keys += [
-                "" if not name else f"{number if corpus in _NAMED_BY_USERS else corpus}\n{name}"
-                for corpus, name in zip(corpora, dataset.column(column), strict=True)
-            ]
-        return np.array(keys, object)
+        pairs = zip(self.scopes, self._joined(column), strict=True)
+        return np.array([f"{scope}\n{name}" if name else "" for scope, name in pairs], object)
+
+    @cached_property
+    def scopes(self) -> Names:
+        """Within what a row's names mean one thing, ``(N,)``: its corpus, or its dataset alone."""
+        scopes = [
+            str(number) if corpus in _NAMED_BY_USERS else str(corpus)
+            for number, dataset in enumerate(self.datasets)
+            for corpus in dataset.column("corpus")
+        ]
+        return np.array(scopes, object)
 
     def crop(self, row: int) -> UInt8Array:
         """The crop of a row, ``(S, S, 3)``."""
@@ -122,9 +126,11 @@ def open_rows(folders: Sequence[str | Path]) -> Rows:
     return Rows([Dataset.open(path) for path in paths], [*map(str, paths)] if alike else short)
 
 
-def shared_names(rows: Rows, column: str) -> list[dict[str, Any]]:
-    """Subjects or videos that are in more than one part, with their rows in each."""
-    keys = rows.people(column)
+def shared_names(rows: Rows, keys: Names) -> list[dict[str, Any]]:
+    """The ``keys`` ``(N,)`` of :meth:`Rows.people` in more than one part, with their rows in each.
+
+    "" is no key.
+    """
     known = np.flatnonzero(keys != "")
     counts = Counter(zip(keys[known].tolist(), rows.parts[known].tolist(), strict=True))
     by_name: dict[str, dict[str, int]] = {}

@@ -51,7 +51,10 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure runs or models on datasets, with a report; of several, a table of all."""
+    """Measure runs or models on datasets, and write a report.
+
+    Of several models or datasets, the report is one table.
+    """
     of_one = {"--reference": reference, "--sensitivity": sensitivity}
     if protocol is not None:
         refuse_beside(

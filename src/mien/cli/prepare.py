@@ -87,11 +87,13 @@ def prepare(
 ) -> None:
     """Prepare a dataset from a corpus or from your own photos.
 
-    Resumes after an interruption: run the same command again.
+    Resumes after an interruption: run the same command again. The exit code is 1 if inputs are
+    missing from the dataset; DATASET/left_out.csv lists them.
     """
     from mien.cli.options import preprocessing
     from mien.cli.printing import print_dataset, print_json
     from mien.corpora import corpus_of
+    from mien.data.dataset import LEFT_OUT_FILE
     from mien.faces.detection.detect import FaceDetector
     from mien.preparation.prepare import prepare as prepare_dataset
 
@@ -128,8 +130,16 @@ def prepare(
     info = result.dataset.info
     if as_json:
         print_json(info)
-        return
-    print_dataset(info, list(result.left_out.items()), landmarks=landmarks)
-    recordings = len(info.get("videos", {}))
-    rows = f"frames of {recordings} recordings" if recordings else "faces"
-    print(f"{len(result.dataset)} {rows} in {out}")
+    else:
+        print_dataset(info, list(result.left_out.items()), landmarks=landmarks)
+        recordings = len(info.get("videos", {}))
+        rows = f"frames of {recordings} recordings" if recordings else "faces"
+        print(f"{len(result.dataset)} {rows} in {out}")
+        if result.left_out:
+            missing = sum(result.missing.values())
+            print(
+                f"{sum(result.left_out.values())} left out, {missing} of which should be there: "
+                f"{out / LEFT_OUT_FILE} lists them with the reasons"
+            )
+    if result.missing:
+        raise typer.Exit(1)

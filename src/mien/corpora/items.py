@@ -132,7 +132,8 @@ class Corpus:
     ``commercial_use`` is what the license terms say of it; ``works`` are the parts of a corpus
     with terms of their own; what is ``yours`` has the terms that you state. ``color`` is the best
     color for its crops: gray where all of its images are gray. A corpus with ``videos`` consists
-    of recordings instead of images.
+    of recordings instead of images. ``excluded`` are the reasons, up to the colon, of rows
+    that the corpus itself leaves out, so that none is missing for them.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Corpus:
     color: Literal["rgb", "gray"] = "rgb"
     videos: bool = False
     ask: str = ""
+    excluded: tuple[str, ...] = ()
     commercial_use: Answer = "unclear"
     works: tuple[License, ...] = ()
     yours: bool = False

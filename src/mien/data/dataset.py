@@ -5,7 +5,6 @@ Opening reads the description and two headers. Columns and crops are read when t
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,8 @@ from numpy.typing import NDArray
 from mien.data.crops import Crops, PartialCrops
 from mien.data.description import FORMAT as FORMAT
 from mien.data.description import INFO_FILE as INFO_FILE
-from mien.data.description import read_description
+from mien.data.description import check_checksum, check_file, read_description
+from mien.data.description import sha256_of as sha256_of
 from mien.heads import HEADS
 from mien.labels import LabelSpace
 from mien.licenses import License, unclear
@@ -30,6 +30,8 @@ from mien.schema import FloatArray, MienError, Preprocessing
 
 FACES_FILE, CROPS_FILE = "faces.parquet", "crops.npy"
 LEFT_OUT_FILE = "left_out.csv"
+SPLITS = frozenset(("train", "valid", "test"))
+"""The splits of a dataset on disk; :meth:`Dataset.with_splits` gives others."""
 
 FACES_SCHEMA = pa.schema(
     [
@@ -107,9 +109,17 @@ class Dataset:
         folder = Path(folder)
         description, info = read_description(folder)
         for name in (FACES_FILE, CROPS_FILE, LEFT_OUT_FILE):
-            _check_file(folder / name, info["files"], verify=verify)
+            check_file(folder / name, info["files"], verify=verify)
+        if verify:
+            check_checksum(folder, info)
         preprocessing = description.preprocessing
         rows = _check_faces(folder / FACES_FILE)
+        counted = [sum(of_split.values()) for of_split in description.counts.values()]
+        if rows != info.get("rows", rows) or (counted and sum(counted) != rows):
+            raise MienError(
+                f"expected the rows that {folder / INFO_FILE} counts, got {rows:,} in "
+                f"{FACES_FILE}: its files do not belong together, prepare it again"
+            )
         crops = _open_crops(folder / CROPS_FILE)
         if crops.shape != (rows, preprocessing.size, preprocessing.size, 3):
             raise MienError(
@@ -263,8 +273,17 @@ class Dataset:
 
     @cached_property
     def splits(self) -> NDArray[Any]:
-        """The split of each row, ``(N,)`` names."""
-        return self.column("split")
+        """The split of each row, ``(N,)`` names.
+
+        Raises :class:`MienError` for others than train, valid and test in the folder.
+        """
+        names = self.column("split")
+        if self.assigned_splits is None and (others := sorted(set(names) - SPLITS)):
+            raise MienError(
+                f"expected the splits {', '.join(sorted(SPLITS))} in {self.folder / FACES_FILE}, "
+                f"got {others[0]!r}: prepare the dataset again"
+            )
+        return names
 
     def split_indices(self, name: str) -> NDArray[np.int64]:
         """The rows of a split, ascending, ``(n,)`` int64.
@@ -376,7 +395,13 @@ class Dataset:
                 f"{self.folder / FACES_FILE}, and a name among them for each class, got others: "
                 "prepare the dataset again"
             )
-        return np.array(rows, dtype=np.int64).reshape(len(rows), len(no_votes))
+        votes = np.array(rows, dtype=np.int64).reshape(len(rows), len(no_votes))
+        if (votes < 0).any():
+            raise MienError(
+                f"expected votes from 0 in {self.folder / FACES_FILE}, got {votes.min()}: prepare "
+                "the dataset again"
+            )
+        return votes
 
 
 def _reopen(
@@ -389,34 +414,6 @@ def _reopen(
     if classes is not None:
         dataset = dataset.with_classes(classes)
     return dataset if splits is None else dataset.with_splits(splits)
-
-
-def sha256_of(path: Path) -> str:
-    """The hex digest of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _check_file(path: Path, files: dict[str, Any], *, verify: bool) -> None:
-    try:
-        expected, digest = files[path.name]["bytes"], files[path.name]["sha256"]
-    except KeyError:
-        raise MienError(
-            f"expected the size and sha256 of {path.name} in {path.parent / INFO_FILE}, got none: "
-            f"prepare it again"
-        ) from None
-    if not path.is_file():
-        raise MienError(f"expected {path.name} in {path.parent}, got none: prepare it again")
-    size = path.stat().st_size
-    if size != expected:
-        raise MienError(
-            f"expected {expected:,} bytes in {path}, got {size:,}: the file is truncated or was "
-            f"replaced, copy it again or prepare it again"
-        )
-    if verify and sha256_of(path) != digest:
-        raise MienError(
-            f"expected {path} unchanged, got another sha256: copy it again or prepare it again"
-        )
 
 
 def _check_faces(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import reprlib
 from pathlib import Path
@@ -107,3 +108,47 @@ def read_description(folder: Path) -> tuple[Description, dict[str, Any]]:
             f"{where!r}: prepare it again"
         ) from None
     return description, info | description.model_dump(mode="json", include=set(info))
+
+
+def sha256_of(path: Path) -> str:
+    """The hex digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_file(path: Path, files: dict[str, Any], *, verify: bool) -> None:
+    """Raise :class:`MienError` for a file of another size, and with ``verify`` of other bytes."""
+    try:
+        expected, digest = files[path.name]["bytes"], files[path.name]["sha256"]
+    except KeyError:
+        raise MienError(
+            f"expected the size and sha256 of {path.name} in {path.parent / INFO_FILE}, got none: "
+            f"prepare it again"
+        ) from None
+    if not path.is_file():
+        raise MienError(f"expected {path.name} in {path.parent}, got none: prepare it again")
+    if not path.resolve().is_relative_to(path.parent.resolve()):
+        raise MienError(
+            f"expected {path.name} in {path.parent}, got a link to {path.resolve()}: copy the file "
+            "into the folder, or link the folder"
+        )
+    size = path.stat().st_size
+    if size != expected:
+        raise MienError(
+            f"expected {expected:,} bytes in {path}, got {size:,}: the file is truncated or was "
+            f"replaced, copy it again or prepare it again"
+        )
+    if verify and sha256_of(path) != digest:
+        raise MienError(
+            f"expected {path} unchanged, got another sha256: copy it again or prepare it again"
+        )
+
+
+def check_checksum(folder: Path, info: dict[str, Any]) -> None:
+    """Raise :class:`MienError` where the checksum is not that of the files that are listed."""
+    files = json.dumps(info["files"], sort_keys=True)
+    if info.get("checksum") != hashlib.sha256(files.encode()).hexdigest():
+        raise MienError(
+            f"expected the checksum of the files in {folder / INFO_FILE}, got another: copy it "
+            "again or prepare it again"
+        )

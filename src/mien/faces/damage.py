@@ -17,7 +17,9 @@ _SIDE = frozenset((b"tRNS", b"eXIf"))
 _LARGEST_SIDE = 1 << 20
 # Orientation may also be in a note of this keyword; the zeros say that it is not compressed.
 _NOTE = b"XML:com.adobe.xmp\0\0"
-_END = b"\xff\xd9"
+_END = b"\xff\xd9"  # of a JPEG and of a JPEG 2000
+_TILE = b"\xff\x90\0\n"  # in front of a part of a JPEG 2000, whose length follows
+_MOST_MISSING = 16
 # Arbitrary but fixed: as the rest of a JPEG's data it decodes to something, never to flat gray.
 _NOISE = np.random.default_rng(0).integers(0, 255, 512, np.uint8).tobytes()
 
@@ -50,9 +52,49 @@ def png_pixels(file: BinaryIO) -> BinaryIO:
     return pixels
 
 
-def jpeg_without_end(
-    file: BinaryIO, decode: Callable[[BinaryIO], NDArray[np.uint8]]
-) -> NDArray[np.uint8] | None:
+Decode = Callable[[BinaryIO], NDArray[np.uint8]]
+
+
+def without_end(file: BinaryIO, kind: str, decode: Decode) -> NDArray[np.uint8] | None:
+    """The pixels of a file of Pillow's ``kind`` that ends early; None where pixels are missing too.
+
+    ``decode`` is called with files that were completed. An AVIF ends with its pixels, and so do
+    BMP and TIFF: nothing can be completed there.
+    """
+    steps = {"JPEG": jpeg_without_end, "MPO": jpeg_without_end, "WEBP": webp_without_end}
+    steps["JPEG2000"] = jpeg2000_without_end
+    return steps[kind](file, decode) if kind in steps else None
+
+
+def webp_without_end(file: BinaryIO, decode: Decode) -> NDArray[np.uint8] | None:
+    """The pixels of a WebP that lacks some bytes, if these change no pixel."""
+    file.seek(0)
+    content = file.read()
+    if len(content) < 12 or content[:4] != b"RIFF":
+        return None
+    missing = struct.unpack("<I", content[4:8])[0] + 8 - len(content)
+    if not 0 < missing <= _MOST_MISSING:
+        return None
+    endings = (bytes(missing), _NOISE[:missing], b"\xff" * missing)
+    first, *others = (decode(io.BytesIO(content + ending)) for ending in endings)
+    return first if all(np.array_equal(first, other) for other in others) else None
+
+
+def jpeg2000_without_end(file: BinaryIO, decode: Decode) -> NDArray[np.uint8] | None:
+    """The pixels of a JPEG 2000 that lacks nothing but its end marker."""
+    file.seek(0)
+    content = file.read()
+    at = content.find(_TILE)
+    while content[at : at + 4] == _TILE and len(content) >= at + 12:
+        length = struct.unpack(">I", content[at + 6 : at + 10])[0]
+        if not length:
+            return None
+        at += length
+    missing = at + len(_END) - len(content)
+    return decode(io.BytesIO(content + _END[-missing:])) if missing in (1, 2) else None
+
+
+def jpeg_without_end(file: BinaryIO, decode: Decode) -> NDArray[np.uint8] | None:
     """The pixels of a JPEG that lacks nothing but its end; None where pixels are missing too.
 
     A decoder fills what is missing with gray. So the file is decoded twice, once ended at once

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from mien.faces.damage import PNG_SIGNATURE, jpeg_without_end, png_pixels
+from mien.faces.damage import PNG_SIGNATURE, png_pixels, without_end
 from mien.faces.kinds import RAW_SUFFIXES
 from mien.schema import MienError, UInt8Array
 
@@ -48,6 +48,8 @@ _UPRIGHT: dict[int, Callable[[UInt8Array], UInt8Array]] = {
 }
 # Cameras of 10, 12 and 14 bits write them into 16 without scaling them.
 _TOPS = (255, 1023, 4095, 16383, 65535)
+# Of 16-bit colors the upper 8 bits are kept; those of up to 14 bits reach this.
+_NARROW_TOP = 63
 # What a decoder of JPEGs can divide both sides by, at less than the cost of all pixels.
 _REDUCTIONS = (8, 4, 2)
 # Pictures are converted in strips, as converting a large one at once would take several copies.
@@ -167,6 +169,9 @@ def _decode(file: BinaryIO, max_pixels: int, reduced_by: int) -> UInt8Array:
         except UnidentifiedImageError as error:
             raise MienError(f"expected an image, got {_description(start)}") from error
         except Exception as error:
+            whole = _without_end(file, _kind(start), max_pixels, reduced_by)
+            if whole is not None:
+                return whole
             raise MienError(f"expected an image, got a damaged file ({_message(error)})") from error
         with image:
             _check_size(image, max_pixels)
@@ -174,15 +179,18 @@ def _decode(file: BinaryIO, max_pixels: int, reduced_by: int) -> UInt8Array:
                 raise _raw_photo()
             if image.format == "TIFF":
                 _silence_libtiff()
+            wide = _has_wide_colors(image)
             _reduce(image, reduced_by)
             try:
                 image.load()
-                return _from_pillow(image)
+                pixels = _from_pillow(image)
+                if wide and pixels.max() <= _NARROW_TOP:
+                    return _stretched(file, image, pixels)
+                return pixels
             except MienError:
                 raise
             except Exception as error:
-                is_jpeg = image.format in ("JPEG", "MPO")
-                whole = _without_end(file, reduced_by) if is_jpeg else None
+                whole = _without_end(file, image.format or "", max_pixels, reduced_by)
                 if whole is not None:
                     return whole
                 raise MienError(
@@ -203,17 +211,47 @@ def _reduce(image: Image.Image, reduced_by: int) -> None:
     image.draft(None, (image.width // reduced_by, image.height // reduced_by))
 
 
-def _without_end(file: BinaryIO, reduced_by: int) -> UInt8Array | None:
+def _without_end(file: BinaryIO, kind: str, max_pixels: int, reduced_by: int) -> UInt8Array | None:
     def decode(ended: BinaryIO) -> UInt8Array:
-        with Image.open(ended, formats=("JPEG",)) as image:
+        with Image.open(ended, formats=("JPEG" if kind == "MPO" else kind,)) as image:
+            _check_size(image, max_pixels)
             _reduce(image, reduced_by)
             image.load()
             return _from_pillow(image)
 
     try:
-        return jpeg_without_end(file, decode)
+        return without_end(file, kind, decode)
     except Exception:  # the first error is the one to report
         return None
+
+
+def _kind(start: bytes) -> str:
+    return "WEBP" if start[:4] == b"RIFF" and start[8:12] == b"WEBP" else ""
+
+
+def _has_wide_colors(image: Image.Image) -> bool:
+    """Whether an image that is not loaded yet has 16 bits a color, of which Pillow keeps 8."""
+    # Pillow's annotations know a file's pieces in a subclass only.
+    modes = [tile[3] for tile in getattr(image, "tile", ())]
+    return image.format in ("PNG", "TIFF") and any(";16" in str(mode) for mode in modes)
+
+
+def _stretched(file: BinaryIO, image: Image.Image, pixels: UInt8Array) -> UInt8Array:
+    """The pixels of an image of 16-bit colors that uses 8 to 14 bits of them."""
+    import cv2
+
+    file.seek(0)
+    content = np.frombuffer(file.read(), np.uint8)
+    values: NDArray[Any] | None = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    if values is None or values.dtype != np.uint16 or values.ndim != 3:
+        return pixels
+    colors = values[:, :, 2::-1]
+    narrow = _from_bits(float(colors.max()))(colors)
+    if values.shape[2] == 4:
+        alpha = (values[:, :, 3:] // 257).astype(np.uint8)
+        narrow = _colors(np.concatenate([narrow, alpha], axis=2))
+    turn = _UPRIGHT.get(_orientation(image))
+    return np.ascontiguousarray(narrow if turn is None else turn(narrow))
 
 
 def _of_pillow(image: Image.Image, max_pixels: int) -> UInt8Array:

@@ -84,6 +84,8 @@ class ExpressionInfo(HeadInfo):
         )
 
 
+NOT_SURE = "not sure"
+"""How the reason of a model begins whose confidence is too low."""
 NEAR_TIE = 0.1
 """Two classes whose probabilities differ by less are a near tie, and both are named."""
 
@@ -170,7 +172,7 @@ class ExpressionHead(Head[ExpressionSettings, ExpressionInfo]):
         names = leading(fields["probabilities"]).items()
         # Rounded down, so that 69.9 % does not look like the 70 % that are asked for.
         shares = ", ".join(f"{math.floor(100 * share)} % {name}" for name, share in names)
-        return f"not sure: {shares}; answers from {percent(least)}"
+        return f"{NOT_SURE}: {shares}; answers from {percent(least)}"
 
     def phrase(self, info: ExpressionInfo, prediction: Prediction) -> str:
         """The class and its probability: ``happiness 87 %``; of a near tie both."""

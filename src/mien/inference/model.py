@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.faces.forks import ForkLock, never_freed_by_children
 from mien.heads import HEADS, Arrays
 from mien.models import MOST_NUMBERS, RUN_FILE, ModelInfo, find_model, open_session, session_info
 from mien.schema import MienError, ModelOutput, UInt8Array, concatenate_outputs
@@ -24,15 +25,24 @@ class OnnxModel:
     """An opened ONNX model; ``info`` describes it.
 
     Raises :class:`~mien.schema.MienError` for a session whose input and outputs are not those that
-    the description announces; ``path`` names the file in the message.
+    the description announces; ``path`` names the file in the message, and is where a pickle or a
+    forked process opens the model again, with ``threads``.
     """
 
     def __init__(
-        self, info: ModelInfo, session: InferenceSession, path: str | os.PathLike[str] = ""
+        self,
+        info: ModelInfo,
+        session: InferenceSession,
+        path: str | os.PathLike[str] = "",
+        *,
+        threads: int | None = None,
     ) -> None:
         _check_signature(info, session, os.fspath(path) or info.name)
         self.info = info
-        self._session = session
+        self._session = never_freed_by_children(session)
+        # A process that opens it again may work in another folder.
+        self._path, self._threads = os.path.abspath(path) if path else "", threads
+        self._opening = ForkLock()
         available = {node.name for node in session.get_outputs()}
         self._names = [name for name in info.outputs if name in available]
 
@@ -95,7 +105,9 @@ class OnnxModel:
         tensor = to_tensor(crops.reshape(-1, *crops.shape[-3:]), self.info.preprocessing)
         batch = tensor.reshape(len(crops), *self.info.input_shape)
         try:
-            outputs = self._session.run(self._names, {"input": batch})
+            outputs = self._ready_session().run(self._names, {"input": batch})
+        except MienError:
+            raise
         # onnxruntime's errors share no class but Exception.
         except Exception as error:
             raise MienError(
@@ -110,6 +122,31 @@ class OnnxModel:
             )
         embeddings, attention = arrays.pop("embedding"), arrays.pop("attention", None)
         return ModelOutput(embeddings, arrays, attention)
+
+    def _ready_session(self) -> InferenceSession:
+        with self._opening as lock:
+            if lock.forked:
+                session = open_session(self._file(), threads=self._threads)
+                self._session = never_freed_by_children(session)
+            return self._session
+
+    def _file(self) -> str:
+        if not self._path:
+            raise MienError(
+                f"expected the file of the model {self.info.name!r} in another process, got a "
+                "session without one; open the model with mien.inference.model.open_onnx"
+            )
+        return self._path
+
+    def __reduce__(self) -> tuple[Any, tuple[str, int | None]]:
+        return _opened_again, (self._file(), self._threads)
+
+    def __repr__(self) -> str:
+        return f"OnnxModel({self.info.name!r}, heads {', '.join(self.info.heads)})"
+
+
+def _opened_again(path: str, threads: int | None) -> OnnxModel:
+    return open_onnx(path, threads=threads)
 
 
 def open_onnx(
@@ -130,7 +167,7 @@ def open_onnx(
         )
     path = find_model(name_or_file)
     session = open_session(path, threads=threads)
-    return OnnxModel(session_info(session, path), session, path)
+    return OnnxModel(session_info(session, path), session, path, threads=threads)
 
 
 def open_models(

@@ -1,7 +1,7 @@
 """A photo in, the predictions of its faces out.
 
 One predictor may be used from several threads: the network runs in parallel, the detector, which
-keeps state, handles one photo at a time.
+keeps state, handles one photo at a time. It may be pickled, and used after a fork.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import copy
 import math
 import os
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.faces.closing import Closing
+from mien.faces.forks import ForkLock
 from mien.inference.model import OnnxModel, doubt_of, open_onnx, read_heads
 from mien.inference.units import NO_UNITS, reading_of, reads_blendshapes, with_units
 from mien.licenses import Ledger
@@ -66,6 +67,9 @@ class Predictor(Closing):
     The detector is a :class:`~mien.faces.detection.detect.FaceDetector` unless one is given, and is
     only created when the first photo needs it. Use the predictor as a context manager, or call
     :meth:`close`, to free the detector early; a detector that was passed in is left open.
+
+    A pickle holds the model's file and the settings, so that a process opens both anew; so does a
+    forked process.
     """
 
     def __init__(self, model: OnnxModel, *, detector: Detector | None = None) -> None:
@@ -80,7 +84,7 @@ class Predictor(Closing):
         where it has no head for them."""
         self._detector = detector
         self._created: list[Detector] = []
-        self._detecting = threading.Lock()
+        self._detecting = ForkLock()
 
     @classmethod
     def load(
@@ -211,6 +215,13 @@ class Predictor(Closing):
             if self._created:
                 self._detector = None
                 self._created.pop().close()
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        given = None if self._created else self._detector
+        return partial(type(self), detector=given), (self.model,)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.info.name!r}, heads {', '.join(self.info.heads)})"
 
     def _tight_face(self, image: UInt8Array) -> Face:
         height, width = image.shape[:2]

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mien import __version__
 from mien.corpora.about import ABOUT, About
@@ -216,7 +217,7 @@ def _sensitive(dataset: Dataset, schema: pa.Schema, about: About) -> list[str]:
     return [
         "Faces of identifiable people.",
         *dict.fromkeys(_SENSITIVE[name] for name in columns if name in _SENSITIVE),
-        *(["Names of subjects"] if dataset.column("subject").astype(bool).any() else []),
+        *(["Names of subjects"] if _has_values(dataset, "subject") else []),
         *(["Health: scores of a questionnaire"] if dataset.scale is not None else []),
     ]
 
@@ -248,7 +249,7 @@ def _record_sets(dataset: Dataset, schema: pa.Schema) -> list[dict[str, Any]]:
         "valid": "cr:ValidationSplit",
         "test": "cr:TestSplit",
     }
-    splits = [name for name in usual if name in set(dataset.splits)]
+    splits = [name for name in usual if name in dataset.info["counts"]]
     classes = {
         "@type": "cr:RecordSet",
         "@id": "classes",
@@ -259,7 +260,7 @@ def _record_sets(dataset: Dataset, schema: pa.Schema) -> list[dict[str, Any]]:
         "field": [_field("classes", "name", "sc:Text")],
         "data": [{"classes/name": name} for name in dataset.label_space.names],
     }
-    has_classes = bool(dataset.vote_names) or dataset.column("label").astype(bool).any()
+    has_classes = bool(dataset.vote_names) or _has_values(dataset, "label")
     return [
         {
             "@type": "cr:RecordSet",
@@ -309,6 +310,13 @@ def _field(record_set: str, name: str, *types: str) -> dict[str, Any]:
         "name": name,
         "dataType": types[0] if len(types) == 1 else list(types),
     }
+
+
+def _has_values(dataset: Dataset, column: str) -> bool:
+    """Whether a column is not null in all rows, of which a part is in memory at a time."""
+    with pq.ParquetFile(dataset.folder / FACES_FILE) as file:
+        batches = file.iter_batches(columns=[column])
+        return any(batch.column(0).null_count < len(batch) for batch in batches)
 
 
 def _column(dataset: Dataset, column: pa.Field) -> dict[str, Any]:

@@ -25,14 +25,15 @@ def part_schema(preprocessing: Preprocessing, fields: Sequence[pa.Field]) -> pa.
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The content of a part file: rows with crops of ``size`` pixels, and the rows left out.
+    """The content of a part file: ``rows`` rows with crops of ``size`` pixels, and rows left out.
 
     ``left_out`` are id, source and reason. ``searched`` counts the images that a detector
     searched, ``several_faces`` those with more than one face, ``videos`` the frames of each
-    recording. The table is memory-mapped.
+    recording. Rows and crops stay in the file until :meth:`blocks` reads them.
     """
 
-    table: pa.Table
+    path: Path
+    rows: int
     size: int
     left_out: list[tuple[str, str, str]]
     several_faces: int
@@ -41,29 +42,40 @@ class Part:
 
     def blocks(self) -> Iterator[tuple[pa.Table, UInt8Array]]:
         """Yield rows without their crops, and the crops ``(n, S, S, C)`` uint8, in batches."""
-        for batch in self.table.to_batches():
-            faces = pa.Table.from_batches([batch]).drop_columns(["crop"])
-            crops = batch.column("crop")
-            width = crops.type.byte_width
-            pixels = np.frombuffer(crops.buffers()[1] or b"", np.uint8)
-            pixels = pixels[crops.offset * width :][: len(crops) * width]
-            shape = (len(crops), self.size, self.size, width // self.size**2)
-            yield faces.replace_schema_metadata(None), pixels.reshape(shape)
+        # Not mapped: the pages of a mapped file count as memory, all of a long recording's.
+        with pa.OSFile(str(self.path)) as stream:
+            reader = pa.ipc.open_file(stream)
+            for number in range(reader.num_record_batches):
+                batch = reader.get_batch(number)
+                # All columns of a batch are slices of one buffer; a copy lets go of the crops.
+                faces = batch.drop_columns(["crop"]).take(pa.array(range(len(batch))))
+                crops = batch.column("crop")
+                width = crops.type.byte_width
+                pixels = np.frombuffer(crops.buffers()[1] or b"", np.uint8)
+                pixels = pixels[crops.offset * width :][: len(crops) * width]
+                shape = (len(crops), self.size, self.size, width // self.size**2)
+                yield (
+                    pa.Table.from_batches([faces]).replace_schema_metadata(None),
+                    pixels.reshape(shape),
+                )
 
 
 def read_part(path: Path, size: int) -> Part:
-    """Read a part file of crops of ``size`` pixels.
+    """Open a part file of crops of ``size`` pixels.
 
     Raises ``ValueError`` for a damaged file, such as one left behind by a power cut.
     """
     try:
         with pa.memory_map(str(path)) as stream:
-            table = pa.ipc.open_file(stream).read_all()
-        about = json.loads(table.schema.metadata[b"part"])
+            reader = pa.ipc.open_file(stream)
+            # Of a mapped file, counting reads no rows.
+            rows = sum(reader.get_batch(n).num_rows for n in range(reader.num_record_batches))
+        about = json.loads(reader.schema.metadata[b"part"])
     except (OSError, pa.ArrowException, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"expected a part file at {path}, got another: {error}") from None
     return Part(
-        table=table,
+        path=path,
+        rows=rows,
         size=size,
         left_out=[(row[0], row[1], row[2]) for row in about["left_out"]],
         several_faces=about["several_faces"],

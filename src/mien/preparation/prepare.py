@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 from collections import Counter
@@ -13,6 +14,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mien import __version__
 from mien.corpora import corpus_of
@@ -26,7 +29,7 @@ from mien.licenses import Answer, License, documents, unclear
 from mien.preparation.cropping import Cropper, DetectorMaker, Entry
 from mien.preparation.parts import blocks_of, is_part, read_part
 from mien.preparation.progress import Progress, shown_progress
-from mien.preparation.recordings import VideoCropper
+from mien.preparation.recordings import FRAME_REASONS, VideoCropper
 from mien.preparation.work_folder import PARTS, claimed, publish, work_folder
 from mien.preparation.workers import Chunk, PartWriter, available_cores, write_parts
 from mien.preparation.write import group_reason, refuse_existing, write_files
@@ -34,6 +37,7 @@ from mien.schema import MienError, Preprocessing
 
 _CHUNK = 256
 _CHUNK_BYTES = 32 * 2**20
+_LATEST = 1 << 14
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -41,11 +45,14 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class PrepareResult:
     """A new dataset, and the number of rows left out by reason, most frequent first.
 
-    The rows that were left out are listed in ``left_out.csv``.
+    The rows that were left out are listed in ``left_out.csv``. ``missing`` has those reasons that
+    are nobody's intention: not what the corpus itself excludes, and not frames without a face of a
+    recording with others.
     """
 
     dataset: Dataset
     left_out: dict[str, int]
+    missing: dict[str, int]
 
 
 def prepare(
@@ -192,7 +199,10 @@ def prepare(
     except OSError as error:
         raise _explained(error, source, folder, needed) from error
     dataset = Dataset.open(out)
-    return PrepareResult(dataset, dict(left_out_table(dataset)))
+    left_out = dict(left_out_table(dataset))
+    intended = {*reader.excluded, *(FRAME_REASONS if reader.videos else ())}
+    missing = {reason: count for reason, count in left_out.items() if reason not in intended}
+    return PrepareResult(dataset, left_out, missing)
 
 
 def left_out_table(dataset: Dataset) -> list[tuple[str, int]]:
@@ -282,13 +292,35 @@ def _chunks(reading: Reading, size: int, paths: list[Path], present: set[Path]) 
 
 
 def _distinct(entries: Iterator[Entry]) -> Iterator[Entry]:
-    ids: set[str] = set()
+    ids = _Seen()
     for entry in entries:
-        if not isinstance(entry, LeftOut) and entry.id in ids:
+        if ids.add(entry.id) and not isinstance(entry, LeftOut):
             yield LeftOut(entry.id, entry.source, "duplicate id")
             continue
-        ids.add(entry.id)
         yield entry
+
+
+class _Seen:
+    """Names that were there before, in eight bytes each: a digest, and two agree by no chance."""
+
+    def __init__(self) -> None:
+        self._sorted = np.zeros(0, np.uint64)
+        self._latest: set[int] = set()
+
+    def add(self, name: str) -> bool:
+        """Add a name; whether it was there."""
+        digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        key = int.from_bytes(digest, "little")
+        place = int(np.searchsorted(self._sorted, np.uint64(key)))
+        there = place < len(self._sorted) and int(self._sorted[place]) == key
+        if there or key in self._latest:
+            return True
+        self._latest.add(key)
+        if len(self._latest) >= _LATEST:
+            latest = np.fromiter(self._latest, np.uint64, len(self._latest))
+            self._sorted = np.sort(np.concatenate([self._sorted, latest]))
+            self._latest.clear()
+        return False
 
 
 def _assemble(
@@ -304,22 +336,21 @@ def _assemble(
     **description: Any,
 ) -> None:
     """Write the dataset's files from the parts, which are kept until all files are complete."""
-    left_out: list[tuple[str, str, str]] = []
+    reasons: Counter[str] = Counter()
     videos: dict[str, dict[str, Any]] = {}
     rows = several_faces = searched = 0
     for path in paths:
         part = read_part(path, preprocessing.size)
-        rows += part.table.num_rows
-        left_out += part.left_out
+        rows += part.rows
+        reasons.update(group_reason(reason) for _, _, reason in part.left_out)
         several_faces += part.several_faces
         searched += part.searched
         videos |= part.videos
     if rows == 0:
         shutil.rmtree(folder)
-        reasons = Counter(group_reason(reason) for _, _, reason in left_out).most_common(3)
-        text = ", ".join(f"{reason} ({count})" for reason, count in reasons)
+        text = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
         raise MienError(
-            f"expected a folder with faces at {source}, got none in {len(left_out)} entries: "
+            f"expected a folder with faces at {source}, got none in {reasons.total()} entries: "
             f"{text}; choose another"
         )
 
@@ -335,7 +366,9 @@ def _assemble(
             blocks_of(paths, preprocessing.size),
             rows=rows,
             preprocessing=preprocessing,
-            left_out=left_out,
+            left_out=(
+                row for path in paths for row in read_part(path, preprocessing.size).left_out
+            ),
             several_faces=several_faces,
             notes=notes,
             videos=videos,

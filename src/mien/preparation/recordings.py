@@ -17,7 +17,7 @@ from mien.corpora.items import LeftOut, VideoItem
 from mien.data.dataset import FACES_SCHEMA
 from mien.faces.align import cut_face
 from mien.faces.detection.follow import VideoFaceDetector
-from mien.faces.tracks import track_faces
+from mien.faces.tracks import NO_FACE, track_faces
 from mien.faces.video import Video
 from mien.files import temporary_sibling
 from mien.preparation.cropping import Entry
@@ -25,7 +25,9 @@ from mien.preparation.parts import part_schema, write_part_file
 from mien.preparation.workers import Stopped
 from mien.schema import MienError, Preprocessing
 
-OTHERS_ONLY = "another person only"
+OTHERS_ONLY, NOT_ALIGNED = "another person only", "face not aligned"
+FRAME_REASONS = (NO_FACE, OTHERS_ONLY, NOT_ALIGNED)
+"""Why a frame is left out of a recording that is a part of the dataset."""
 _BATCH = 64
 
 LeftOutRow = tuple[str, str, str]
@@ -117,7 +119,7 @@ class VideoCropper:
                     try:
                         cut = cut_face(frame.pixels, face, self._preprocessing)
                     except ValueError as error:
-                        reasons[frame.index] = f"face not aligned: {error}"
+                        reasons[frame.index] = f"{NOT_ALIGNED}: {error}"
                         continue
                     channels = 1 if self._preprocessing.color == "gray" else 3
                     values = {
@@ -145,6 +147,8 @@ class VideoCropper:
             left_out.append((item.id, item.source, f"video damaged: {damage}"))
         if not reasons:
             left_out.append((item.id, item.source, "video without frames"))
+        elif main is None:
+            left_out.append((item.id, item.source, "video without a face"))
         counts = {
             "frames": len(reasons),
             "usable": 0 if main is None else rows[main],
@@ -224,7 +228,8 @@ class _Buffer:
         self._stream.close()
         keep = np.concatenate(self._keep) if self._keep else np.zeros(0, bool)
         begin = 0
-        with pa.memory_map(str(self._path)) as stream:
+        # Not mapped, because the pages of a mapped file count as memory.
+        with pa.OSFile(str(self._path)) as stream:
             reader = pa.ipc.open_file(stream)
             for number in range(reader.num_record_batches):
                 batch = reader.get_batch(number)

@@ -9,12 +9,14 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from mien import __version__
 from mien.corpora.about import About
@@ -81,7 +83,7 @@ def write_files(
     about: About | None = None,
     ask: str = "",
     vote_names: Sequence[str] = (),
-    left_out: Sequence[tuple[str, str, str]] = (),
+    left_out: Iterable[tuple[str, str, str]] = (),
     notes: Sequence[str] = (),
     several_faces: int = 0,
     scale: Scale | None = None,
@@ -128,10 +130,13 @@ def write_files(
         faces.close()
     if written != rows:
         raise ValueError(f"expected {rows} rows in total, got {written}")
+    reasons: Counter[str] = Counter()
     with (folder / LEFT_OUT_FILE).open("w", encoding="utf-8", newline="") as text:
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(("id", "source", "reason"))
-        lines.writerows(map(spreadsheet_text, row) for row in left_out)
+        for row in left_out:
+            reasons[group_reason(row[2])] += 1
+            lines.writerow(map(spreadsheet_text, row))
 
     digests = {CROPS_FILE: digest.hexdigest()}
     files = {
@@ -163,12 +168,13 @@ def write_files(
         info=info,
         crops=Crops(folder / CROPS_FILE),
     )
+    counts, alignment = _counts(dataset)
     info |= {
-        "counts": _counts(dataset),
-        "alignment": dict(sorted(Counter(dataset.column("alignment")).items())),
+        "counts": counts,
+        "alignment": alignment,
         "landmarks": dict(sorted(landmarks.items())),
         "several_faces": several_faces,
-        "left_out": dict(sorted(Counter(group_reason(row[2]) for row in left_out).items())),
+        "left_out": dict(sorted(reasons.items())),
         "notes": list(notes),
         "files": files,
         "checksum": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest(),
@@ -224,22 +230,52 @@ def group_reason(reason: str) -> str:
     return reason.split(": ", 1)[0]
 
 
-def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
-    """Rows by split and class under the majority rule, the others as "no majority" or "no label".
+def _counts(dataset: Dataset) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """Rows by split and class under the majority rule, and by alignment.
 
-    Rows without an expression but with another head's label are counted separately.
+    Rows without a class are "no majority" or "no label"; those with another head's label are
+    counted separately. A part of the rows is in memory at a time.
     """
-    targets = make_targets(dataset, "majority")
     rest = "no majority" if dataset.vote_names else "no label"
-    names = np.array([*dataset.label_space.names, "other labels only", rest])
-    labels = targets["expression"]
-    others = np.any([targets.labeled(head) for head in HEADS if head != "expression"], axis=0)
-    labels = np.where((labels < 0) & others, len(names) - 2, labels)
-    counts: dict[str, dict[str, int]] = {}
-    for split in sorted(set(dataset.splits)):
-        of_split = Counter(names[labels[dataset.splits == split]].tolist())
-        counts[split] = {name: of_split[name] for name in names.tolist() if of_split[name]}
-    return counts
+    names = [*dataset.label_space.names, "other labels only", rest]
+    counts: dict[str, Counter[str]] = {}
+    alignment: Counter[str] = Counter()
+    with pq.ParquetFile(dataset.folder / FACES_FILE) as file:
+        columns = [name for name in file.schema_arrow.names if name != "landmarks"]
+        for batch in file.iter_batches(batch_size=_ROW_GROUP, columns=columns):
+            values = {field.name: getattr(dataset, field.name) for field in fields(Dataset)}
+            rows = _SomeRows(**values, table=pa.Table.from_batches([batch]))
+            targets = make_targets(rows, "majority")
+            labels = targets["expression"]
+            heads = [head for head in HEADS if head != "expression"]
+            others = np.any([targets.labeled(head) for head in heads], axis=0)
+            labels = np.where((labels < 0) & others, len(names) - 2, labels)
+            for split, label in zip(rows.splits.tolist(), labels.tolist(), strict=True):
+                counts.setdefault(split, Counter())[names[label]] += 1
+            alignment.update(rows.column("alignment").tolist())
+    by_split = {
+        split: {name: counts[split][name] for name in names if counts[split][name]}
+        for split in sorted(counts)
+    }
+    return by_split, dict(sorted(alignment.items()))
+
+
+@dataclass(frozen=True, eq=False)
+class _SomeRows(Dataset):
+    """Some rows of a dataset, in ``table``, without their crops."""
+
+    table: pa.Table = field(kw_only=True)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(self.table.column_names)
+
+    def column(self, name: str) -> NDArray[Any]:
+        values: NDArray[Any] = self.table[name].to_numpy()
+        return values
 
 
 def _npy_header(shape: tuple[int, ...]) -> bytes:

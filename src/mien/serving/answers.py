@@ -84,6 +84,8 @@ class ModelAnswer(BaseModel):
     colors: dict[str, str] = Field(description="A color for each name that a head gives shares to.")
     preprocessing: dict[str, Any]
     license_terms: str
+    commercial_use: str = Field(description="yes, no or unclear, by the license ledger.")
+    ledger: dict[str, Any]
     card: str = Field(description="Markdown.")
 
 

@@ -20,7 +20,7 @@ def describe_server(service: Service) -> dict[str, Any]:
     """The answer of ``GET /v1/model``."""
     return {
         "version": __version__,
-        "models": [describe_model(model.info) for model in service.models],
+        "models": [describe_model(reading_of(model.info)) for model in service.models],
         "limits": asdict(service.limits),
     }
 
@@ -31,9 +31,11 @@ def describe_model(info: ModelInfo) -> dict[str, Any]:
         "name": info.name,
         "reads": "faces" if info.clips is None else "clips",
         "heads": {name: head.model_dump(mode="json") for name, head in info.heads.items()},
-        "colors": _colors(reading_of(info)),
+        "colors": _colors(info),
         "preprocessing": info.preprocessing.model_dump(mode="json"),
         "license_terms": info.license_terms,
+        "commercial_use": info.ledger.commercial_use,
+        "ledger": info.ledger.document(),
         "card": info.card,
     }
 

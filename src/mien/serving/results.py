@@ -11,6 +11,7 @@ from mien.inference.model import read_heads
 from mien.inference.persons import PersonSummary
 from mien.inference.rows import Entry, Rows, plain
 from mien.inference.tables import open_table
+from mien.inference.units import reading_of
 from mien.models import ModelInfo
 
 TABLE_KINDS = ("summary", "frames", "clips")
@@ -50,6 +51,7 @@ def timeline(info: ModelInfo | None, person: PersonSummary) -> dict[str, Any]:
     line: dict[str, Any] = {"start": [], "end": []}
     if info is None or not person.curves:
         return line
+    info = reading_of(info)
     segments = {name: curve.segments() for name, curve in person.curves.items()}
     # The curves of one person were added to at the same times.
     for parts in zip(*segments.values(), strict=True):

@@ -62,7 +62,8 @@ def write_web(
     with replacing_folder(folder) as temporary:
         for place in ("ort", "vision"):
             (temporary / place).mkdir()
-        for source in [*(_HERE / "page" / name for name in _SHARED), *(_HERE / "browser").iterdir()]:
+        shared = [_HERE / "page" / name for name in _SHARED]
+        for source in (*shared, *(_HERE / "browser").iterdir()):
             shutil.copyfile(source, temporary / source.name)
         for file in needed:
             place = "ort" if file.is_relative_to(runtime) else "vision"
@@ -82,8 +83,8 @@ def _check(info: ModelInfo, folder: Path) -> None:
         )
     if info.preprocessing.partial_image != "full":
         raise MienError(
-            f"expected a model of whole faces for a page, got {info.name!r}, one of partial images; "
-            "choose another"
+            f"expected a model of whole faces for a page, got {info.name!r}, one of partial "
+            "images; choose another"
         )
     if other := [name for name in info.heads if name not in _HEADS]:
         raise MienError(

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from mien.heads.wording import percent, signed
 from mien.inference.drawing.annotate import annotate, annotate_file
-from mien.inference.drawing.cards import card_of
+from mien.inference.drawing.cards import Card, card_of, draw_card
 from mien.inference.drawing.colors import COLORS, color_of
+from mien.inference.drawing.shapes import GRAY
 from mien.labels import EXPRESSIONS
 from mien.schema import Box, Face, MienError, Prediction, Status, UInt8Array
 
@@ -56,7 +59,7 @@ def test_valence_and_arousal_are_a_dot_in_the_circumplex() -> None:
         one = _prediction(Box(300, 100, 160, 200), "anger")
         drawn = annotate(_gray(900, 900), [replace(one, valence=valence, arousal=arousal)])
         rows, columns = np.nonzero(
-            np.abs(drawn[350:, 480:].astype(int) - COLORS["anger"]).max(axis=2) <= 2
+            np.abs(drawn[335:, 480:].astype(int) - COLORS["anger"]).max(axis=2) <= 2
         )
         assert 100 < rows.size < 2000
         return float(columns.mean()), float(rows.mean())
@@ -96,6 +99,88 @@ def test_crowds_get_smaller_cards_and_every_face_a_frame() -> None:
         x, y = int(box.left), int(box.top)
         assert _has(drawn[y - 3 : y + 64, x - 3 : x + 54], COLORS[name]) > 50
         assert (drawn[y + 20 : y + 40, x + 15 : x + 35] == 100).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(
+        st.builds(
+            Box, st.floats(-30, 620), st.floats(-30, 460), st.floats(14, 300), st.floats(14, 300)
+        ),
+        min_size=1,
+        max_size=14,
+    ),
+    st.booleans(),
+)
+def test_no_layout_hides_a_face(boxes: list[Box], tracked: bool) -> None:
+    image = _gray(640, 700)
+    faces = [
+        replace(_prediction(box, EXPRESSIONS[n % 8]), track=n if tracked else None)
+        for n, box in enumerate(boxes)
+    ]
+    hidden: list[Box] = []
+
+    def note(picture: Image.Image, place: Box, card: Card, unit: float) -> None:
+        inside = _shared(place, Box(0, 0, 700, 640)) > 0
+        hidden.extend(box for box in boxes if inside and _shared(box, place) > 0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mien.inference.drawing.annotate.draw_card", note)
+        drawn = annotate(image, faces)
+    assert hidden == []
+    assert drawn.shape[0] >= 640 and (not tracked or drawn.shape == (640, 700, 3))
+
+
+def _shared(one: Box, two: Box) -> float:
+    width = min(one.left + one.width, two.left + two.width) - max(one.left, two.left)
+    height = min(one.top + one.height, two.top + two.height) - max(one.top, two.top)
+    return max(width, 0) * max(height, 0)
+
+
+def test_a_crowd_without_room_has_numbered_cards_in_the_margin() -> None:
+    boxes = [Box(110 * x, 110 * y, 105, 105) for x in range(8) for y in range(6)]
+    drawn = annotate(_gray(660, 880), [_prediction(box) for box in boxes])
+    assert drawn.shape[1] > 880 + 100
+    assert (drawn[30:80, 40:80] == 100).all()
+    assert _has(drawn[:, 880:], COLORS["happiness"]) > 48 * 20
+
+
+@pytest.mark.parametrize("value", [0.999, 1.0, 0.5])
+def test_numbers_do_not_touch_their_bars(value: float) -> None:
+    one = replace(_prediction(Box(0, 0, 9, 9)), probabilities={"anger": value, "fear": 1 - value})
+    picture = Image.new("RGB", (400, 300))
+    card = card_of(one, 8)
+    draw_card(picture, Box(0, 0, card.width * 30, card.height * 30), card, 30)
+    row = np.asarray(picture).astype(int)[round(2.36 * 30)]
+    text = np.flatnonzero(np.abs(row - GRAY).max(axis=1) < 12)
+    bar = np.flatnonzero(np.abs(row - COLORS["anger"]).max(axis=1) < 12)
+    assert text.size and bar.size and bar.max() + 6 < text[text > 200].min()
+
+
+def test_only_what_matters_is_listed_and_a_tie_is_one() -> None:
+    one = _prediction(Box(0, 0, 9, 9))
+    shares = {"anger": 0.47, "fear": 0.45, "sadness": 0.06, "neutral": 0.01, "disgust": 0.01}
+    card = card_of(replace(one, expression="anger", probabilities=shares), 8)
+    assert [bar.name for bar in card.bars] == ["anger", "fear", "sadness"]
+    assert card.title == "anger or fear"
+    sure = card_of(
+        replace(one, expression="anger", probabilities={"anger": 0.999, "fear": 0.001}), 8
+    )
+    assert len(sure.bars) == 2 and (sure.title, sure.value) == ("anger", ">99 %")
+
+
+def test_text_scales_with_the_picture() -> None:
+    def unit(factor: int) -> float:
+        sizes: list[float] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                "mien.inference.drawing.annotate.draw_card", lambda *given: sizes.append(given[3])
+            )
+            box = Box(300 * factor, 200 * factor, 160 * factor, 200 * factor)
+            annotate(_gray(700 * factor, 900 * factor), [_prediction(box)])
+        return sizes[0]
+
+    assert unit(3) == pytest.approx(3 * unit(1))
 
 
 def test_abstained_faces_are_dashed_and_gray() -> None:

@@ -37,6 +37,7 @@ CODES = {str(code): name for code, name in enumerate(SPACE.names)}
 UNLABELED = {"8": "none", "9": "uncertain"}
 """Codes without an expression, whose valence and arousal may be known."""
 NO_FACE = "10"
+_LABELED_NO_FACE = "labeled as no face"
 
 _TABLES = {"train": ("training.csv",), "valid": ("validation.csv",)}
 _COLUMNS = ("subdirectory_filepath", "expression", "valence", "arousal")
@@ -153,7 +154,7 @@ def _entry(
 ) -> Entry:
     code = code.removesuffix(".0")
     if code == NO_FACE:
-        return LeftOut(name, name, "labeled as no face")
+        return LeftOut(name, name, _LABELED_NO_FACE)
     if code not in CODES and code not in UNLABELED:
         return LeftOut(name, name, f"no label of the corpus: {code!r}")
     try:
@@ -185,4 +186,5 @@ CORPUS = Corpus(
     ask="the authors' page, mohammadmahoor.com, by the head of a laboratory",
     read=read,
     label_space=SPACE,
+    excluded=(_LABELED_NO_FACE,),
 )

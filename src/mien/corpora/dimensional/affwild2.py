@@ -53,6 +53,7 @@ _TREE = Tree(
     "      VIDEO/00001.jpg,valence,arousal,expression,AU1,...,AU26\n"
     "  [cropped_aligned/]VIDEO/00001.jpg   line 1; frames may be missing",
 )
+_NO_FACE, _NOT_ANNOTATED = "frame missing, no face was found in it", "frame not annotated"
 _NOTE = (
     "split is train only for videos that are in train of every challenge, else valid; split_va, "
     "split_expr, split_au and split_mtl are those of each challenge"
@@ -135,7 +136,7 @@ def _frames(video: str, lists: _Lists, root: Path) -> Iterator[Entry]:
         path = present.get(f"{number:05d}")
         frame = f"{name}/{number:05d}"
         if path is None:
-            yield LeftOut(frame, name, "frame missing, no face was found in it")
+            yield LeftOut(frame, name, _NO_FACE if present else "no frames of the video")
             continue
         yield _item(frame, path, name, number, split, splits, labels)
     if extra := sum(stem.isdigit() and int(stem) > lines for stem in present):
@@ -174,7 +175,7 @@ def _item(
     if label is None and not any(
         value is not None for key, value in extra.items() if key[:5] != "split"
     ):
-        return LeftOut(frame, video, "frame not annotated")
+        return LeftOut(frame, video, _NOT_ANNOTATED)
     return Item(
         id=frame,
         source=storable(f"{video}/{path.name}"),
@@ -201,7 +202,7 @@ def _joint(lists: Mapping[str, Path], root: Path) -> Iterator[Entry]:
             frame = storable(f"{video}/{Path(file).stem}")
             image = root / video / file
             if not image.is_file():
-                yield LeftOut(frame, storable(video), "frame missing, no face was found in it")
+                yield LeftOut(frame, storable(video), _NO_FACE)
                 continue
             labels = {"va": cells[:2], "expr": cells[2:3], "au": cells[3:]}
             stem = Path(file).stem
@@ -219,4 +220,5 @@ CORPUS = Corpus(
     ask="ibug.doc.ic.ac.uk/resources/aff-wild2, by the head of a laboratory",
     read=read,
     label_space=SPACE,
+    excluded=(_NO_FACE, _NOT_ANNOTATED),
 )

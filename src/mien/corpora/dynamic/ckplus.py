@@ -18,6 +18,7 @@ SPACE = LABEL_SPACES["ckplus"]
 CODES = dict(enumerate(SPACE.names))
 _IMAGES = ("cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images")
 _LABELS = ("Emotion", "Emotion_labels/Emotion", "Emotion_labels")
+_UNLABELED = "sequence without a label"
 _TREE = Tree(
     "CK+",
     "  cohn-kanade-images/S005/001/S005_001_00000011.png\n"
@@ -41,7 +42,7 @@ def _items(images: Path, labels: Path) -> Iterator[Entry]:
             frames = pictures(sequence)
             files = sorted((labels / subject.name / sequence.name).glob("*_emotion.txt"))
             if not files or not frames:
-                yield LeftOut(name, name, "sequence without a label" if frames else "no frames")
+                yield LeftOut(name, name, _UNLABELED if frames else "no frames")
                 continue
             try:
                 peak = CODES[int(float(files[0].read_text("utf-8-sig").strip()))]
@@ -73,4 +74,5 @@ CORPUS = Corpus(
     read=read,
     label_space=SPACE,
     color="gray",
+    excluded=(_UNLABELED,),
 )

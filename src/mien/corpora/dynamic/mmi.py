@@ -23,6 +23,8 @@ CODES = dict(enumerate(SPACE.names, 1))
 PROFILE = "1"
 """The view of a session that shows no face from the front."""
 
+_UNLABELED, _OTHER_EMOTION = "session without a label", "not one of six emotions"
+_PROFILE_VIEW = "profile"
 _TREE = Tree(
     "MMI",
     "  Sessions/1767/S002-105.avi   (or its frames, Sessions/1767/*.jpg); S002 is the subject\n"
@@ -48,7 +50,7 @@ def _items(root: Path) -> Iterator[Entry]:
             (path for path in sorted(session.glob("S*-*.xml")) if "-oao" not in path.name), None
         )
         if labels is None or (match := re.match(r"(S\d+)-\d+", labels.stem)) is None:
-            yield LeftOut(name, name, "session without a label")
+            yield LeftOut(name, name, _UNLABELED)
             continue
         try:
             label = CODES.get(_emotion(labels))
@@ -57,7 +59,7 @@ def _items(root: Path) -> Iterator[Entry]:
             yield LeftOut(name, name, f"label unreadable: {error}")
             continue
         if label is None or view == PROFILE:
-            yield LeftOut(name, name, "not one of six emotions" if label is None else "profile")
+            yield LeftOut(name, name, _OTHER_EMOTION if label is None else _PROFILE_VIEW)
             continue
         item = Item(
             id=name, source=name, image=b"", split="", subject=match[1], label=label, video=name
@@ -98,4 +100,5 @@ CORPUS = Corpus(
     ask="mmifacedb.eu",
     read=read,
     label_space=SPACE,
+    excluded=(_UNLABELED, _OTHER_EMOTION, _PROFILE_VIEW),
 )

@@ -147,6 +147,7 @@ CORPUS = Corpus(
     read=read,
     label_space=LABEL_SPACES["ferplus"],
     color="gray",
+    excluded=(_REMOVED,),
 )
 
 

@@ -29,6 +29,7 @@ _FIELDS = (
     pa.field("sex", pa.string()),
     pa.field("task", pa.string()),
 )
+_NOT_ANNOTATED = "frame not annotated"
 _TREE = Tree(
     "BP4D",
     "  AUCoding/F001_T1.csv   a first row with 0 (or a name) and the units, then a row for each\n"
@@ -79,7 +80,7 @@ def _items(codes: Path, frames: Path) -> Iterator[Entry]:
             if path is None:
                 yield LeftOut(name, table.name, "frame missing")
             elif all(value is None for value in extra.values()):
-                yield LeftOut(name, table.name, "frame not annotated")
+                yield LeftOut(name, table.name, _NOT_ANNOTATED)
             else:
                 yield Item(
                     id=name,
@@ -105,4 +106,5 @@ CORPUS = Corpus(
     commercial_use="no",
     ask="cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html, by the head of a laboratory",
     read=read,
+    excluded=(_NOT_ANNOTATED,),
 )

@@ -50,7 +50,8 @@ class Finder:
     """One of BlazeFace's networks; called with a view, it gives candidates in image pixels."""
 
     def __init__(self, network: Network, strides: tuple[int, int], least_score: float) -> None:
-        self._network, self._strides, self._least = network, strides, least_score
+        self._network, self._strides = network, strides
+        self._least_logit = float(np.log(least_score / (1 - least_score)))
         self._anchors: dict[tuple[int, int], FloatArray] = {}
 
     def __call__(self, view: View) -> Candidates:
@@ -59,8 +60,9 @@ class Finder:
         values = np.multiply(view.pixels[None], np.float32(2 / 255), dtype=np.float32)
         values -= 1
         boxes, logits = self._network(values)
-        scores = 1 / (1 + np.exp(-logits.reshape(-1).clip(-80, 80)))
-        rows = np.flatnonzero(scores >= self._least)
+        logits = logits.reshape(-1)
+        rows = np.flatnonzero(logits >= self._least_logit)
+        scores = 1 / (1 + np.exp(-logits[rows].clip(-80, 80)))
         if shape not in self._anchors:
             self._anchors[shape] = anchors(shape, self._strides)
         around = self._anchors[shape][rows]
@@ -71,7 +73,7 @@ class Finder:
         points = np.concatenate([corners, landmarks], axis=1)
         points = ((points - view.corner) / view.scale).astype(np.float32)
         valid = (half > 0).all(axis=1)
-        return Candidates(points[valid], scores[rows][valid].astype(np.float32))
+        return Candidates(points[valid], scores[valid].astype(np.float32))
 
 
 def anchors(shape: tuple[int, int], strides: tuple[int, int]) -> FloatArray:

@@ -12,10 +12,10 @@ from mien.faces.detection.blazeface import Candidates, View, merged
 from mien.faces.detection.boxes import box_of
 from mien.faces.detection.face_networks import FaceNetworks
 from mien.faces.detection.mesh import (
+    Blendshapes,
     Mesh,
     Region,
     cut_region,
-    find_blendshapes,
     find_mesh,
     region_of_candidate,
     region_of_landmarks,
@@ -34,12 +34,14 @@ SURE_PRESENCE = 0.9
 # found again from its own place moves by less than 0.018 of the region's side on faces, and mostly
 # by 0.02 to 0.07 on coins, cells and galaxies.
 _LEAST_CLOSE, _LEAST_CLOSE_OF_STRONG, _LEAST_CLOSE_OF_TURNED = 0.6, 0.5, 0.7
-# The closer look misses faces that the image cuts off by a third or more; their mesh does not.
-_LEAST_CUT_SCORE, _LEAST_CUT_PRESENCE = 0.3, 0.99
+# The closer look misses faces that the image cuts off by a third or more, or sees them upside down;
+# their mesh does not.
+_LEAST_CUT_SCORE, _LEAST_CUT_PRESENCE = 0.22, 0.99
 # Of a face without landmarks, the finder's score and both scores together.
-_LEAST_BOX_SCORE, _LEAST_BOX_SUM = 0.5, 1.4
+_LEAST_BOX_SCORE, _LEAST_BOX_SUM = 0.5, 1.35
 _LEAST_BOX_SIDE = 20.0
 _CLOSE_SIDE, _CLOSE_EXTENT = 128, 1.4
+_MIDDLE = 0.25  # so far from the middle of a closer look, in sides, its face may be
 # BlazeFace's boxes reach from the brows to the chin; ours, as the mesh, from the hairline.
 _BOX_WIDTH, _BOX_HEIGHT, _BOX_RAISED = 0.98, 1.13, 0.05
 
@@ -52,6 +54,8 @@ class _Demands(NamedTuple):
     drift: float
 
 
+DOUBTED_SCORE = 0.59
+"""A candidate with this score is looked at closely, and its mesh has to be found twice."""
 # Things rarely get the score of the first; enlarged pictures of 48 pixels get no better presence.
 _STRONG_SCORE = 0.6
 _OF_STRONG, _OF_OTHERS = _Demands(0.5, 0.5, 0.03), _Demands(0.95, 0.9, 0.022)
@@ -100,8 +104,11 @@ def confirmed_face(
                 return face_of_mesh(networks, image, again, max(score, close.score))
             boxes = boxes and closer.presence < _OF_OTHERS.presence
     if score >= _LEAST_CUT_SCORE and not _inside(region, image):
-        mesh = mesh or _mesh(networks, image, region)
-        upright = close is None or not seen or _agree(mesh, close.region)
+        if mesh is None or mesh.presence < _LEAST_CUT_PRESENCE:
+            mesh = _mesh(networks, image, region, _LEAST_CUT_PRESENCE)
+        upright = (
+            close is None or close.score < _UPRIGHT_SCORE or not seen or _agree(mesh, close.region)
+        )
         if upright and mesh.presence >= _LEAST_CUT_PRESENCE and _is_cut(mesh, image):
             again = _mesh_again(networks, image, mesh, _OF_OTHERS)
             if again is not None:
@@ -125,7 +132,7 @@ def face_of_mesh(networks: FaceNetworks, image: UInt8Array, mesh: Mesh, score: f
         score=score,
         landmarks=points,
         pose=pose_of(head_matrix(mesh.points, image.shape, networks.geometry)),
-        blendshapes=find_blendshapes(networks.shapes, mesh),
+        blendshapes=Blendshapes(networks.shapes, mesh),
     )
 
 
@@ -137,10 +144,12 @@ def _box(corners: FloatArray) -> Box:
     return Box(x - _BOX_WIDTH * width / 2, top, _BOX_WIDTH * width, _BOX_HEIGHT * height)
 
 
-def _mesh(networks: FaceNetworks, image: UInt8Array, region: Region) -> Mesh:
+def _mesh(
+    networks: FaceNetworks, image: UInt8Array, region: Region, sure: float = SURE_PRESENCE
+) -> Mesh:
     """The mesh of a region; where the image cuts a face off, a mirror may complete it."""
     mesh = find_mesh(networks.mesh, image, region)
-    if mesh.presence >= SURE_PRESENCE or _inside(region, image):
+    if mesh.presence >= sure or _inside(region, image):
         return mesh
     completed = find_mesh(networks.mesh, image, region, cv2.BORDER_REFLECT_101)
     return max(mesh, completed, key=lambda one: one.presence)
@@ -182,7 +191,7 @@ def _nearest_middle(candidates: Candidates, turned: Region) -> _CloseLook | None
     cos, sin = math.cos(turned.angle), math.sin(turned.angle)
     for points, score in zip(candidates.points, candidates.scores, strict=True):
         middle = points[:2].mean(axis=0) / _CLOSE_SIDE - 0.5
-        if np.abs(middle).max() > 0.25:
+        if np.abs(middle).max() > _MIDDLE:
             continue
         # Of the crop's own pixels; the region's angle says where they lie in the image.
         region = region_of_candidate(points)

@@ -7,8 +7,6 @@ at (0.5, 0.5) and mirroring an image of width W sends x to W - x.
 from __future__ import annotations
 
 import math
-import os
-import threading
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -27,8 +25,9 @@ from mien.faces.detection.blazeface import (
     view_of,
 )
 from mien.faces.detection.boxes import distinct, largest_first
-from mien.faces.detection.confirm import confirmed_face
+from mien.faces.detection.confirm import DOUBTED_SCORE, confirmed_face
 from mien.faces.detection.face_networks import FaceNetworks, open_face_networks
+from mien.faces.forks import ForkLock
 from mien.schema import Face, UInt8Array
 
 # A view shows faces from about 13 of its pixels. More pixels cost time: 512 x 512 about 15 ms.
@@ -110,6 +109,12 @@ class FaceDetector(Closing):
                 # A face that fills the image and is in profile is rather something else.
                 candidates = find_candidates(networks, image, border=_BORDER)
                 faces = self._confirmed(networks, image, candidates, boxes=False)
+            if not faces and not self._thorough:
+                # The finders miss some faces that stand on their head; all of them may do so.
+                candidates = find_candidates(networks, image, turns=2)
+                scores = np.minimum(candidates.scores, np.float32(DOUBTED_SCORE))
+                candidates = Candidates(candidates.points, scores)
+                faces = self._confirmed(networks, image, candidates, boxes=False)
         return largest_first(faces)[: self._max_faces]
 
     def _confirmed(
@@ -141,30 +146,27 @@ class SharedNetworks:
     def __init__(self, model: str | Path | None, threads: int) -> None:
         self._open = partial(open_face_networks, model, threads=threads)
         self._networks: FaceNetworks | None = self._open()
-        self._lock, self._process = threading.Lock(), os.getpid()
-        # Threads of an interpreter that belongs to the parent cannot be ended in a child.
-        self._left: list[FaceNetworks | None] = []
+        self._lock = ForkLock()
 
     def __enter__(self) -> FaceNetworks:
-        if self._process != os.getpid():
-            self._left.append(self._networks)
-            self._lock, self._process = threading.Lock(), os.getpid()
-            if self._networks is not None:
+        self._lock.__enter__()
+        try:
+            if self._networks is None:
+                raise ValueError("expected an open detector, got one that was closed")
+            if self._lock.forked:
                 self._networks = self._open()
-        self._lock.acquire()
-        if self._networks is None:
-            self._lock.release()
-            raise ValueError("expected an open detector, got one that was closed")
+        except BaseException:
+            self._lock.__exit__()
+            raise
         return self._networks
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        self._lock.__exit__()
 
     def close(self) -> None:
         """Release the networks, once the thread that uses them is done."""
-        if self._process == os.getpid():
-            with self._lock:
-                self._networks = None
+        with self._lock:
+            self._networks = None
 
 
 class _Look(NamedTuple):
@@ -176,13 +178,21 @@ class _Look(NamedTuple):
 
 
 def find_candidates(
-    networks: FaceNetworks, image: UInt8Array, *, thorough: bool = False, border: float = 0.0
+    networks: FaceNetworks,
+    image: UInt8Array,
+    *,
+    thorough: bool = False,
+    border: float = 0.0,
+    turns: int = 0,
 ) -> Candidates:
     """What may be faces in an image, in its pixels, best first.
 
-    ``border``, a fraction of the longer side, looks for faces that fill the image instead.
+    ``border``, a fraction of the longer side, looks for faces that fill the image instead;
+    ``turns`` looks at the image turned by as many quarter turns.
     """
     looks = _looks(image.shape, thorough)
+    if turns:
+        looks = [look._replace(turns=turns) for look in looks[:1]]
     if border:
         looks = [_Look(_LARGE_FACES_SIDE), _Look(_SHORT_SIDE, back=False)]
     frame, scale, parts = image, 1.0, []

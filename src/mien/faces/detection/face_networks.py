@@ -10,7 +10,7 @@ from mien.faces.detection.blazeface import BACK_STRIDES, OUTPUTS, SHORT_STRIDES,
 from mien.faces.detection.mesh import MESH_OUTPUTS, SHAPES_OUTPUTS
 from mien.faces.detection.model_file import back_finder_file, face_landmarker_file
 from mien.faces.detection.pose import FaceGeometry, read_geometry
-from mien.faces.detection.tflite import Network, open_network
+from mien.faces.detection.tflite import Network, one_at_a_time, open_network
 from mien.schema import MienError
 
 BUNDLE = "MediaPipe's face_landmarker.task"
@@ -21,7 +21,8 @@ _LEAST_CANDIDATE = 0.22
 class FaceNetworks(NamedTuple):
     """``short`` and ``back`` find faces, ``mesh`` gives landmarks and ``shapes`` blendshapes.
 
-    ``back`` is None where its file is not installed.
+    ``back`` is None where its file is not installed. All but ``shapes`` are called from one thread
+    at a time.
     """
 
     short: Finder
@@ -40,14 +41,15 @@ def open_face_networks(
     """
     path = Path(model) if model is not None else face_landmarker_file()
 
-    def network(content: bytes, outputs: tuple[str, ...]) -> Network:
+    def network(content: bytes, outputs: tuple[str, ...], threads: int = threads) -> Network:
         return open_network(content, outputs, threads=threads, backend=backend)
 
     try:
         with zipfile.ZipFile(path) as bundle:
             short = network(bundle.read("face_detector.tflite"), OUTPUTS)
             mesh = network(bundle.read("face_landmarks_detector.tflite"), MESH_OUTPUTS)
-            shapes = network(bundle.read("face_blendshapes.tflite"), SHAPES_OUTPUTS)
+            # One thread is as fast here, and lets blendshapes be looked at after a fork.
+            shapes = network(bundle.read("face_blendshapes.tflite"), SHAPES_OUTPUTS, 1)
             geometry = read_geometry(bundle.read("geometry_pipeline_metadata_landmarks.binarypb"))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise model_file_error(path, BUNDLE) from error
@@ -55,7 +57,11 @@ def open_face_networks(
     if file is not None:
         back = Finder(network(file.read_bytes(), OUTPUTS), BACK_STRIDES, _LEAST_CANDIDATE)
     return FaceNetworks(
-        Finder(short, SHORT_STRIDES, _LEAST_CANDIDATE), back, mesh, shapes, geometry
+        Finder(short, SHORT_STRIDES, _LEAST_CANDIDATE),
+        back,
+        mesh,
+        one_at_a_time(shapes),
+        geometry,
     )
 
 

@@ -7,7 +7,9 @@ Landmarker does, so that its blendshapes and poses keep their meaning.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -92,6 +94,37 @@ def find_blendshapes(network: Network, mesh: Mesh) -> dict[str, float]:
     """The 52 blendshapes of a mesh, by name, in [0, 1]."""
     [values] = network(mesh.points[_SHAPE_POINTS, :2].astype(np.float32)[None])
     return dict(zip(BLENDSHAPES, values.ravel().tolist(), strict=True))
+
+
+class Blendshapes(Mapping[str, float]):
+    """:func:`find_blendshapes`, computed when the first value is looked at.
+
+    Most photos are read without anybody asking for them. The network must be one that several
+    threads may call, see :func:`~mien.faces.detection.tflite.one_at_a_time`. A pickle is a plain
+    dictionary.
+    """
+
+    def __init__(self, network: Network, mesh: Mesh) -> None:
+        self._network, self._mesh = network, mesh
+
+    @cached_property
+    def _values(self) -> dict[str, float]:
+        return find_blendshapes(self._network, self._mesh)
+
+    def __getitem__(self, name: str) -> float:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(BLENDSHAPES)
+
+    def __len__(self) -> int:
+        return len(BLENDSHAPES)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+    def __reduce__(self) -> tuple[Any, tuple[dict[str, float]]]:
+        return dict, (self._values,)
 
 
 def region_of_candidate(points: FloatArray) -> Region:

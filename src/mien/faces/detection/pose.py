@@ -68,8 +68,7 @@ def head_matrix(
     middle = (mesh[:_LANDMARKS, 2] / width * wide).mean()
 
     def scale_of(points: NDArray[np.float64]) -> float:
-        matrix = _procrustes(geometry.points, points * (1, 1, -1), geometry.weights)
-        return float(np.linalg.norm(matrix[:3, 0]))
+        return _procrustes(geometry.points, points * (1, 1, -1), geometry.weights)[1]
 
     def lifted(scale: float) -> NDArray[np.float64]:
         depth = (screen[:, 2] - middle + 1) / scale
@@ -77,7 +76,7 @@ def head_matrix(
 
     first = scale_of(screen)
     placed = lifted(first * scale_of(lifted(first))) * (1, 1, -1)
-    return _procrustes(geometry.points, placed, geometry.weights)
+    return _procrustes(geometry.points, placed, geometry.weights)[0]
 
 
 def pose_of(matrix: NDArray[np.float64]) -> Pose:
@@ -96,17 +95,22 @@ def pose_of(matrix: NDArray[np.float64]) -> Pose:
 
 def _procrustes(
     source: NDArray[np.float64], target: NDArray[np.float64], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The similarity ``(4, 4)`` that takes ``(K, 3)`` points to others, weighted least squares."""
+) -> tuple[NDArray[np.float64], float]:
+    """The similarity ``(4, 4)`` that takes ``(K, 3)`` points to others, and its scale.
+
+    It minimizes the weighted squares of what remains.
+    """
     middles = weights @ source, weights @ target
     one, two = source - middles[0], (target - middles[1]) * weights[:, None]
-    left, _, right = np.linalg.svd(two.T @ one)
-    rotation = left @ np.diag([1, 1, np.sign(np.linalg.det(left @ right))]) @ right
-    scale = (two * (one @ rotation.T)).sum() / (weights @ (one**2).sum(axis=1))
-    matrix = np.eye(4)
+    left, sizes, right = np.linalg.svd(two.T @ one)
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+    rotation = (left * signs) @ right
+    scale = float(sizes @ signs / (weights @ (one**2).sum(axis=1)))
+    matrix = np.zeros((4, 4))
+    matrix[3, 3] = 1
     matrix[:3, :3] = scale * rotation
     matrix[:3, 3] = middles[1] - scale * rotation @ middles[0]
-    return matrix
+    return matrix, scale
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from mien.faces.detection.native import quiet_stderr
+from mien.faces.forks import ForkLock, never_freed_by_children
 from mien.schema import FloatArray, MienError
 
 BACKENDS = ("litert", "opencv")
@@ -61,6 +62,17 @@ def open_network(
     else:
         opened = _OpenCV(content, outputs)
     return opened
+
+
+def one_at_a_time(network: Network) -> Network:
+    """The network for several threads, which wait for each other, and for forked processes."""
+    lock = ForkLock()
+
+    def call(values: FloatArray) -> list[FloatArray]:
+        with lock:
+            return network(values)
+
+    return call
 
 
 def _forget(prepared: OrderedDict[tuple[int, ...], Any]) -> None:
@@ -109,7 +121,9 @@ class _LiteRT:
         places = {out["name"]: out["index"] for out in made.get_output_details()}
         if not set(places).issuperset(self._outputs):
             raise ValueError(f"expected outputs {', '.join(self._outputs)}, got {sorted(places)}")
-        ready = _Ready(made, entry["index"], [places[name] for name in self._outputs])
+        ready = _Ready(
+            never_freed_by_children(made), entry["index"], [places[name] for name in self._outputs]
+        )
         self._prepared[shape or tuple(entry["shape"].tolist())] = ready
         _forget(self._prepared)
         return ready

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from mien.files import replacing
 from mien.inference.drawing.attention import draw_attention
 from mien.inference.drawing.cards import PANEL, Card, card_of, draw_card, has_card
 from mien.inference.drawing.colors import Color
-from mien.inference.drawing.placement import place_cards
+from mien.inference.drawing.placement import place_cards, place_in_margin
 from mien.inference.drawing.shapes import rounded, text_length, write
 from mien.schema import Box, MienError, Prediction, Status, UInt8Array
 
@@ -38,8 +39,9 @@ def annotate(
     Abstained faces are gray and dashed with the reason. A face with an attention map has it laid
     over, see :func:`~mien.inference.drawing.attention.draw_attention`. A person of a video has the
     number of the track on the frame, and no card where the heads say nothing. Pictures under 640
-    pixels are enlarged by a whole factor; a lone face of a photo that leaves no room gets its card
-    in a margin that is added on the right. ``image`` is what the predictor was called with; it is
+    pixels are enlarged by a whole factor. No card lies on a face of ``predictions``: where there is
+    no room, the cards of a photo go to a margin that is added on the right, with numbers, and a
+    frame of a video goes without the card. ``image`` is what the predictor was called with; it is
     not changed.
     """
     pixels = load_image(image, max_pixels=max_pixels)
@@ -58,24 +60,30 @@ def annotate(
             draw_attention(picture, face.attention, face.patches, scale=factor)
     boxes = [_scaled(each.face.box, factor) for each in faces if each.face is not None]
     unit = _text_height(picture, boxes)
+    # The frames of a video keep their size.
+    tracked = any(face.track is not None for face in faces)
     for bars, scale in _LAYOUTS:
         cards = [card_of(face, bars) for face in faces]
-        places, free = _arrange(picture, boxes, cards, unit * scale)
-        if free:
+        places = _arrange(picture, boxes, cards, unit * scale)
+        if all(places):
             unit *= scale
             break
     else:
-        # The frames of a video keep their size.
-        if len(faces) == 1 and faces[0].track is None:
-            cards = [card_of(faces[0], _MOST_BARS)]
-            picture, places = _with_margin(picture, cards[0], unit)
-        else:
+        if tracked:
             unit *= scale
-    for face, box, card, place in zip(faces, boxes, cards, places, strict=True):
+        else:
+            cards, places = _in_margin(picture, faces, unit)
+    beside = any(place and place.left >= picture.width for place in places)
+    for number, (face, box, card) in enumerate(zip(faces, boxes, cards, strict=True), 1):
         _draw_frame(picture, box, card.color, unit, dashed=face.status is Status.ABSTAINED)
         if face.track is not None:
-            _draw_number(picture, box, face.track, unit)
-        if face.track is None or has_card(face):
+            _draw_tag(picture, box, f"person {face.track}", unit)
+        elif beside and len(faces) > 1:
+            _draw_tag(picture, box, str(number), unit)
+    if beside:
+        picture = _widened(picture, places, unit)
+    for face, card, place in zip(faces, cards, places, strict=True):
+        if place is not None and (face.track is None or has_card(face)):
             draw_card(picture, place, card, unit)
     return np.asarray(picture)
 
@@ -122,24 +130,43 @@ def _scaled(box: Box, factor: int) -> Box:
 
 def _arrange(
     picture: Image.Image, boxes: Sequence[Box], cards: Sequence[Card], unit: float
-) -> tuple[list[Box], bool]:
+) -> list[Box | None]:
     edge = 0.5 * unit
+    if min(picture.size) <= 2 * edge:
+        return [None] * len(cards)
     canvas = Box(edge, edge, picture.width - 2 * edge, picture.height - 2 * edge)
     sizes = [(card.width * unit, card.height * unit) for card in cards]
-    fits = all(width <= canvas.width and height <= canvas.height for width, height in sizes)
-    places, free = place_cards(boxes, sizes, canvas, gap=0.6 * unit)
-    return places, free and fits
+    # The line of a frame is drawn around its box.
+    lines = [
+        Box(box.left - edge, box.top - edge, box.width + 2 * edge, box.height + 2 * edge)
+        for box in boxes
+    ]
+    return place_cards(lines, sizes, canvas, gap=0.1 * unit)
 
 
-def _with_margin(picture: Image.Image, card: Card, unit: float) -> tuple[Image.Image, list[Box]]:
-    width, height = card.width * unit, card.height * unit
-    wide = Image.new(
-        "RGB",
-        (picture.width + math.ceil(width + 2 * unit), max(picture.height, math.ceil(height))),
-        PANEL,
-    )
+def _in_margin(
+    picture: Image.Image, faces: Sequence[Prediction], unit: float
+) -> tuple[list[Card], list[Box | None]]:
+    """The largest cards that take no more room beside the picture than it has, and their places."""
+    for bars in (_MOST_BARS, 3, 0):
+        cards = [card_of(face, bars) for face in faces]
+        if len(cards) > 1:
+            cards = [replace(card, title=f"{n}  {card.title}") for n, card in enumerate(cards, 1)]
+        sizes = [(card.width * unit, card.height * unit) for card in cards]
+        places = place_in_margin(sizes, picture.width, picture.height, 0.5 * unit)
+        if max(place.left + place.width for place in places) <= 2 * picture.width:
+            break
+    return cards, [*places]
+
+
+def _widened(picture: Image.Image, places: Sequence[Box | None], unit: float) -> Image.Image:
+    """The picture with a margin on the right that holds the places."""
+    right = max(place.left + place.width for place in places if place)
+    bottom = max(place.top + place.height for place in places if place)
+    size = (math.ceil(right + 0.5 * unit), max(picture.height, math.ceil(bottom + 0.5 * unit)))
+    wide = Image.new("RGB", size, PANEL)
     wide.paste(picture)
-    return wide, [Box(picture.width + unit, max((wide.height - height) / 2, 0), width, height)]
+    return wide
 
 
 def _draw_frame(picture: Image.Image, box: Box, color: Color, unit: float, *, dashed: bool) -> None:
@@ -150,9 +177,9 @@ def _draw_frame(picture: Image.Image, box: Box, color: Color, unit: float, *, da
     rounded(picture, box, 0.7 * unit, color, 1.0, stroke=line, dash=dash)
 
 
-def _draw_number(picture: Image.Image, box: Box, number: int, unit: float) -> None:
-    """The number of a person on the upper left of the box, or within it where there is no room."""
-    small, text = 0.8 * unit, f"person {number}"
+def _draw_tag(picture: Image.Image, box: Box, text: str, unit: float) -> None:
+    """A few words on the upper left of the box, or within it where there is no room."""
+    small = 0.8 * unit
     width = text_length(text, small) + 0.8 * unit
     top = box.top - 1.5 * unit
     tag = Box(box.left, top if top >= 0 else box.top + 0.3 * unit, width, 1.3 * unit)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from mien.heads import HEADS
-from mien.heads.expression import leading
+from mien.heads.expression import NOT_SURE, leading
 from mien.heads.wording import percent
 from mien.inference.drawing.circumplex import draw_circumplex
 from mien.inference.drawing.colors import Color, color_of
@@ -17,6 +17,7 @@ from mien.schema import Box, Prediction, Status
 
 PANEL: Color = (18, 21, 27)
 _INSET = 3.2  # the circumplex, in units of the text's height
+_LEAST_SHARE = 0.02
 _TEXT: Color = (222, 225, 230)
 
 
@@ -70,15 +71,23 @@ def has_card(prediction: Prediction) -> bool:
 
 
 def card_of(prediction: Prediction, most_bars: int) -> Card:
-    """The card of a face, with at most ``most_bars`` bars of each head, the largest first."""
+    """The card of a face, with at most ``most_bars`` bars of each head, the largest first.
+
+    Bars of less than 2 % are left out, but for the first two.
+    """
     ranked: list[tuple[Bar, ...]] = []
     bars: list[Bar] = []
     for head in HEADS.values():
         if of_head := _ranked(head.bars(prediction)):
             ranked.append(of_head)
-            bars += of_head[: min(most_bars, head.most_bars)]
+            shown = of_head[: min(most_bars, head.most_bars)]
+            bars += shown[:2] + tuple(bar for bar in shown[2:] if bar.value >= _LEAST_SHARE)
     if prediction.status is Status.ABSTAINED:
-        return Card("abstained", "", GRAY, note=prediction.reason.split(";")[0])
+        note = prediction.reason.split(";")[0]
+        title, _, shares = note.partition(": ")
+        if title != NOT_SURE:
+            title, shares = "abstained", note
+        return Card(title, "", GRAY, note=shares)
     top = ranked[0][0] if ranked else Bar("affect", 0.0, WHITE)
     affect = None
     if prediction.valence is not None and prediction.arousal is not None:
@@ -126,7 +135,9 @@ def _draw_bar(
     picture: Image.Image, bar: Bar, left: float, right: float, middle: float, unit: float
 ) -> None:
     small = 0.74 * unit
-    start, width = left + 3.9 * unit, right - left - 5.95 * unit
+    # Room for the longest number, so that all bars are of one length and touch none.
+    number = text_length(">99 %", small) + 0.35 * unit
+    start, width = left + 3.9 * unit, right - left - 3.9 * unit - number
     write(picture, left, middle, bar.name, small, color=_TEXT, room=3.8 * unit)
     write(picture, right, middle, percent(bar.value), small, color=GRAY, anchor="rm")
     track = Box(start, middle - 0.17 * unit, width, 0.34 * unit)

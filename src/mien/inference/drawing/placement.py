@@ -9,29 +9,44 @@ from mien.schema import Box
 
 def place_cards(
     faces: Sequence[Box], sizes: Sequence[tuple[float, float]], canvas: Box, gap: float
-) -> tuple[list[Box], bool]:
-    """A place beside its face for each card, and whether the cards hide nothing at all.
+) -> list[Box | None]:
+    """A place beside its face for each card; None where every place would hide something.
 
     ``sizes`` are the cards' widths and heights. Cards lie ``gap`` from their face and inside
-    ``canvas``; where no place is free, the one that hides the least is taken.
+    ``canvas``, off all faces and off each other.
 
     >>> place_cards([Box(10, 10, 20, 20)], [(30, 10)], Box(0, 0, 100, 100), 5)
-    ([Box(left=35, top=10, width=30, height=10)], True)
+    [Box(left=35, top=10, width=30, height=10)]
+    """
+    placed: list[Box | None] = []
+    obstacles = list(faces)
+    for face, (width, height) in zip(faces, sizes, strict=True):
+        fits = width <= canvas.width and height <= canvas.height
+        places = _beside(face, width, height, canvas, gap) if fits else iter(())
+        free = (place for place in places if not any(_overlap(place, other) for other in obstacles))
+        place = next(free, None)
+        placed.append(place)
+        if place is not None:
+            obstacles.append(place)
+    return placed
+
+
+def place_in_margin(
+    sizes: Sequence[tuple[float, float]], left: float, height: float, gap: float
+) -> list[Box]:
+    """Places for all cards in columns to the right of ``left``, as high as ``height`` allows.
+
+    >>> place_in_margin([(30, 10), (30, 10)], 100, 25, 1)
+    [Box(left=101, top=1, width=30, height=10), Box(left=101, top=12, width=30, height=10)]
     """
     placed: list[Box] = []
-    hidden = 0.0
-    for face, (width, height) in zip(faces, sizes, strict=True):
-        obstacles = [*faces, *placed]
-        card, cost = min(
-            (
-                (place, sum(_overlap(place, other) for other in obstacles))
-                for place in _beside(face, width, height, canvas, gap)
-            ),
-            key=lambda pair: pair[1],
-        )
-        placed.append(card)
-        hidden += cost
-    return placed, hidden == 0
+    x, y, widest = left + gap, gap, 0.0
+    for width, tall in sizes:
+        if placed and y > gap and y + tall + gap > height:
+            x, y, widest = x + widest + gap, gap, 0.0
+        placed.append(Box(x, y, width, tall))
+        y, widest = y + tall + gap, max(widest, width)
+    return placed
 
 
 def _beside(face: Box, width: float, height: float, canvas: Box, gap: float) -> Iterator[Box]:

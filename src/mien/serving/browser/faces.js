@@ -1,5 +1,6 @@
 // Faces and their aligned crops, as mien cuts them: eyes and mouth moved onto the template.
 
+import { sampled, shrunk } from "./pixels.js";
 import { FaceLandmarker, FilesetResolver } from "./vision/vision_bundle.mjs";
 
 const MOST_FACES = 20;
@@ -91,45 +92,30 @@ function alignment(points, { faces }) {
   return { a, b: [tx - a[0] * fx + a[1] * fy, ty - a[1] * fx - a[0] * fy] };
 }
 
-// RGB bytes of the crop; where the picture is shrunk, each is the mean of several samples.
-function cut(context, { a, b }, { preprocessing: { size } }) {
+// RGB bytes of the crop.
+function cut(context, { a, b }, { preprocessing: { size, interpolation } }) {
   const { width, height } = context.canvas;
-  const norm = a[0] * a[0] + a[1] * a[1];
+  const norm = a[0] * a[0] + a[1] * a[1], scale = Math.sqrt(norm);
   const back = (x, y) => {
     const u = x - b[0], v = y - b[1];
     return [(a[0] * u + a[1] * v) / norm, (a[0] * v - a[1] * u) / norm];
   };
-  const corners = [back(0, 0), back(size, 0), back(0, size), back(size, size)];
-  const low = [0, 1].map((axis) => Math.floor(Math.min(...corners.map((corner) => corner[axis])) - 3));
-  const high = [0, 1].map((axis) => Math.ceil(Math.max(...corners.map((corner) => corner[axis])) + 3));
-  const left = Math.max(0, Math.min(low[0], width - 1)), top = Math.max(0, Math.min(low[1], height - 1));
-  const wide = Math.max(1, Math.min(high[0], width) - left), tall = Math.max(1, Math.min(high[1], height) - top);
-  const { data } = context.getImageData(left, top, wide, tall);
-  const samples = Math.max(1, Math.round(1 / Math.sqrt(norm)));
+  const corners = [back(0, 0), back(size, 0), back(0, size), back(size, size)], reach = 4 + 4 / scale;
+  const [low, high] = [Math.min, Math.max].map((most) => [0, 1].map((axis) => most(...corners.map((corner) => corner[axis]))));
+  const left = clamp(Math.floor(low[0] - reach), width - 1), top = clamp(Math.floor(low[1] - reach), height - 1);
+  const wide = Math.max(1, clamp(Math.ceil(high[0] + reach), width) - left), tall = Math.max(1, clamp(Math.ceil(high[1] + reach), height) - top);
+  let region = context.getImageData(left, top, wide, tall);
+  const density = scale * (interpolation === "area" ? 1 : 2);
+  if (density < 1) region = shrunk(region, Math.max(1, Math.round(wide * density)), Math.max(1, Math.round(tall * density)));
+  const across = wide / region.width, down = tall / region.height;
   const crop = new Uint8ClampedArray(size * size * 3);
   for (let y = 0; y < size; y++) {
     for (let x = 0; x < size; x++) {
-      const sum = [0, 0, 0];
-      for (let j = 0; j < samples; j++) {
-        for (let i = 0; i < samples; i++) {
-          const [px, py] = back(x + (i + 0.5) / samples, y + (j + 0.5) / samples);
-          addPixel(sum, data, wide, tall, px - left - 0.5, py - top - 0.5);
-        }
-      }
-      for (let c = 0; c < 3; c++) crop[(y * size + x) * 3 + c] = Math.round(sum[c] / (samples * samples));
+      const [px, py] = back(x + 0.5, y + 0.5);
+      sampled(region, (px - left) / across - 0.5, (py - top) / down - 0.5, interpolation === "cubic", crop, (y * size + x) * 3);
     }
   }
   return crop;
 }
 
-// Between four pixels; beyond the picture its edge is repeated.
-function addPixel(sum, data, wide, tall, x, y) {
-  const cx = Math.max(0, Math.min(x, wide - 1)), cy = Math.max(0, Math.min(y, tall - 1));
-  const x0 = Math.floor(cx), y0 = Math.floor(cy);
-  const x1 = Math.min(x0 + 1, wide - 1), y1 = Math.min(y0 + 1, tall - 1);
-  const fx = cx - x0, fy = cy - y0;
-  for (let c = 0; c < 3; c++) {
-    const at = (px, py) => data[(py * wide + px) * 4 + c];
-    sum[c] += (at(x0, y0) * (1 - fx) + at(x1, y0) * fx) * (1 - fy) + (at(x0, y1) * (1 - fx) + at(x1, y1) * fx) * fy;
-  }
-}
+const clamp = (value, most) => Math.max(0, Math.min(value, most));

@@ -2,6 +2,8 @@
 
 import { make, svg } from "./dom.js";
 
+const MOST_BARS = 8;
+
 export const GRAY = "#9aa1ab";
 
 // Rounded to 100 % a probability would claim a certainty that the model never has.
@@ -29,7 +31,8 @@ export function cardOf(row, colors, which) {
   if (row.valence !== null && row.valence !== undefined) card.append(affectOf(row, colors));
   if (row.severity !== null && row.severity !== undefined) card.append(severityOf(row));
   for (const [name, shares] of otherShares(row)) {
-    card.append(make("h4", {}, name), barsOf(shares, colors, false));
+    const many = Object.keys(shares).length > MOST_BARS;
+    card.append(make("h4", {}, many ? `${name}, the strongest` : name), barsOf(shares, colors, many));
   }
   return card;
 }
@@ -44,7 +47,7 @@ function otherShares(row) {
 function barsOf(shares, colors, ranked) {
   const entries = Object.entries(shares);
   if (ranked) entries.sort((a, b) => b[1] - a[1]);
-  return make("ul", { class: "bars" }, entries.map(([name, share]) =>
+  return make("ul", { class: "bars" }, entries.slice(0, MOST_BARS).map(([name, share]) =>
     make("li", {}, make("span", {}, label(name)),
       svg("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
         svg("rect", { width: (100 * share).toFixed(2), height: 8, fill: colors[name] ?? "#7db4de" })),

@@ -7,6 +7,7 @@ export function aboutModel(model) {
   return make("details", { open: false },
     make("summary", {}, "The model ", make("b", {}, model.name), " and its terms"),
     make("p", { class: "terms" }, model.license_terms || "It states no license terms."),
+    make("p", { class: "terms" }, "May it be used commercially? ", make("b", {}, model.commercial_use), "."),
     model.card ? markdown(model.card) : null);
 }
 
