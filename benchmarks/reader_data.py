@@ -8,8 +8,9 @@
 
 ``ferplus`` leaves out of train every face that valid shows as well, or train itself a second time;
 pairs are looked for in the tight crops, where landmarks cannot make two copies differ. Valid stays as
-it is. ``rendered`` takes away the names of expressions, so that rendered faces teach valence,
-arousal and action units only, and the epoch's accuracy is that of people.
+it is. ``rendered`` takes away the expressions of rendered faces, labels and votes, so that they teach
+valence, arousal and action units only, and the accuracy of an epoch and the temperature are those
+of people.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def without_leaks(tight_folder: str, aligned_folder: str, out: str) -> Dataset:
 
 
 def without_names(folder: str, out: str) -> Dataset:
-    """Write a copy of a dataset whose faces have no expression."""
+    """Write a copy of a dataset whose faces have no expression, neither a label nor votes."""
     dataset = Dataset.open(folder)
 
     def blocks() -> Iterator[Block]:
@@ -60,9 +61,10 @@ def without_names(folder: str, out: str) -> Dataset:
         with pq.ParquetFile(dataset.folder / FACES_FILE) as file:
             for batch in file.iter_batches(batch_size=_CHUNK):
                 table = pa.Table.from_batches([batch])
-                index = table.schema.get_field_index("label")
-                field = table.schema.field(index)
-                table = table.set_column(index, field, pa.nulls(len(table), field.type))
+                for name in ("label", "votes"):
+                    index = table.schema.get_field_index(name)
+                    field = table.schema.field(index)
+                    table = table.set_column(index, field, pa.nulls(len(table), field.type))
                 yield table, dataset.crops.stored(np.arange(start, start + len(table)))
                 start += len(table)
 
@@ -75,9 +77,8 @@ def without_names(folder: str, out: str) -> Dataset:
         preprocessing=dataset.preprocessing,
         corpus=info["corpus"],
         license_terms=dataset.license_terms,
-        vote_names=dataset.vote_names,
         left_out=[],
-        notes=[*info.get("notes", []), "names of expressions taken away by reader_data.py"],
+        notes=[*info.get("notes", []), "expressions taken away by reader_data.py"],
     )
 
 

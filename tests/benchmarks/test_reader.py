@@ -9,9 +9,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from toy_corpora import small_dataset
+from toy_corpora import VOTES, small_dataset
 
 from mien.data.dataset import Dataset
+from mien.data.targets import make_targets
 from mien.preparation.write import write_dataset
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
@@ -95,9 +96,11 @@ def test_faces_of_valid_leave_train(reader_data: ModuleType, tmp_path: Path) -> 
 
 
 def test_rendered_faces_lose_their_names_only(reader_data: ModuleType, tmp_path: Path) -> None:
-    rows = [{"label": "anger", "split": "train"}, {"label": None, "split": "valid"}]
-    named = small_dataset(tmp_path / "named", rows)
+    votes = [6] + [0] * 9
+    rows = [{"label": "anger", "votes": votes}, {"votes": votes, "split": "valid"}]
+    named = small_dataset(tmp_path / "named", rows, vote_names=VOTES)
     unnamed = reader_data.without_names(str(tmp_path / "named"), str(tmp_path / "out"))
-    assert unnamed.column("label").tolist() == [None, None]
+    assert (make_targets(unnamed, "distribution")["expression"] == -1).all()
+    assert (make_targets(named, "distribution")["expression"] == 0).all()
     assert unnamed.column("split").tolist() == ["train", "valid"]
     np.testing.assert_array_equal(unnamed.crops[:], named.crops[:])
