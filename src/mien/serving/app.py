@@ -16,9 +16,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from mien import __version__
-from mien.serving.document import describe_api
 from mien.serving.gate import Gate
 from mien.serving.problems import Problem
+from mien.serving.routes.document import describe_api
 from mien.serving.routes.pictures import picture_routes
 from mien.serving.routes.state import state_routes
 from mien.serving.routes.videos import video_routes
