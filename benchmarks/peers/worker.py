@@ -1,9 +1,9 @@
 """How `benchmarks/inference.py` talks to a program that reads faces, in an environment of its own.
 
 A worker is started with a file of JSON: ``photos`` to read one after the other, each once; whether
-they are crops to ``classify``; how often ``repeat`` the first one alone; how many ``threads``. It
-prints one line of JSON: seconds to open, milliseconds of the first and of each repetition, seconds
-of all photos, the expressions in each, and the peak of its memory.
+they are crops to ``classify``; how often to ``repeat`` the ``first`` one, after a first time; how
+many ``threads``. It prints one line of JSON: seconds to open, milliseconds of the first and of each
+repetition, seconds of all photos, the expressions in each, and the peak of its memory.
 """
 
 import json
@@ -32,9 +32,9 @@ def main(open_peer):
     opened = time.perf_counter() - started
     call = peer.classify if order["classify"] else peer.read
     alone = []
-    for _ in range(order["repeat"] + 1):
+    for _ in range(order["repeat"] and order["repeat"] + 1):
         started = time.perf_counter()
-        call(order["photos"][0])
+        call(order["first"])
         alone.append(1000 * (time.perf_counter() - started))
     started = time.perf_counter()
     if peer.read_all is not None and not order["classify"]:
@@ -45,7 +45,7 @@ def main(open_peer):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     result = {
         "opened": opened,
-        "first_ms": alone[0],
+        "first_ms": alone[0] if alone else None,
         "alone_ms": alone[1:],
         "seconds": seconds,
         "faces": faces,

@@ -157,7 +157,8 @@ def test_rows_of_clips(tmp_path: Path, film: Path, severity: OnnxModel) -> None:
         (
             "summary",
             1,
-            r"person 0  1\.6 s \(80 %\)  \w+ \d+ %, severity [\d.]+ \(0\.0 to 10\.0\) of 10",
+            r"person 0  1\.6 s \(80 %\)  \w+ \d+ %, no action unit, severity [\d.]+ "
+            r"\(0\.0 to 10\.0\) of 10",
         ),
         ("frames", 10, r"person 0  0\.00 s  \w+ \d+ %"),
         ("clips", 2, r"person 0  0\.0 to 0\.6 s  severity [\d.]+ of 10 \(ours\), (low|high)"),

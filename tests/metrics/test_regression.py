@@ -155,6 +155,21 @@ def test_the_agreement_of_a_whole_set_is_no_mean_of_parts() -> None:
     assert abs(whole - np.mean(halves)) > 0.2
 
 
+def test_consistency_is_that_of_shrout_and_fleiss_s_table() -> None:
+    """ICC(3,1) by the mean squares of a two-way analysis of variance."""
+    generator = np.random.default_rng(0)
+    one = generator.normal(size=50)
+    two = 0.6 * one + generator.normal(size=50) + 3
+    rows, grand = np.stack([one, two], 1).mean(1), np.mean([one, two])
+    between = 2 * ((rows - grand) ** 2).sum() / 49
+    raters = 50 * ((np.array([one.mean(), two.mean()]) - grand) ** 2).sum()
+    total = ((np.stack([one, two]) - grand) ** 2).sum()
+    residual = (total - 49 * between - raters) / 49
+    expected = (between - residual) / (between + residual)
+    assert regression.consistency(regression.moments(one, two)) == pytest.approx(expected)
+    assert np.isnan(regression.consistency(regression.moments(np.ones(3), np.ones(3))))
+
+
 def test_examples_in_docstrings() -> None:
     result = doctest.testmod(regression, extraglobs={"np": np})
-    assert result.attempted == 6 and result.failed == 0
+    assert result.attempted == 7 and result.failed == 0

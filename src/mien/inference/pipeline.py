@@ -299,14 +299,14 @@ def _items(
         for item in [] if work is None else work.earlier_items():
             if item.state is not None:
                 read[item.source.path] = item.state
-            pipeline.pass_over(item.source)
+            pipeline.picture_of(item.source)
             yield item
         sources = watch(paths, lists=lists, videos=videos, idle=watched.idle, read=read)
     if work is not None:
-        yield from work.items(sources, pipeline.pass_over)
+        yield from work.items(sources, pipeline.picture_of)
         return
     for number, source in enumerate(sources):
-        yield None if source is None else Item(number, source)
+        yield None if source is None else Item(number, source, pipeline.picture_of(source))
 
 
 class _EachFrame:
@@ -353,10 +353,11 @@ class _Pipeline:
                 elif item is not None:
                     self._repeat(item)
 
-    def pass_over(self, source: Source) -> None:
-        """Reserve the name of the picture of a source that is not drawn here."""
-        if self.folder is not None:
-            self.folder.pass_over(source.path, video=source.video)
+    def picture_of(self, source: Source) -> str:
+        """Reserve the name of a source's annotated picture; called once for each, in order."""
+        if self.folder is None:
+            return ""
+        return self.folder.free_name(source.path, video=source.video)
 
     def _read_photos(self, items: Iterable[Item | None]) -> None:
         for item, predictions in self._photos(items):
@@ -364,7 +365,7 @@ class _Pipeline:
                 self._repeat(item)
                 continue
             if self.folder is not None and self.predictor is not None:
-                self.folder.draw_photo(predictions)
+                self.folder.draw_photo(predictions, item.picture)
             self._write(self.table.of_photo(predictions))
             self.advance()
             self._finish(item, incomplete=predictions[0].status is Status.UNREADABLE)
@@ -373,7 +374,7 @@ class _Pipeline:
         path, drawn = item.source.path, None
         with ExitStack() as stack:
             if self.folder is not None:
-                drawn = stack.enter_context(self.folder.draw_video(path))
+                drawn = stack.enter_context(self.folder.draw_video(item.picture))
 
             def on_frame(frame: Frame, predictions: list[Prediction]) -> None:
                 if drawn is not None:

@@ -141,10 +141,9 @@ class AnnotatedFolder:
             if inside or (source.is_file() and source.parent == self._resolved):
                 raise self._contains_inputs()
 
-    def draw_photo(self, predictions: Sequence[Prediction]) -> None:
+    def draw_photo(self, predictions: Sequence[Prediction], name: str) -> None:
         """Draw the faces of one photo, unless it was unreadable."""
         source = predictions[0].source
-        name = self.pass_over(source)
         if predictions[0].status is Status.UNREADABLE:
             return
         if Path(source).resolve().parent == self._resolved:
@@ -161,19 +160,16 @@ class AnnotatedFolder:
             if Path(source).exists():
                 raise
 
-    def draw_video(self, source: str) -> AbstractContextManager[DrawnVideo]:
-        """The annotated video of a source, to be filled with its frames."""
-        return drawn_video(self.path / self.pass_over(source, video=True))
+    def draw_video(self, name: str) -> AbstractContextManager[DrawnVideo]:
+        """An annotated video, to be filled with the frames of its source."""
+        return drawn_video(self.path / name)
 
-    def pass_over(self, source: str, *, video: bool = False) -> str:
-        """Take the name of a source's picture, so that no other source gets it; the name."""
-        suffix = ".mp4" if video else Path(source).suffix.lower()
-        if suffix not in (*PICTURE_FORMATS, ".mp4"):
-            suffix = ".png"
-        return self._free_name(source, suffix)
-
-    def _free_name(self, source: str, suffix: str) -> str:
+    def free_name(self, source: str, *, video: bool = False) -> str:
+        """The name of a source's picture or video, which no other source gets from now on."""
         path = Path(source)
+        suffix = ".mp4" if video else path.suffix.lower()
+        if not video and suffix not in PICTURE_FORMATS:
+            suffix = ".png"
         parents = [part for part in path.parts[:-1] if part not in ("/", "..", ".")]
         stem = path.stem
         while f"{stem}{suffix}" in self._taken and parents:

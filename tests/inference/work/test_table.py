@@ -137,8 +137,8 @@ def test_an_error_in_one_photo_costs_one_row(model: OnnxModel, album: Path, tmp_
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"fps": 2.0}, r"another fps \(5.0, now 2.0\); use"),
-        ({"tight": True}, r"another tight \(False, now True\)"),
+        ({"whole": True}, r"another whole \(False, now True\); use"),
+        ({"abstain_below": 0.1}, r"another abstain_below \(none, now 0.1\)"),
         ({"annotate": "drawn"}, "another annotate"),
         ({"rows": "frames", "max_pixels": 9}, r"another max_pixels \(none, now 9\)"),
     ],
@@ -257,6 +257,8 @@ def test_a_shard_that_is_missing_or_unfinished_is_named(
         write(model, album, out, shard=Shard(number, 4))
     with pytest.raises(MienError, match="got none for 2/4, 4/4; run these"):
         merge(out)
+    with pytest.raises(MienError, match=r"got a finished one in .*; join the shards with --merge"):
+        write(model, album, out, shard=Shard(3, 4))
     write(model, album, out, shard=Shard(2, 4))
     ended(model, album, out, at=2, shard=Shard(4, 4))
     with pytest.raises(MienError, match="4-of-4', which is not; finish it with --shard 4/4 --res"):
@@ -274,8 +276,8 @@ def test_shards_that_do_not_belong_together_are_refused(
     with pytest.raises(MienError, match="got shard 1/2, which is then there twice"):
         merge(out)
     shutil.rmtree(shards / "2-of-2")
-    write(model, album, out, shard=Shard(2, 2), fps=2.0)
-    with pytest.raises(MienError, match=r"another fps \(5.0, now 2.0\) in 1/2 and 2/2"):
+    write(model, album, out, shard=Shard(2, 2), whole=True)
+    with pytest.raises(MienError, match=r"another whole \(False, now True\) in 1/2 and 2/2"):
         merge(out)
     shutil.rmtree(shards / "2-of-2")
     Image.fromarray(picture(50)).save(album / "50.png")

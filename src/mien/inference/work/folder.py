@@ -122,6 +122,11 @@ def opened_work(folder: Path, plan: Plan, *, resume: bool) -> Iterator[Journal]:
 
 def _check(folder: Path, plan: Plan, *, resume: bool) -> None:
     delete = f"delete {str(folder)!r} to begin anew"
+    if not resume and (folder / DONE_FILE).exists():
+        raise MienError(
+            f"expected a shard that is still to be read, got a finished one in {str(folder)!r}; "
+            f"join the shards with --merge, or {delete}"
+        )
     if not resume:
         raise MienError(
             f"expected no unfinished work, got that of an earlier run in {str(folder)!r}; "

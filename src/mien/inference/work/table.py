@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -27,11 +27,12 @@ from mien.inference.work.merging import write_rows
 class Item(NamedTuple):
     """An input: its place among all inputs, its file, and what an earlier run made of it.
 
-    ``state`` is that of the file before it is read.
+    ``picture`` is the name of its annotated picture, ``state`` that of the file before it is read.
     """
 
     number: int
     source: Source
+    picture: str = ""
     state: FileState | None = None
     earlier: Finished | None = None
 
@@ -53,12 +54,11 @@ class TableWork:
     _digest: hashlib.blake2b = field(default_factory=hashlib.blake2b)
 
     def items(
-        self, sources: Iterable[Source | None], passed_over: Callable[[Source], None]
+        self, sources: Iterable[Source | None], picture_of: Callable[[Source], str]
     ) -> Iterator[Item | None]:
         """The sources that this shard takes, and None where there is one.
 
-        ``passed_over`` is called with those that it does not take, and those that an earlier run
-        has finished.
+        ``picture_of`` is called with every source, so that names do not depend on the shard.
         """
         for source in sources:
             if source is None:
@@ -67,19 +67,16 @@ class TableWork:
             number = self.inputs
             self.inputs += 1
             self._digest.update(repr(source).encode("ascii", "backslashreplace"))
-            if self.plan.shard is not None and not self.plan.shard.takes(number):
-                passed_over(source)
-                continue
-            self.taken += 1
-            state, earlier = file_state(source.path), self.journal.earlier(source)
-            if earlier is not None:
-                passed_over(source)
-            yield Item(number, source, state, earlier)
+            picture = picture_of(source)
+            if self.plan.shard is None or self.plan.shard.takes(number):
+                self.taken += 1
+                state = file_state(source.path)
+                yield Item(number, source, picture, state, self.journal.earlier(source))
 
     def earlier_items(self) -> list[Item]:
         """Everything that earlier runs finished, for folders in which it may be gone since."""
         items = [
-            Item(number, Source(each.path, video=each.video), each.state, each)
+            Item(number, Source(each.path, video=each.video), state=each.state, earlier=each)
             for number, each in enumerate(self.journal.all_earlier())
         ]
         self.inputs = self.taken = self.journal.reused = len(items)
@@ -129,7 +126,8 @@ def table_work(out: Path, plan: Plan, *, resume: bool) -> Iterator[TableWork]:
         try:
             yield work
         except BaseException as error:
-            journal.close()
+            with suppress(MienError):  # of a disk that is full, which the error is about already
+                journal.close()
             if not Journal.exists(folder):
                 remove_work(folder)
                 raise
