@@ -3,18 +3,20 @@
     mien prepare ferplus ferplus/ --out data/ferplus-tight --size 80
     mien prepare ferplus ferplus/ --out data/ferplus-aligned --size 80 --align
     mien synth data/rendered --faces 6000 --size 80 --color gray
-    python benchmarks/reader_data.py ferplus data/ferplus-tight data/ferplus-aligned data/ferplus-clean
+    mien audit data/ferplus-tight --fix data/ferplus-fixed
+    python benchmarks/reader_data.py ferplus data/ferplus-fixed data/ferplus-aligned data/ferplus-clean
     python benchmarks/reader_data.py rendered data/rendered data/rendered-unnamed
 
-``ferplus`` leaves out of train every face that valid shows as well, or train itself a second time;
-pairs are looked for in the tight crops, where landmarks cannot make two copies differ. Valid stays as
-it is. ``rendered`` takes away the expressions of rendered faces, labels and votes, so that they teach
+``ferplus`` leaves out of the aligned faces of train what ``mien audit --fix`` left out of the tight
+ones: every face that valid shows as well, or train itself a second time. Pairs are looked for in tight
+crops, where landmarks cannot make two copies differ. Valid stays as it is, copies included. ``rendered`` takes away the expressions of rendered faces, labels and votes, so that they teach
 valence, arousal and action units only, and the accuracy of an epoch and the temperature are those
 of people.
 """  # noqa: E501
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,33 +25,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mien.audit.clean import rows_to_leave_out, write_cleaned
-from mien.audit.duplicates import confirmed_pairs, equal_groups, near_pairs, prints_of
-from mien.audit.rows import open_rows
-from mien.data.dataset import FACES_FILE, Dataset
+from mien.audit.clean import write_cleaned
+from mien.data.dataset import FACES_FILE, LEFT_OUT_FILE, Dataset
 from mien.preparation.write import Block, write_dataset
 
 _CHUNK = 512
 
 
-def without_leaks(tight_folder: str, aligned_folder: str, out: str) -> Dataset:
-    """Write the aligned dataset without rows of train whose tight crops are there twice."""
-    rows, aligned = open_rows([tight_folder]), Dataset.open(aligned_folder)
-    tight = rows.datasets[0]
-    starts = range(0, len(tight), _CHUNK)
-    prints = prints_of(tight.crops[start : start + _CHUNK] for start in starts)
-    pairs, _ = confirmed_pairs(near_pairs(prints.hashes), rows.crop)
-    groups = equal_groups(prints.digests, prints.blank)
-    # Where two faces of valid are alike, both stay and the figures stay comparable.
-    reasons = {
-        rows.ids[row]: reason
-        for row, reason in rows_to_leave_out(rows, groups, pairs).items()
-        if tight.splits[row] == "train"
-    }
-    left_out = {
-        row: reasons[name] for row, name in enumerate(aligned.column("id")) if name in reasons
-    }
-    return write_cleaned(aligned, out, left_out)
+def without_leaks(fixed_folder: str, aligned_folder: str, out: str) -> Dataset:
+    """Write the aligned dataset without the rows of train that ``mien audit --fix`` left out."""
+    with (Dataset.open(fixed_folder).folder / LEFT_OUT_FILE).open(encoding="utf-8") as file:
+        reasons = {row["id"]: row["reason"] for row in csv.DictReader(file)}
+    aligned = Dataset.open(aligned_folder)
+    return write_cleaned(
+        aligned,
+        out,
+        {
+            row: reasons[name]
+            for row, name in enumerate(aligned.column("id"))
+            if name in reasons and aligned.splits[row] == "train"
+        },
+    )
 
 
 def without_names(folder: str, out: str) -> Dataset:

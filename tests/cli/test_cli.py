@@ -101,6 +101,7 @@ def test_the_whole_way_with_classes_of_ones_own(command: Command, tmp_path: Path
         "expression",
         "confidence",
         "probabilities",
+        "action_units",
     ]
     assert {row["expression"] for row in rows} <= set(info["label_space"]["names"])
 
