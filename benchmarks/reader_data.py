@@ -3,17 +3,20 @@
     mien prepare ferplus ferplus/ --out data/ferplus-tight --size 80
     mien prepare ferplus ferplus/ --out data/ferplus-aligned --size 80 --align
     mien synth data/rendered --faces 6000 --size 80 --color gray
-    python benchmarks/reader_data.py ferplus data/ferplus-tight data/ferplus-aligned data/ferplus-clean
+    mien audit data/ferplus-tight --fix data/ferplus-fixed
+    python benchmarks/reader_data.py ferplus data/ferplus-fixed data/ferplus-aligned data/ferplus-clean
     python benchmarks/reader_data.py rendered data/rendered data/rendered-unnamed
 
-``ferplus`` leaves out of train every face that valid shows as well, or train itself a second time;
-pairs are looked for in the tight crops, where landmarks cannot make two copies differ. Valid stays as
-it is. ``rendered`` takes away the names of expressions, so that rendered faces teach valence,
-arousal and action units only, and the epoch's accuracy is that of people.
+``ferplus`` leaves out of the aligned faces of train what ``mien audit --fix`` left out of the tight
+ones: every face that valid shows as well, or train itself a second time. Pairs are looked for in tight
+crops, where landmarks cannot make two copies differ. Valid stays as it is, copies included. ``rendered`` takes away the expressions of rendered faces, labels and votes, so that they teach
+valence, arousal and action units only, and the accuracy of an epoch and the temperature are those
+of people.
 """  # noqa: E501
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,37 +25,31 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mien.audit.clean import rows_to_leave_out, write_cleaned
-from mien.audit.duplicates import confirmed_pairs, equal_groups, near_pairs, prints_of
-from mien.audit.rows import open_rows
-from mien.data.dataset import FACES_FILE, Dataset
+from mien.audit.clean import write_cleaned
+from mien.data.dataset import FACES_FILE, LEFT_OUT_FILE, Dataset
 from mien.preparation.write import Block, write_dataset
 
 _CHUNK = 512
 
 
-def without_leaks(tight_folder: str, aligned_folder: str, out: str) -> Dataset:
-    """Write the aligned dataset without rows of train whose tight crops are there twice."""
-    rows, aligned = open_rows([tight_folder]), Dataset.open(aligned_folder)
-    tight = rows.datasets[0]
-    starts = range(0, len(tight), _CHUNK)
-    prints = prints_of(tight.crops[start : start + _CHUNK] for start in starts)
-    pairs, _ = confirmed_pairs(near_pairs(prints.hashes), rows.crop)
-    groups = equal_groups(prints.digests, prints.blank)
-    # Where two faces of valid are alike, both stay and the figures stay comparable.
-    reasons = {
-        rows.ids[row]: reason
-        for row, reason in rows_to_leave_out(rows, groups, pairs).items()
-        if tight.splits[row] == "train"
-    }
-    left_out = {
-        row: reasons[name] for row, name in enumerate(aligned.column("id")) if name in reasons
-    }
-    return write_cleaned(aligned, out, left_out)
+def without_leaks(fixed_folder: str, aligned_folder: str, out: str) -> Dataset:
+    """Write the aligned dataset without the rows of train that ``mien audit --fix`` left out."""
+    with (Dataset.open(fixed_folder).folder / LEFT_OUT_FILE).open(encoding="utf-8") as file:
+        reasons = {row["id"]: row["reason"] for row in csv.DictReader(file)}
+    aligned = Dataset.open(aligned_folder)
+    return write_cleaned(
+        aligned,
+        out,
+        {
+            row: reasons[name]
+            for row, name in enumerate(aligned.column("id"))
+            if name in reasons and aligned.splits[row] == "train"
+        },
+    )
 
 
 def without_names(folder: str, out: str) -> Dataset:
-    """Write a copy of a dataset whose faces have no expression."""
+    """Write a copy of a dataset whose faces have no expression, neither a label nor votes."""
     dataset = Dataset.open(folder)
 
     def blocks() -> Iterator[Block]:
@@ -60,9 +57,10 @@ def without_names(folder: str, out: str) -> Dataset:
         with pq.ParquetFile(dataset.folder / FACES_FILE) as file:
             for batch in file.iter_batches(batch_size=_CHUNK):
                 table = pa.Table.from_batches([batch])
-                index = table.schema.get_field_index("label")
-                field = table.schema.field(index)
-                table = table.set_column(index, field, pa.nulls(len(table), field.type))
+                for name in ("label", "votes"):
+                    index = table.schema.get_field_index(name)
+                    field = table.schema.field(index)
+                    table = table.set_column(index, field, pa.nulls(len(table), field.type))
                 yield table, dataset.crops.stored(np.arange(start, start + len(table)))
                 start += len(table)
 
@@ -75,9 +73,8 @@ def without_names(folder: str, out: str) -> Dataset:
         preprocessing=dataset.preprocessing,
         corpus=info["corpus"],
         license_terms=dataset.license_terms,
-        vote_names=dataset.vote_names,
         left_out=[],
-        notes=[*info.get("notes", []), "names of expressions taken away by reader_data.py"],
+        notes=[*info.get("notes", []), "expressions taken away by reader_data.py"],
     )
 
 

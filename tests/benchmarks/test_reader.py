@@ -9,10 +9,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from toy_corpora import small_dataset
+from toy_corpora import VOTES, small_dataset
 
-from mien.data.dataset import Dataset
-from mien.preparation.write import write_dataset
+from mien.audit.clean import write_cleaned
+from mien.data.targets import make_targets
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
@@ -69,35 +69,24 @@ def test_a_mirror_averages_logits(reader: ModuleType) -> None:
     np.testing.assert_allclose(mean["embedding"], [[0.5, 0.5]])
 
 
-def test_faces_of_valid_leave_train(reader_data: ModuleType, tmp_path: Path) -> None:
-    rows = [{"split": "valid" if number >= 9 else "train"} for number in range(12)]
-    tight = small_dataset(tmp_path / "draft", rows)
-    crops = tight.crops.stored(np.arange(12)).copy()
-    crops[2], crops[4], crops[10] = crops[11], crops[3], crops[9]
-    for name, pixels in (("tight", crops), ("aligned", 255 - crops)):
-        write_dataset(
-            tmp_path / name,
-            [(tight.faces, pixels)],
-            rows=12,
-            label_space=tight.label_space,
-            preprocessing=tight.preprocessing,
-            corpus="toy",
-            license_terms="made by a test",
-            vote_names=(),
-        )
+def test_train_loses_what_an_audit_left_out(reader_data: ModuleType, tmp_path: Path) -> None:
+    rows = [{"split": "valid" if number >= 4 else "train"} for number in range(6)]
+    aligned = small_dataset(tmp_path / "aligned", rows)
+    fixed = write_cleaned(aligned, tmp_path / "fixed", {1: "same pixels", 5: "same pixels"})
+    assert len(fixed) == 4
     cleaned = reader_data.without_leaks(
-        str(tmp_path / "tight"), str(tmp_path / "aligned"), str(tmp_path / "out")
+        str(tmp_path / "fixed"), str(tmp_path / "aligned"), str(tmp_path / "out")
     )
-    # 2 is in valid, 4 is 3 again; the two equal ones of valid stay.
-    assert cleaned.column("id").tolist() == [str(row) for row in range(12) if row not in (2, 4)]
-    aligned = Dataset.open(tmp_path / "aligned")
-    np.testing.assert_array_equal(cleaned.crops[2], aligned.crops[3])
+    assert cleaned.column("id").tolist() == ["0", "2", "3", "4", "5"]  # valid stays whole
+    np.testing.assert_array_equal(cleaned.crops[1], aligned.crops[2])
 
 
 def test_rendered_faces_lose_their_names_only(reader_data: ModuleType, tmp_path: Path) -> None:
-    rows = [{"label": "anger", "split": "train"}, {"label": None, "split": "valid"}]
-    named = small_dataset(tmp_path / "named", rows)
+    votes = [6] + [0] * 9
+    rows = [{"label": "anger", "votes": votes}, {"votes": votes, "split": "valid"}]
+    named = small_dataset(tmp_path / "named", rows, vote_names=VOTES)
     unnamed = reader_data.without_names(str(tmp_path / "named"), str(tmp_path / "out"))
-    assert unnamed.column("label").tolist() == [None, None]
+    assert (make_targets(unnamed, "distribution")["expression"] == -1).all()
+    assert (make_targets(named, "distribution")["expression"] == 0).all()
     assert unnamed.column("split").tolist() == ["train", "valid"]
     np.testing.assert_array_equal(unnamed.crops[:], named.crops[:])

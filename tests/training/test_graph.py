@@ -57,7 +57,10 @@ def labeled(rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
             "expected select to be a metric of the heads (accuracy,",
         ),
         (["losses=[{loss: concordance}]"], "nothing would train the head expression"),
-        (["mixup=0.2"], "no single label for concordance"),
+        (
+            ["mixup=0.2", "losses=[{loss: cross-entropy}, {loss: concordance}, {loss: triplet}]"],
+            "no single label for triplet",
+        ),
         (["graph.adjacency=labls"], "labels, identity or a .json file"),
         (["graph.treshold=1"], "did you mean 'threshold'"),
     ],
