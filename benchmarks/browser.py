@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 import mien
-from mien.serving.web import write_web
+from mien.serving.exports.web import write_web
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 

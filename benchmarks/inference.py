@@ -15,7 +15,7 @@ script goes on where it was ended.
 - many: photos of 512 x 512 a second, 1,000 copies that differ a little.
 - large: photos of 4,000 x 3,000 a second.
 - crops: accuracy on the split valid of FER+ by the majority vote; 48 x 48 pictures taken as faces,
-  but by facex and human, which have no way to: where they find no face in one, it counts as wrong.
+  but by human, which has no way to: where it finds no face in one, it counts as wrong.
 - groups: faces that are found in photos with six rendered heads of 40 to 200 pixels each.
 
 Start is the time from starting the process to the first result, memory the peak of the process

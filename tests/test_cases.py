@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import csv
 import io
+import multiprocessing
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from mien.data.dataset import Dataset
 from mien.faces.images import load_image
+from mien.faces.video import Video
+from mien.inference.predictor import Predictor
 
 if TYPE_CHECKING:
     from conftest import Command
@@ -147,3 +152,37 @@ def test_twelve_bits_in_sixteen_are_stretched(predict: Predict, cases: Path) -> 
     gray = np.asarray(Image.open(cases / "lists" / "a.jpg").convert("L")).astype(np.uint16)
     Image.fromarray(gray * 16).save(cases / "lists" / "narrow.png")
     assert happy(predict("lists", "narrow.png")["narrow.png"])
+
+
+def test_pixels_need_not_be_square(predict: Predict, cases: Path) -> None:
+    for name in ("square.mp4", "wide-pixels.mp4"):
+        with Video(cases / "shape_of_pixels" / name) as video:
+            assert next(video.frames()).pixels.shape == (512, 512, 3)
+    rows = predict("shape_of_pixels", "square.mp4", "wide-pixels.mp4", "--rows", "summary")
+    assert len(rows) == 2 and all(map(happy, rows.values()))
+
+
+def test_a_face_in_a_panorama_is_found(predict: Predict) -> None:
+    rows = predict("panorama", "2000.jpg", "10000.jpg")
+    assert len(rows) == 2 and all(map(happy, rows.values()))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS ends forked children of its own")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_predictor_that_was_used_works_in_a_forked_pool(cases: Path) -> None:
+    predictor = Predictor.load()
+    path = cases / "lists" / "a.jpg"
+    [expected] = predictor(path)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        [one] = pool.submit(predictor, path).result(timeout=100)
+    assert one.probabilities == expected.probabilities
+
+
+def test_a_face_under_a_mask_is_abstained(predict: Predict, cases: Path) -> None:
+    portrait = Image.open(cases / "lists" / "a.jpg").convert("RGB")
+    corners = [(190, 122), (226, 112), (263, 122), (262, 160), (228, 184), (194, 160)]
+    ImageDraw.Draw(portrait).polygon(corners, (60, 110, 200))
+    portrait.save(cases / "lists" / "masked.png")
+    row = predict("lists", "masked.png")["masked.png"]
+    assert row["status"] == "abstained" and "covered" in row["reason"]

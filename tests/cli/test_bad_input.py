@@ -87,7 +87,7 @@ def test_bad_images_are_left_out_of_a_dataset_with_a_reason(
     ended = command(
         *("prepare", "folder", source, "--tight", "--size", 32, "--workers", 1, "--out", "data")
     )
-    assert ended.code == 0 and "13 faces in data" in ended.out
+    assert ended.code == 1 and "13 faces in data" in ended.out
     assert "image unreadable" in ended.out
     assert Dataset.open(tmp_path / "data").info["left_out"] == {"image unreadable": 4}
 

@@ -77,6 +77,19 @@ def test_predict_refuses_what_belongs_to_the_other_kind(command: Command, photo:
 
 
 @pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--model", "fer", "--json"), "--model"),
+        (("--shard", "1/2", "--fps", 2), "--shard and --fps"),
+    ],
+)
+def test_merging_does_nothing_else(
+    command: Command, options: tuple[object, ...], named: str
+) -> None:
+    command("predict", "--merge", "--out", "t.csv", *options).refused(f"--merge without {named},")
+
+
+@pytest.mark.parametrize(
     ("corpus", "options", "texts"),
     [
         ("jaffe", ("--fps", 0), ("no --fps for jaffe",)),

@@ -81,6 +81,8 @@ def test_a_wrong_path_or_method_is_a_sentence(client: TestClient, refused: Refus
     response = client.get("/v1/predict")
     refused(response, 405, "GET")
     assert response.headers["allow"] == "POST"
+    assert client.put("/v1/videos/abc").headers["allow"] == "DELETE, GET"
+    assert client.put("/").headers["allow"] == "GET"
     assert client.get("/../pyproject.toml").status_code == 404
     assert client.get("/%2e%2e/app.py").status_code == 404
 

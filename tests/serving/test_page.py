@@ -74,7 +74,7 @@ def test_a_photo_gets_a_name_bars_and_a_table(page: Page, tmp_path: Path) -> Non
     page.choose("#photo-file", tmp_path / "<b>face.jpg")
     page.wait("document.querySelector('#photo .card')")
     assert page.run("document.querySelector('#photo .card h3').textContent") == "happiness>99 %"
-    assert page.run("document.querySelectorAll('#photo .card .bars li').length") == 8
+    assert page.run("document.querySelector('#photo .bars').children.length") == 8
     width = "document.querySelector('#photo .bars rect').width.baseVal.value"
     assert page.run(width) > 95
     assert page.run("document.querySelector('#photo .caption b').textContent") == "<b>face.jpg"

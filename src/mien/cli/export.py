@@ -153,13 +153,13 @@ def _write_folders(
     model: str, triton: Path | None, web: Path | None, packages: Path, *, quiet: bool = False
 ) -> None:
     if triton is not None:
-        from mien.serving.triton import write_triton
+        from mien.serving.exports.triton import write_triton
 
         place = write_triton(model, triton)
         if not quiet:
             print(f"{triton}: a repository for Triton, see {place / 'config.pbtxt'}")
     if web is not None:
-        from mien.serving.web import write_web
+        from mien.serving.exports.web import write_web
 
         write_web(model, web, packages)
         if not quiet:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.options import Detector, Json, MaxPixels, Thorough, Tight, detector_of
+from mien.cli.options import Detector, Json, MaxPixels, Thorough, Tight, detector_of, refuse_beside
 from mien.errors import MienError
 
 if TYPE_CHECKING:
@@ -102,6 +102,26 @@ def predict(
     from mien.inference.work.folder import Shard
 
     if merge:
+        given = {
+            "--model": model,
+            "--annotate": annotate,
+            "--files-from": files_from,
+            "--resume": resume,
+            "--shard": shard,
+            "--watch": watch,
+            "--idle": idle,
+            "--tight": tight,
+            "--thorough": thorough,
+            "--detector": detector,
+            "--fps": fps,
+            "--rows": rows,
+            "--max-pixels": max_pixels,
+            "--abstain-below": abstain_below is not None,
+            "--blendshapes": blendshapes,
+            "--whole": whole,
+            "--threads": threads,
+        }
+        refuse_beside("--merge", given, "it only joins shards that were written before")
         _end(_merged(inputs, out), as_json=as_json)
         return
     if not inputs and not files_from:

@@ -158,7 +158,12 @@ class Predictor(Closing):
     def crop_face(self, image: UInt8Array, face: Face, *, tight: bool = False) -> CroppedFace:
         """Crop a face that was detected in an upright ``(H, W, 3)`` RGB image."""
         from mien.faces.align import cut_face
+        from mien.faces.cover import COVERED, is_mouth_covered
         from mien.faces.partial_image import composed_crop
+
+        points = face.landmarks
+        if points is not None and len(points) == 478 and not face.reason:
+            face = replace(face, reason=COVERED if is_mouth_covered(image, points) else "")
 
         recipe = self.info.preprocessing
         cut = cut_face(image, face, recipe, tight=tight)

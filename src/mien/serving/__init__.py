@@ -2,6 +2,6 @@
 
 :func:`~mien.serving.app.create_app` makes the application of a
 :class:`~mien.serving.service.Service`, and :func:`~mien.serving.server.serve` runs it for
-``mien serve``. :mod:`~mien.serving.triton` and :mod:`~mien.serving.web` write what serves a model
-without mien. Never imports torch.
+``mien serve``. :mod:`~mien.serving.exports` writes what serves a model without mien. Never imports
+torch.
 """

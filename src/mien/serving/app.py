@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -16,9 +17,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from mien import __version__
-from mien.serving.document import describe_api
 from mien.serving.gate import Gate
 from mien.serving.problems import Problem
+from mien.serving.routes.document import describe_api
 from mien.serving.routes.pictures import picture_routes
 from mien.serving.routes.state import state_routes
 from mien.serving.routes.videos import video_routes
@@ -120,7 +121,21 @@ async def _of_http(request: Request, error: Exception) -> Response:
         404: f"expected a path of the API or a page, got {path!r}; see /docs.html",
         405: f"expected another method for {path!r}, got {request.method[:20]}; see /docs.html",
     }.get(status, str(error.detail))
-    return Problem(status, detail, headers=error.headers).answer()
+    headers = error.headers
+    if status == 405:
+        # Several routes may share a path; the framework names the methods of the first.
+        headers = {"allow": ", ".join(_methods(request))}
+    return Problem(status, detail, headers=headers).answer()
+
+
+def _methods(request: Request) -> list[str]:
+    operations = request.app.openapi()["paths"]
+    path = request.url.path
+    for template, methods in operations.items():
+        pattern = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template))
+        if re.fullmatch(pattern, path):
+            return sorted(method.upper() for method in methods)
+    return ["GET"]  # a page
 
 
 async def _of_validation(request: Request, error: Exception) -> Response:

@@ -26,7 +26,7 @@ class Published(NamedTuple):
 
 _MGNN = "DepMGNN (Wu et al., 2025)"
 _STA_DRN = "STA-DRN (Pan et al., 2024)"
-_OF_AUTHORS = "its authors' repository"
+_OF_AUTHORS = "a picture of results in its authors' repository"
 
 PUBLISHED: dict[str, tuple[Published, ...]] = {
     "avec2013": (

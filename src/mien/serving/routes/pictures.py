@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from mien.serving.answers import PredictAnswer
 from mien.serving.problems import Problem
+from mien.serving.routes.answers import PredictAnswer
 from mien.serving.routes.responses import body, problems
 from mien.serving.service import Service
 from mien.serving.uploads import read_pictures

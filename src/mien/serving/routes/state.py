@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from mien.serving.answers import HealthAnswer, ServerAnswer
 from mien.serving.describe import describe_server
 from mien.serving.problems import Problem
+from mien.serving.routes.answers import HealthAnswer, ServerAnswer
 from mien.serving.routes.responses import problems
 from mien.serving.service import Service
 

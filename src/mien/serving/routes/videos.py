@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from mien.inference.videos import FPS
-from mien.serving.answers import VideoAnswer
 from mien.serving.jobs import JobState
 from mien.serving.problems import Problem
+from mien.serving.routes.answers import VideoAnswer
 from mien.serving.routes.responses import body, problems
 from mien.serving.service import Service
 from mien.serving.uploads import save_video

@@ -63,7 +63,7 @@ def write_web(
         for place in ("ort", "vision"):
             (temporary / place).mkdir()
         shared = [_HERE / "page" / name for name in _SHARED]
-        for source in (*shared, *(_HERE / "browser").iterdir()):
+        for source in (*shared, *(_HERE / "exports" / "browser").iterdir()):
             shutil.copyfile(source, temporary / source.name)
         for file in needed:
             place = "ort" if file.is_relative_to(runtime) else "vision"

@@ -12,7 +12,7 @@ import pytest
 
 from mien.errors import MienError
 from mien.models import find_model
-from mien.serving.triton import write_triton
+from mien.serving.exports.triton import write_triton
 
 
 def parsed(text: str) -> dict[str, Any]:

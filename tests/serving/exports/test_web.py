@@ -17,9 +17,9 @@ from chromium import chromium
 from PIL import Image
 
 from mien.errors import MienError
-from mien.serving.web import write_web
+from mien.serving.exports.web import write_web
 
-NODE_MODULES = Path(os.environ.get("MIEN_NODE_MODULES", Path(__file__).parents[2] / "node_modules"))
+NODE_MODULES = Path(os.environ.get("MIEN_NODE_MODULES", Path(__file__).parents[3] / "node_modules"))
 READ = """(async () => {
   const model = await (await fetch('model.json')).json();
   const { findFaces } = await import('./faces.js'), { loadNetwork } = await import('./network.js');

@@ -1,0 +1,1 @@
+"""Folders that serve a model without mien: a Triton repository, a page for browsers."""
