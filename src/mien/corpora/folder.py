@@ -28,9 +28,9 @@ from mien.corpora.manifest import SUFFIXES, Row, columns_of, read_rows
 from mien.corpora.splitting import cut, rank
 from mien.corpora.votes import NO_CLASS
 from mien.data.dataset import ACTION_UNIT_FIELDS, VALENCE_AROUSAL_FIELDS
+from mien.errors import MienError
 from mien.faces.kinds import IMAGE_SUFFIXES, PHOTO_SUFFIXES
 from mien.labels import EXPRESSIONS, LabelSpace, label_space_of
-from mien.schema import MienError
 
 _LAYOUT = (
     "a folder with one folder of images per class (happy/a.jpg), or train, valid and test folders "

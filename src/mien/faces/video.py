@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from mien.errors import MienError
 from mien.faces.closing import Closing
-from mien.schema import MienError, UInt8Array
+from mien.schema import UInt8Array
 
 # A recording may end slightly before its container says; a larger gap is damage.
 _SLACK_SECONDS, _SLACK_SHARE = 1.0, 0.05

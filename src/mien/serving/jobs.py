@@ -14,12 +14,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.errors import MienError
 from mien.faces.video import Frame, Video
 from mien.inference.model import OnnxModel
 from mien.inference.predictor import Predictor
 from mien.inference.rows import Entry, Rows
 from mien.inference.videos import predict_video
-from mien.schema import MienError, Prediction
+from mien.schema import Prediction
 from mien.serving.limits import Limits
 from mien.serving.problems import Problem
 from mien.serving.results import TABLE_KINDS, TABLE_SUFFIXES, open_tables, timeline
