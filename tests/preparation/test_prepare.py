@@ -21,10 +21,11 @@ from toy_corpora import (
 
 import mien.preparation.prepare
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.faces.align import TEMPLATE, anchor_points, crop_face, landmarks_in_crop
 from mien.preparation.parts import read_part
 from mien.preparation.prepare import left_out_table, prepare
-from mien.schema import Box, Face, MienError, Preprocessing
+from mien.schema import Box, Face, Preprocessing
 
 HERE = Path(__file__).parents[1] / "support"
 

@@ -15,9 +15,10 @@ import pytest
 import mien.synthetic.corpus
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
+from mien.errors import MienError
 from mien.labels import ACTION_UNIT_PRESENT, ACTION_UNITS, EXPRESSIONS
 from mien.scales import SCALES
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 from mien.synthetic import CORPUS
 from mien.synthetic.behavior import draw_course, draw_manner, on_a_day
 from mien.synthetic.corpus import write_faces, write_videos

@@ -10,10 +10,10 @@ from small_training import read_document, read_metrics
 from mien.data.concat import open_datasets
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
+from mien.errors import MienError
 from mien.labels import LabelSpace
 from mien.metrics.regression import valence_arousal_metrics
 from mien.networks.graph import emotion_adjacency, emotion_correlation
-from mien.schema import MienError
 from mien.training.fit import fit
 from mien.training.graph import graph_of
 from mien.training.recipe import Recipe, load_recipe
@@ -57,7 +57,10 @@ def labeled(rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
             "expected select to be a metric of the heads (accuracy,",
         ),
         (["losses=[{loss: concordance}]"], "nothing would train the head expression"),
-        (["mixup=0.2"], "no single label for concordance"),
+        (
+            ["mixup=0.2", "losses=[{loss: cross-entropy}, {loss: concordance}, {loss: triplet}]"],
+            "no single label for triplet",
+        ),
         (["graph.adjacency=labls"], "labels, identity or a .json file"),
         (["graph.treshold=1"], "did you mean 'threshold'"),
     ],

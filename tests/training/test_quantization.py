@@ -11,9 +11,9 @@ import pytest
 from onnx import numpy_helper
 
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.heads import HEADS
 from mien.inference.model import open_onnx
-from mien.schema import MienError
 from mien.training.export import export
 from mien.training.quantization import Measured, check_drop
 

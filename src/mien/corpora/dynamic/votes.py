@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.corpora.text_tables import rows_by_name
-from mien.schema import MienError
+from mien.errors import MienError
 
 _NOT_READ = (
     'the votes in {name} were not read: pip install "mien[xlsx]", or save the table as {stem}.csv'
