@@ -223,7 +223,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(source, expected, tmp_path, work
         assert {path: path.stat().st_mtime_ns for path in times} == times
 
     prepared(source, out, progress=note)
-    assert 8 <= seen[0] < 24 and seen[-1] == 24
+    # Of two workers the other one may have ended its parts before the process was killed.
+    assert 8 <= seen[0] <= (16 if workers == "1" else 24) and seen[-1] == 24
     assert digests(out) == digests(expected.dataset.folder)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
