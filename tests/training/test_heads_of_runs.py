@@ -58,6 +58,7 @@ def exported_gives_what_the_run_gives(run: Path, out: Path, **options: Any) -> d
     return document
 
 
+@pytest.mark.slow
 def test_valence_and_arousal_alone_train_and_are_exported(
     affect_dataset: Path, tmp_path: Path
 ) -> None:

@@ -38,7 +38,7 @@ _LEAST_CLOSE, _LEAST_CLOSE_OF_STRONG, _LEAST_CLOSE_OF_TURNED = 0.6, 0.5, 0.7
 # their mesh does not.
 _LEAST_CUT_SCORE, _LEAST_CUT_PRESENCE = 0.22, 0.99
 # Of a face without landmarks, the finder's score and both scores together.
-_LEAST_BOX_SCORE, _LEAST_BOX_SUM = 0.5, 1.35
+_LEAST_BOX_SCORE, _LEAST_BOX_SUM = 0.5, 1.4
 _LEAST_BOX_SIDE = 20.0
 _CLOSE_SIDE, _CLOSE_EXTENT = 128, 1.4
 _MIDDLE = 0.25  # so far from the middle of a closer look, in sides, its face may be
