@@ -32,12 +32,13 @@ from numpy.typing import NDArray
 
 import gate_pictures
 from gate_pictures import Pictures
+from mien.errors import MienError
 from mien.faces.detection.detect import FaceDetector
 from mien.inference.predictor import CroppedFace, Predictor
 from mien.inference.units import with_units
 from mien.metrics import classification, multilabel, regression
 from mien.models import find_model
-from mien.schema import MienError, UInt8Array
+from mien.schema import UInt8Array
 from mien.statistics.bootstrap import Bootstrap, Interval, bootstrap, intervals
 from mien.statistics.paired import verdict_of_interval
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mien.errors import MienError
 from mien.files import (
     explaining,
     is_text,
@@ -23,7 +24,6 @@ from mien.files import (
     write_json,
     write_text,
 )
-from mien.schema import MienError
 
 
 def test_a_file_takes_its_name_at_the_end(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ import pytest
 
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
+from mien.errors import MienError
 from mien.labels import LABEL_SPACES
 from mien.models import FORMAT, parse_info
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 
 DEEP = "[" * 100_000
 LONG = "9" * 6_000

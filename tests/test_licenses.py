@@ -17,9 +17,9 @@ import mien
 from mien.corpora import CORPORA, corpus_of, licenses_of
 from mien.data.concat import concat_datasets
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.licenses import MOST_ENTRIES, Ledger, License, documents, merged, through, unclear
 from mien.models import read_info
-from mien.schema import MienError
 from mien.training.export import export
 from mien.training.fit import fit
 from mien.training.licenses import licenses_of_older_run, licenses_of_run

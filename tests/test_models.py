@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import helper
 
+from mien.errors import MienError
 from mien.labels import LABEL_SPACES
 from mien.models import find_model, is_model, read_info, shipped_models
-from mien.schema import MienError
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from mien.schema import MienError
+from mien.errors import MienError
 
 ADVICE = "free some space or choose another place"
 _LONGEST_NAME, _SHORTENED = 255, 200  # bytes; room for suffixes that are added to it
@@ -34,7 +34,7 @@ def replacing(
 
     Missing parent folders are created. When the block raises, the sibling is removed, and an
     older file of that name stays as it was. Every ``OSError`` becomes a
-    :class:`~mien.schema.MienError` with ``advice`` as what to do. A block that does more than
+    :class:`~mien.errors.MienError` with ``advice`` as what to do. A block that does more than
     write passes ``explain=False``, which leaves its own errors unchanged, and wraps what writes
     in :func:`explaining`. A ``private`` file, such as one with faces or what was read from them,
     can be read by its owner only, unless an older file of that name had other permissions.
@@ -171,7 +171,7 @@ def short_name(stem: str, suffix: str = "") -> str:
 def claimed(path: str | os.PathLike[str], expected: str) -> Iterator[None]:
     """Hold the file ``path`` for this process; the system lets go of it when the process ends.
 
-    Raises :class:`~mien.schema.MienError`, which begins with ``expected``, where another process
+    Raises :class:`~mien.errors.MienError`, which begins with ``expected``, where another process
     holds it. Systems without such locks, as Windows, let several processes hold it.
     """
     with open(path, "a", encoding="utf-8") as stream:

@@ -22,12 +22,12 @@ from pydantic import (
     model_validator,
 )
 
-from mien.errors import did_you_mean
+from mien.errors import MienError, did_you_mean
 from mien.files import is_text
 from mien.heads import HEADS, ByHead, HeadInfo
 from mien.licenses import Ledger, Licenses, unclear
 from mien.metrics.aggregation import Aggregate
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -147,7 +147,7 @@ def is_model(name_or_file: str | os.PathLike[str]) -> bool:
 def find_model(name_or_file: str | os.PathLike[str]) -> Path:
     """The ONNX file behind a shipped model's name or a path.
 
-    Raises :class:`~mien.schema.MienError`, which lists the names, when it is neither.
+    Raises :class:`~mien.errors.MienError`, which lists the names, when it is neither.
     """
     shipped = shipped_models()
     if isinstance(name_or_file, str) and name_or_file in shipped:
@@ -166,7 +166,7 @@ def find_model(name_or_file: str | os.PathLike[str]) -> Path:
 def read_info(run_or_model: str | os.PathLike[str]) -> ModelInfo:
     """What a run folder, an ONNX file or a shipped model says of itself, without torch.
 
-    Raises :class:`~mien.schema.MienError` for anything else and for damaged descriptions.
+    Raises :class:`~mien.errors.MienError` for anything else and for damaged descriptions.
     """
     path = Path(run_or_model)
     if not path.is_dir():
@@ -188,7 +188,7 @@ def parse_info(
 ) -> ModelInfo:
     """The description in ``text``, the metadata of the model ``path``.
 
-    ``advice`` ends the messages. Raises :class:`~mien.schema.MienError` where it is damaged,
+    ``advice`` ends the messages. Raises :class:`~mien.errors.MienError` where it is damaged,
     incomplete or of another format.
     """
     name = repr(os.fspath(path))
@@ -233,7 +233,7 @@ def parse_info(
 def open_session(path: str | os.PathLike[str], *, threads: int | None = None) -> InferenceSession:
     """The onnxruntime session of an ONNX file; ``threads`` of one run (None: one per core).
 
-    Raises :class:`~mien.schema.MienError` for a file that onnxruntime cannot load.
+    Raises :class:`~mien.errors.MienError` for a file that onnxruntime cannot load.
     """
     import onnxruntime
 

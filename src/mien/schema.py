@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from mien.errors import MienError as MienError
-
 UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 

@@ -8,8 +8,9 @@ from fake_models import Oracle, make_dataset, one_hot
 
 from mien.audit import audit as module
 from mien.audit.audit import audit
+from mien.errors import MienError
 from mien.labels import LABEL_SPACES
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 
 FERPLUS = LABEL_SPACES["ferplus"]
 

@@ -69,6 +69,20 @@ def test_a_mirror_averages_logits(reader: ModuleType) -> None:
     np.testing.assert_allclose(mean["embedding"], [[0.5, 0.5]])
 
 
+def test_the_gain_is_paired() -> None:
+    import reader_choices
+
+    targets = np.repeat([0, 1], [80, 20])
+    before = np.zeros(100, int)
+    after = np.where(np.arange(100) < 4, 1, np.where(np.arange(100) >= 90, 1, 0))
+    # Ten of twenty gained and four of eighty lost: 22.5 points by class, six of a hundred rows.
+    gain = reader_choices._gain(targets, before, after, 2)
+    assert gain.startswith("class +22.50 (+")
+    assert ", all +6.00 (" in gain
+    same = reader_choices._gain(targets, after, after, 2)
+    assert same == "class +0.00 (+0.00 to +0.00), all +0.00 (+0.00 to +0.00)"
+
+
 def test_train_loses_what_an_audit_left_out(reader_data: ModuleType, tmp_path: Path) -> None:
     rows = [{"split": "valid" if number >= 4 else "train"} for number in range(6)]
     aligned = small_dataset(tmp_path / "aligned", rows)

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from mien.cli.exits import ExplainedCommands
-from mien.schema import MienError
+from mien.errors import MienError
 
 
 def end(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -16,9 +16,10 @@ from toy_corpora import SMALL, ToyDetector
 
 from mien.corpora import CORPORA, corpus_of
 from mien.corpora.items import Corpus, Item, LeftOut, Options
+from mien.errors import MienError
 from mien.licenses import Ledger
 from mien.preparation.prepare import prepare
-from mien.schema import Box, Face, MienError
+from mien.schema import Box, Face
 
 SIX = {"anger", "disgust", "fear", "happiness", "sadness", "surprise"}
 SEVEN = SIX | {"neutral"}

@@ -17,10 +17,10 @@ from fake_corpora import fake_dataset
 from mien.corpora import CORPORA
 from mien.corpora.protocols import PROTOCOLS, Protocol, protocol_of
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.evaluation.protocol import evaluate_protocol
 from mien.heads import HEADS
 from mien.labels import LABEL_SPACES
-from mien.schema import MienError
 from mien.training.protocol import train_protocol
 
 FOLDS = {

@@ -19,10 +19,11 @@ import mien.preparation.recordings
 from mien.corpora.protocols import PROTOCOLS, protocol_of
 from mien.data.clips import Clips, even_clips, videos_of
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.evaluation.models import open_model
 from mien.evaluation.protocol import evaluate_protocol
 from mien.preparation.prepare import prepare
-from mien.schema import Box, Face, MienError, Preprocessing
+from mien.schema import Box, Face, Preprocessing
 from mien.training.protocol import train_protocol
 
 NAMES = ("avec2013", "avec2014", "avec2014-subject-disjoint")

@@ -18,8 +18,8 @@ from mien.corpora.dynamic.clips import VIDEO_FRAMES
 from mien.corpora.dynamic.decoding import evenly
 from mien.corpora.dynamic.votes import votes_of
 from mien.corpora.items import Item, LeftOut, Options
+from mien.errors import MienError
 from mien.preparation.prepare import prepare
-from mien.schema import MienError
 
 COLUMNS = {"1happy": "happiness", "2sad": "sadness"}
 

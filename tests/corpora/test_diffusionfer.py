@@ -11,8 +11,9 @@ from mien.corpora import corpus_of
 from mien.corpora.expressions import diffusionfer
 from mien.corpora.items import Item, LeftOut, Options
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.preparation.prepare import prepare
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data" / "diffusionfer-train.parquet"
 SEVEN = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear")

@@ -10,8 +10,9 @@ from toy_corpora import SMALL, VOTES, png
 from mien.corpora import CORPORA, corpus_of
 from mien.corpora.expressions import ferplus
 from mien.corpora.items import Item, LeftOut, Options
+from mien.errors import MienError
 from mien.preparation.prepare import prepare
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 
 PIXELS = " ".join(str(value % 256) for value in range(48 * 48))
 USAGES = ["Training", "Training", "Training", "PublicTest", "PrivateTest"]

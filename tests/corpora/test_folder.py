@@ -12,8 +12,8 @@ from mien.corpora import action_units, affect, folder, votes
 from mien.corpora.items import Item, LeftOut, Options
 from mien.data.dataset import ACTION_UNIT_FIELDS
 from mien.data.targets import make_targets
+from mien.errors import MienError
 from mien.preparation.prepare import prepare
-from mien.schema import MienError
 
 
 def read(source, **options):

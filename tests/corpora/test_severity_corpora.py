@@ -7,8 +7,8 @@ import pytest
 
 from mien.corpora import corpus_of
 from mien.corpora.items import LeftOut, Options, Reading, VideoItem
+from mien.errors import MienError
 from mien.scales import SCALES
-from mien.schema import MienError
 
 
 def read(corpus: str, source: Path, **options: object) -> Reading:

@@ -7,7 +7,7 @@ import pytest
 from mien.corpora.depression.recordings import CORPUS as RECORDINGS
 from mien.corpora.items import Options
 from mien.corpora.text_tables import header_of, lines_of, listed_file, number_of, rows_by_name
-from mien.schema import MienError
+from mien.errors import MienError
 
 ROWS = [{"path": "a,1.png", "label": "x y"}, {"path": "b.png", "label": ""}]
 

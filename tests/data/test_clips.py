@@ -12,8 +12,9 @@ from mien.data.clips import (
     videos_of,
 )
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.preparation.prepare import prepare
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 from mien.synthetic.drawn import write_toy_folder, write_toy_videos
 
 

@@ -9,8 +9,9 @@ import pytest
 from mien.data.concat import ConcatCrops, ConcatDataset, concat_datasets, open_datasets
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
+from mien.errors import MienError
 from mien.preparation.prepare import prepare
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 from mien.synthetic.drawn import AFFECT, write_toy_folder
 
 

@@ -9,10 +9,11 @@ import pytest
 from toy_corpora import FERPLUS, SMALL, VOTES, digests, small_dataset
 
 from mien.data.dataset import ACTION_UNIT_FIELDS, Dataset
+from mien.errors import MienError
 from mien.faces.partial_image import compose_partial_image
 from mien.labels import ACTION_UNIT_TITLES, ACTION_UNITS
 from mien.preparation.write import write_dataset
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 
 ROWS = [
     {"split": "train", "label": "fear", "subject": "anna"},

@@ -6,8 +6,9 @@ from toy_corpora import VOTES, small_dataset
 
 from mien.data.dataset import ACTION_UNIT_FIELDS, VALENCE_AROUSAL_FIELDS
 from mien.data.targets import make_targets
+from mien.errors import MienError
 from mien.preparation.prepare import prepare
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
 

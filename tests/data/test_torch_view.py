@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
 from mien.data.torch_view import TorchDataset
+from mien.errors import MienError
 from mien.faces.tensors import to_tensor
-from mien.schema import MienError
 
 
 def test_items_are_normalized_images_and_known_targets(affect_dataset: Path) -> None:

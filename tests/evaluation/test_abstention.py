@@ -10,12 +10,13 @@ import pytest
 from fake_models import FERPLUS, RGB, make_dataset
 
 from mien.cli.export import export as command
+from mien.errors import MienError
 from mien.evaluation.abstention import choose_abstention, predict_labeled, store_abstention
 from mien.evaluation.models import Model, open_model
 from mien.heads.expression import ExpressionInfo
 from mien.heads.valence_arousal import ValenceArousalInfo
 from mien.models import ModelInfo, find_model, read_info
-from mien.schema import MienError, ModelOutput, UInt8Array
+from mien.schema import ModelOutput, UInt8Array
 
 ROWS = 200
 SURE = np.arange(ROWS) % 2 == 0

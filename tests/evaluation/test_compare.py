@@ -17,10 +17,10 @@ from fake_models import Oracle, make_dataset, one_hot
 import mien.evaluation.compare
 import mien.evaluation.predictions
 from mien.data.dataset import VALENCE_AROUSAL_FIELDS
+from mien.errors import MienError
 from mien.evaluation.compare import Source, _on_valid, _once, compare
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.models import Model
-from mien.schema import MienError
 
 if TYPE_CHECKING:
     from conftest import Command

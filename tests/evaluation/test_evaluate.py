@@ -13,12 +13,13 @@ from PIL import Image
 import mien.evaluation.evaluate
 import mien.evaluation.predictions
 from mien.data.dataset import VALENCE_AROUSAL_FIELDS, Dataset
+from mien.errors import MienError
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.models import open_model
 from mien.evaluation.predictions import evaluation_of
 from mien.faces.partial_image import compose_partial_image
 from mien.labels import label_space_of
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 from mien.synthetic import WARNING
 
 GRAY = Preprocessing(size=SIZE, color="gray")

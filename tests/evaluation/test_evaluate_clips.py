@@ -8,12 +8,13 @@ import pytest
 from fake_models import FERPLUS, RGB, info_of, make_dataset
 
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.evaluation.models import Model
 from mien.evaluation.predictions import evaluation_of
 from mien.heads.expression import ExpressionInfo
 from mien.models import ClipsInfo
 from mien.reports.evaluation import ExpressionArrays
-from mien.schema import MienError, ModelOutput, UInt8Array
+from mien.schema import ModelOutput, UInt8Array
 
 RECORDINGS = [
     ("train", "neutral"),

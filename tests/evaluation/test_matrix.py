@@ -15,10 +15,11 @@ from fake_models import FERPLUS, Oracle, make_dataset, one_hot
 
 import mien.evaluation.matrix
 from mien.data.dataset import VALENCE_AROUSAL_FIELDS, Dataset
+from mien.errors import MienError
 from mien.evaluation.matrix import evaluate_matrix
 from mien.evaluation.models import Model
 from mien.labels import label_space_of
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 
 if TYPE_CHECKING:
     from conftest import Command

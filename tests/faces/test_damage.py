@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.errors import MienError
 from mien.faces.images import load_image
-from mien.schema import MienError, UInt8Array
+from mien.schema import UInt8Array
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 

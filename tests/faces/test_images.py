@@ -15,9 +15,10 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.errors import MienError
 from mien.faces.images import load_image
 from mien.faces.kinds import IMAGE_SUFFIXES
-from mien.schema import MienError, UInt8Array
+from mien.schema import UInt8Array
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 RGB = np.stack([RAMP, RAMP.T, 255 - RAMP], axis=2)

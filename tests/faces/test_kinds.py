@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mien.errors import MienError
 from mien.faces.images import load_image
 from mien.faces.kinds import IMAGE_SUFFIXES, PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_regular, is_video
-from mien.schema import MienError
 
 TRANSPORT = b"\x47" + bytes(187)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from toy_videos import faceless, moving_face, write_video
 
+from mien.errors import MienError
 from mien.faces.detection.follow import VideoFaceDetector
 from mien.faces.tracks import (
     GAP_SECONDS,
@@ -15,7 +16,7 @@ from mien.faces.tracks import (
     track_faces,
 )
 from mien.faces.video import Frame, Video
-from mien.schema import Box, Face, MienError, UInt8Array
+from mien.schema import Box, Face, UInt8Array
 
 FIVE = np.array([(30, 40), (70, 40), (50, 60), (35, 80), (65, 80)], np.float32)
 GRAY = np.full((240, 320, 3), 90, np.uint8)

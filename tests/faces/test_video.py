@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from toy_videos import cut_short, faceless, moving_face, write_video
 
+from mien.errors import MienError
 from mien.faces.video import Video
-from mien.schema import MienError, UInt8Array
+from mien.schema import UInt8Array
 
 pytest.importorskip("av", reason="videos are read with PyAV")
 

@@ -17,10 +17,11 @@ from mien.data.dataset import (
     SEVERITY_FIELD,
     VALENCE_AROUSAL_FIELDS,
 )
+from mien.errors import MienError
 from mien.heads import HEADS, ByHead, HeadInfo, Validation
 from mien.models import ModelInfo, parse_info
 from mien.networks.heads import LAYERS, head_predictions
-from mien.schema import MienError, Prediction, Preprocessing
+from mien.schema import Prediction, Preprocessing
 from mien.training.losses import LOSSES
 from mien.training.recipe.recipe import Recipe
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from head_cases import CASES, LABELS, SCALE
 
+from mien.errors import MienError
 from mien.heads import Validation
 from mien.heads.severity import Conformal, SeverityInfo, SeveritySettings
 from mien.scales import RESEARCH_ONLY
-from mien.schema import MienError
 from mien.statistics.conformal import calibrate
 
 HEAD = CASES["severity"].head

@@ -9,11 +9,11 @@ import pytest
 from severity_models import LENGTH, write_severity_model
 
 from mien import models
+from mien.errors import MienError
 from mien.inference.model import open_models, open_onnx
 from mien.inference.predictor import Predictor
 from mien.labels import LABEL_SPACES
 from mien.models import find_model, read_info, shipped_models
-from mien.schema import MienError
 
 from .conftest import SIZE, WriteModel, description, with_heads
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mien.errors import MienError
 from mien.inference.photos import predict_files
 from mien.inference.predictor import Predictor
-from mien.schema import MienError, Status, UInt8Array
+from mien.schema import Status, UInt8Array
 
 from .conftest import OneFace, picture
 

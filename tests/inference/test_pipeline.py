@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.errors import MienError
 from mien.faces.images import load_image
 from mien.heads.wording import percent
 from mien.inference.model import OnnxModel, open_onnx
 from mien.inference.pipeline import Summary, write_predictions
 from mien.inference.rows import FACE_COLUMNS
-from mien.schema import MienError
 
 from .conftest import OneFace, WriteModel, picture
 

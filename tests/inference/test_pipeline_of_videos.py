@@ -18,6 +18,7 @@ from PIL import Image
 from severity_models import USE, write_severity_model
 from toy_videos import cut_short, faceless, moving_face, write_video
 
+from mien.errors import MienError
 from mien.faces.kinds import is_video
 from mien.faces.video import Frame, Video
 from mien.inference.drawing.drawn_video import drawn_video
@@ -28,7 +29,7 @@ from mien.inference.pipeline import Summary, write_predictions
 from mien.inference.predictor import Predictor
 from mien.inference.rows import CLIP_COLUMNS, FACE_COLUMNS, PERSON_COLUMNS
 from mien.inference.videos import predict_video
-from mien.schema import Box, Face, MienError, Prediction, Status, UInt8Array
+from mien.schema import Box, Face, Prediction, Status, UInt8Array
 
 from .conftest import OneFace, WriteModel, description, picture, with_heads
 

@@ -17,10 +17,11 @@ from PIL import Image
 from toy_videos import write_video
 
 import mien
+from mien.errors import MienError
 from mien.inference.pipeline import Summary
 from mien.inference.predict import Predictions
 from mien.inference.rows import FACE_COLUMNS
-from mien.schema import MienError, Prediction, Status
+from mien.schema import Prediction, Status
 
 from .conftest import OneFace, WriteModel, picture
 

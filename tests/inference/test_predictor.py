@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
+from mien.errors import MienError
 from mien.faces.align import crop_face, cut_face, fixed_crop
 from mien.faces.detection.detect import FaceDetector
 from mien.faces.partial_image import compose_partial_image
@@ -19,16 +20,7 @@ from mien.faces.tight import find_tight_face
 from mien.inference.model import open_onnx
 from mien.inference.predictor import Predictor
 from mien.preparation.prepare import prepare
-from mien.schema import (
-    Alignment,
-    Box,
-    Face,
-    MienError,
-    Prediction,
-    Preprocessing,
-    Status,
-    UInt8Array,
-)
+from mien.schema import Alignment, Box, Face, Prediction, Preprocessing, Status, UInt8Array
 
 from .conftest import SIZE, WIDTH, OneFace, WriteModel, description, picture, with_heads
 

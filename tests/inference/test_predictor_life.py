@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from skimage.data import astronaut
 
+from mien.errors import MienError
 from mien.inference.model import OnnxModel, open_onnx
 from mien.inference.predictor import Predictor
 from mien.models import find_model, open_session
-from mien.schema import MienError, Prediction
+from mien.schema import Prediction
 
 from .conftest import OneFace, picture
 

@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mien.errors import MienError
 from mien.inference import tables
 from mien.inference.rows import FACE_COLUMNS, Rows
 from mien.inference.tables import write_table
 from mien.labels import EXPRESSIONS
 from mien.models import ModelInfo, read_info
-from mien.schema import Alignment, Box, Face, MienError, Pose, Prediction, Status
+from mien.schema import Alignment, Box, Face, Pose, Prediction, Status
 
 from .conftest import WriteModel
 

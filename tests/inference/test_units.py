@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import mien
+from mien.errors import MienError
 from mien.faces.action_units import WEIGHTS
 from mien.faces.detection.mesh import BLENDSHAPES
 from mien.inference.drawing.cards import card_of
@@ -20,7 +21,7 @@ from mien.inference.pipeline import write_predictions
 from mien.inference.predictor import Predictor
 from mien.inference.units import NO_UNITS, reading_of
 from mien.labels import ACTION_UNITS
-from mien.schema import MienError, Status
+from mien.schema import Status
 
 from .conftest import AT_REST, OneFace, WriteModel, picture, with_heads
 

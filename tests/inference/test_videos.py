@@ -12,6 +12,7 @@ from fake_models import info_of
 from severity_models import LENGTH, SIZE, write_severity_model
 from toy_videos import cut_short, faceless, write_video
 
+from mien.errors import MienError
 from mien.faces.partial_image import BLANK
 from mien.faces.video import Frame
 from mien.heads.expression import ExpressionInfo
@@ -25,17 +26,7 @@ from mien.inference.videos import VideoPredictions, predict_video
 from mien.labels import LabelSpace
 from mien.metrics.aggregation import Aggregate
 from mien.models import ClipsInfo
-from mien.schema import (
-    Box,
-    Face,
-    MienError,
-    ModelOutput,
-    Pose,
-    Prediction,
-    Preprocessing,
-    Status,
-    UInt8Array,
-)
+from mien.schema import Box, Face, ModelOutput, Pose, Prediction, Preprocessing, Status, UInt8Array
 
 from .conftest import WriteModel, description, picture
 

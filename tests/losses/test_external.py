@@ -7,6 +7,7 @@ import torch
 from loss_cases import make_batch
 from pytorch_metric_learning import distances, losses, miners, reducers
 
+from mien.errors import MienError
 from mien.losses import (
     expression_metric_loss,
     histogram_loss,
@@ -14,7 +15,6 @@ from mien.losses import (
     triplet_loss,
 )
 from mien.losses.external import external_names
-from mien.schema import MienError
 
 SEEDS = pytest.mark.parametrize("seed", range(5))
 

@@ -5,13 +5,13 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from mien.errors import MienError
 from mien.networks.backbones import (
     create_backbone,
     feature_map,
     feature_width,
     restore_batch_norm,
 )
-from mien.schema import MienError
 
 
 def test_weights_from_a_file_give_the_same_map(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from mien.errors import MienError
 from mien.networks.graph import (
     NORMALIZATIONS,
     EmotionGraph,
@@ -15,7 +16,6 @@ from mien.networks.graph import (
     word_vectors,
 )
 from mien.networks.heads import GraphLayer, LinearLayer
-from mien.schema import MienError
 
 NEUTRAL, HAPPY, SAD, SURPRISE, FEAR, DISGUST, ANGER, VALENCE, AROUSAL = range(9)
 

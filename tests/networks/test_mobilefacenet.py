@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
+from mien.errors import MienError
 from mien.heads.valence_arousal import ValenceArousalInfo
 from mien.networks.backbones import create_backbone, feature_map, feature_width
 from mien.networks.exported import backbone_state
 from mien.networks.mobilefacenet import ChannelPReLU, MobileFaceNet
 from mien.networks.network import create_network
 from mien.networks.predictions import PredictionNetwork
-from mien.schema import MienError
 from mien.training.export import _to_onnx
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+from mien.errors import MienError
 from mien.networks.network import Network, create_network
 from mien.networks.video import VIDEO_BACKBONES, create_video_backbone
-from mien.schema import MienError
 
 LEVELS = {"top": 24, "kind": "levels", "temperature": 1.0}
 

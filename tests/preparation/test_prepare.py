@@ -21,10 +21,11 @@ from toy_corpora import (
 
 import mien.preparation.prepare
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.faces.align import TEMPLATE, anchor_points, crop_face, landmarks_in_crop
 from mien.preparation.parts import read_part
 from mien.preparation.prepare import left_out_table, prepare
-from mien.schema import Box, Face, MienError, Preprocessing
+from mien.schema import Box, Face, Preprocessing
 
 HERE = Path(__file__).parents[1] / "support"
 
@@ -204,7 +205,7 @@ def run(source, out, *arguments):
     )
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_to_the_same_bytes(source, expected, tmp_path, workers):
     out = tmp_path / "out"
     killed = run(source, out, workers, "kill", "8")
@@ -222,7 +223,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(source, expected, tmp_path, work
         assert {path: path.stat().st_mtime_ns for path in times} == times
 
     prepared(source, out, progress=note)
-    assert 8 <= seen[0] < 24 and seen[-1] == 24
+    # Of two workers the other one may have ended its parts before the process was killed.
+    assert 8 <= seen[0] <= (16 if workers == "1" else 24) and seen[-1] == 24
     assert digests(out) == digests(expected.dataset.folder)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -237,7 +239,7 @@ def test_parts_that_a_power_cut_damaged_are_made_again(source, expected, tmp_pat
     assert digests(out) == digests(expected.dataset.folder)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_an_interrupted_run_keeps_its_parts(source, tmp_path, workers):
     out = tmp_path / "out"
     stopped = run(source, out, workers, "interrupt", "8")
@@ -248,7 +250,14 @@ def test_an_interrupted_run_keeps_its_parts(source, tmp_path, workers):
     assert run(source, out, workers).returncode == 0
 
 
-@pytest.mark.parametrize(("workers", "room"), [("1", "5000"), ("2", "5000"), ("2", "14000")])
+@pytest.mark.parametrize(
+    ("workers", "room"),
+    [
+        ("1", "5000"),
+        pytest.param("2", "5000", marks=pytest.mark.slow),
+        pytest.param("2", "14000", marks=pytest.mark.slow),
+    ],
+)
 def test_a_full_disk_is_one_sentence_and_nothing_is_lost(source, expected, tmp_path, workers, room):
     """A part takes 8 kB and the crops 16 kB: the room ends in a worker, or when all is joined."""
     out = tmp_path / "out"

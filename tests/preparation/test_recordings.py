@@ -11,8 +11,9 @@ from toy_videos import cut_short, faceless, moving_face, write_video
 
 from mien.corpora import corpus_of
 from mien.corpora.items import LeftOut, Options, VideoItem
+from mien.errors import MienError
 from mien.preparation.prepare import prepare
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 
 # session -> split folder and score; subject 203 is in two splits.
 SESSIONS = {

@@ -15,6 +15,7 @@ from evaluations import (
     valence_arousal,
 )
 
+from mien.errors import MienError
 from mien.labels import LabelSpace
 from mien.metrics import valence_arousal_metrics
 from mien.reports.comparison import (
@@ -27,7 +28,6 @@ from mien.reports.comparison import (
     write_comparison,
 )
 from mien.reports.evaluation import Evaluation
-from mien.schema import MienError
 
 
 def model(skill: float, seed: int = 0, n: int = 160, classes: int = 8, **changes) -> Evaluation:

@@ -22,11 +22,11 @@ from evaluations import (
 )
 from PIL import Image
 
+from mien.errors import MienError
 from mien.labels import LabelSpace
 from mien.metrics import neighbor_predictions, valence_arousal_metrics
 from mien.reports.evaluation import Evaluation, Reference
 from mien.reports.report import evaluate, write_report
-from mien.schema import MienError
 
 BASIC = {"accuracy", "mean_class_accuracy", "macro_f1"}
 BASIC |= {"precision_at_1", "map_at_r", "distance_ratio"}

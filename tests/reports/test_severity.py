@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from evaluations import Page, read_documents, recordings, severity
 
+from mien.errors import MienError
 from mien.reports.evaluation import Evaluation
 from mien.reports.report import evaluate, write_report
 from mien.scales import RESEARCH_ONLY, Scale
-from mien.schema import MienError
 from mien.statistics.recordings import Recordings, average_sessions
 
 TEST = {  # video: subject, task, score, prediction

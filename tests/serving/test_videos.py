@@ -109,6 +109,13 @@ def test_what_is_no_video_fails_with_a_reason(start: Any, video: bytes, photo: b
         assert answer["persons"] == [] and answer["tables"] == []
 
 
+def test_frames_beyond_the_limit_fail_with_a_reason(start: Any, video: bytes) -> None:
+    client = start(pixels=1_000)
+    answer = ended(client, client.post("/v1/videos", content=video).json())
+    assert answer["state"] == "failed"
+    assert "frames of at most 1,000 pixels, got" in answer["reason"]
+
+
 def test_a_video_cut_short_is_read_to_the_damage(client: TestClient, tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.avi", moving_face(30))
     content = path.read_bytes()[: path.stat().st_size * 2 // 3]

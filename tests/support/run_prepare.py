@@ -8,7 +8,7 @@ import sys
 from toy_corpora import SMALL, ToyDetector
 
 import mien.preparation.prepare
-from mien.schema import MienError
+from mien.errors import MienError
 
 
 def main(source, out, workers, event="", amount="0"):

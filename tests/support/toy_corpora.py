@@ -12,9 +12,10 @@ import pyarrow as pa
 from PIL import Image
 
 from mien.data.dataset import FACES_SCHEMA, Dataset
+from mien.errors import MienError
 from mien.labels import LABEL_SPACES
 from mien.preparation.write import write_dataset
-from mien.schema import Box, Face, MienError, Preprocessing
+from mien.schema import Box, Face, Preprocessing
 
 FERPLUS = LABEL_SPACES["ferplus"]
 VOTES = (*FERPLUS.names, "unknown", "NF")

@@ -15,9 +15,10 @@ import pytest
 import mien.synthetic.corpus
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
+from mien.errors import MienError
 from mien.labels import ACTION_UNIT_PRESENT, ACTION_UNITS, EXPRESSIONS
 from mien.scales import SCALES
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 from mien.synthetic import CORPUS
 from mien.synthetic.behavior import draw_course, draw_manner, on_a_day
 from mien.synthetic.corpus import write_faces, write_videos
@@ -108,6 +109,7 @@ def test_a_face_depends_on_seed_and_number_only(faces, tmp_path):
     assert face_shot(0, 3).row == face_shot(0, 3).row
 
 
+@pytest.mark.slow
 def test_it_goes_on_after_an_interruption(faces, tmp_path):
     def stop(done, total):
         if done >= 20:
@@ -235,6 +237,7 @@ def test_bad_arguments(command, arguments, text, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_command_makes_crops_as_a_model_reads_them(command):
     make = ("synth", "out", "--faces", 25, "--workers", 1)
     ended = command(*make, "--like", "fer", "--json")

@@ -5,10 +5,11 @@ import importlib.util
 import numpy as np
 import pytest
 
+from mien.errors import MienError
 from mien.faces.align import TEMPLATE, anchor_points, template_points
 from mien.faces.detection.detect import FaceDetector
 from mien.labels import EXPRESSIONS
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 from mien.synthetic.actions import draw_expression, face_units
 from mien.synthetic.faces import face_shot, subject_of
 from mien.synthetic.rendering.head import PARTS, load_head

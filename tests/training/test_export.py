@@ -14,10 +14,11 @@ from skimage import data as skimage_data
 
 import mien
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.inference.predictor import Predictor
 from mien.models import read_info
 from mien.preparation.prepare import prepare
-from mien.schema import FloatArray, MienError
+from mien.schema import FloatArray
 from mien.training import export as exporting
 from mien.training.batches.faces import images_for_network
 from mien.training.export import export

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from small_training import SMALL, last_state, read_document, read_metrics
 
 from mien.data.dataset import Dataset
-from mien.schema import MienError, Preprocessing
+from mien.errors import MienError
+from mien.schema import Preprocessing
 from mien.training import recorder
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe

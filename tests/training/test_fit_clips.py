@@ -9,9 +9,9 @@ import torch
 from small_training import SMALL_CLIPS, read_document, read_metrics
 
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.evaluation.models import open_model, predict_recordings
 from mien.networks.network import Network, Outputs
-from mien.schema import MienError
 from mien.training.fit import fit
 from mien.training.recipe import load_recipe
 

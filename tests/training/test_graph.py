@@ -10,10 +10,10 @@ from small_training import read_document, read_metrics
 from mien.data.concat import open_datasets
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
+from mien.errors import MienError
 from mien.labels import LabelSpace
 from mien.metrics.regression import valence_arousal_metrics
 from mien.networks.graph import emotion_adjacency, emotion_correlation
-from mien.schema import MienError
 from mien.training.fit import fit
 from mien.training.graph import graph_of
 from mien.training.recipe import Recipe, load_recipe

@@ -17,12 +17,12 @@ import torch
 from small_training import PLAIN, SMALL, SMALL_CLIPS, read_document, read_metrics
 
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.heads.severity import SeverityInfo
 from mien.metrics.regression import valence_arousal_metrics
 from mien.models import read_info
 from mien.networks.network import create_network
 from mien.networks.predictions import PredictionNetwork
-from mien.schema import MienError
 from mien.training import export as exporting
 from mien.training.export import export
 from mien.training.fit import fit
@@ -58,6 +58,7 @@ def exported_gives_what_the_run_gives(run: Path, out: Path, **options: Any) -> d
     return document
 
 
+@pytest.mark.slow
 def test_valence_and_arousal_alone_train_and_are_exported(
     affect_dataset: Path, tmp_path: Path
 ) -> None:

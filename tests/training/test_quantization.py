@@ -11,9 +11,9 @@ import pytest
 from onnx import numpy_helper
 
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.heads import HEADS
 from mien.inference.model import open_onnx
-from mien.schema import MienError
 from mien.training.export import export
 from mien.training.quantization import Measured, check_drop
 
@@ -26,6 +26,7 @@ def exported(
     return path, export(toy_run, path, int8_data=toy_dataset, most_drop=0.2)
 
 
+@pytest.mark.slow
 def test_convolutions_read_int8(exported: tuple[Path, dict[str, object]], toy_model: Path) -> None:
     graph = onnx.load(exported[0]).graph
     made_by = {name: node for node in graph.node for name in node.output}
@@ -42,6 +43,7 @@ def test_convolutions_read_int8(exported: tuple[Path, dict[str, object]], toy_mo
     assert exported[0].stat().st_size < toy_model.stat().st_size
 
 
+@pytest.mark.slow
 def test_it_predicts_about_the_same(
     exported: tuple[Path, dict[str, object]], toy_model: Path, toy_dataset: Path
 ) -> None:
@@ -54,6 +56,7 @@ def test_it_predicts_about_the_same(
     assert not np.array_equal(*sides)
 
 
+@pytest.mark.slow
 def test_the_file_says_what_it_cost(exported: tuple[Path, dict[str, object]]) -> None:
     arithmetic = exported[1]["arithmetic"]
     assert isinstance(arithmetic, dict)
@@ -72,6 +75,7 @@ def test_a_model_that_gets_worse_is_refused(before: float, after: float) -> None
     check_drop({"expression": Measured(metric, 100, 0.9, 0.95)}, 0.0)
 
 
+@pytest.mark.slow
 def test_nothing_is_written_where_it_is_refused(
     toy_run: Path, toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +87,7 @@ def test_nothing_is_written_where_it_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_what_it_needs_is_said(toy_run: Path, toy_dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.onnx"
     with pytest.raises(MienError, match="either --packed or --int8, got both"):
@@ -94,6 +99,7 @@ def test_what_it_needs_is_said(toy_run: Path, toy_dataset: Path, tmp_path: Path)
             export(toy_run, out, int8_data=other)
 
 
+@pytest.mark.slow
 def test_the_command(toy_run: Path, toy_dataset: Path, tmp_path: Path, command) -> None:
     out = tmp_path / "m.onnx"
     command("export", toy_run, "--out", out, "--int8").refused("expected --data with --int8")

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.metrics import classification_metrics
-from mien.schema import MienError
 from mien.training.run import load_run, predict_inputs
 
 

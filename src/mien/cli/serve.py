@@ -47,7 +47,7 @@ def serve(
     max_video_megabytes: Annotated[float, typer.Option(min=0.001, help="Of a video.")] = 500,
     max_video_seconds: Annotated[float, typer.Option(min=0.1, help="Of a video.")] = 1800,
 ) -> None:
-    """Read pictures and videos sent over HTTP, and show a page.
+    """Serve predictions over HTTP, with a page for people.
 
     Nothing that is sent is stored, and nothing leaves this machine. MIEN_TOKEN in the environment
     is a token as well.

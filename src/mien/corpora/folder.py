@@ -28,9 +28,9 @@ from mien.corpora.manifest import SUFFIXES, Row, columns_of, read_rows
 from mien.corpora.splitting import cut, rank
 from mien.corpora.votes import NO_CLASS
 from mien.data.dataset import ACTION_UNIT_FIELDS, VALENCE_AROUSAL_FIELDS
+from mien.errors import MienError
 from mien.faces.kinds import IMAGE_SUFFIXES, PHOTO_SUFFIXES
 from mien.labels import EXPRESSIONS, LabelSpace, label_space_of
-from mien.schema import MienError
 
 _LAYOUT = (
     "a folder with one folder of images per class (happy/a.jpg), or train, valid and test folders "
@@ -65,6 +65,8 @@ def read(source: Path, options: Options) -> Reading:
     raise MienError(f"expected at {source} {_LAYOUT}; got {got}")
 
 
+_NO_IMAGE = "not an image file"  # notes and lists beside the images are no faces that are missing
+
 CORPUS = Corpus(
     name="folder",
     description="your own images, in class folders or listed in a table",
@@ -72,6 +74,7 @@ CORPUS = Corpus(
     license_terms="Your own images, under the terms that you state.",
     yours=True,
     read=read,
+    excluded=(_NO_IMAGE,),
 )
 
 
@@ -273,10 +276,13 @@ def _folder_rows(source: Path, tops: list[str], with_splits: bool) -> Iterator[R
             name = storable(path.as_posix())
             depth = 1 if with_splits else 0
             problem = ""
-            if len(path.parts) < depth + 2:
+            suffix = file.suffix.lower()
+            if suffix not in PHOTO_SUFFIXES:
+                problem = f"{_NO_IMAGE}: {storable(file.suffix) or 'no suffix'}"
+            elif len(path.parts) < depth + 2:
                 problem = "not in a class folder"
-            elif file.suffix.lower() not in IMAGE_SUFFIXES:
-                problem = f"not an image file: {storable(file.suffix) or 'no suffix'}"
+            elif suffix not in IMAGE_SUFFIXES:
+                problem = f"an image format that cannot be read: {suffix}"
             yield Row(
                 id=name,
                 source=name,

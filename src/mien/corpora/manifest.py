@@ -17,7 +17,7 @@ from mien.corpora.affect import valence_arousal
 from mien.corpora.items import stamp, storable
 from mien.corpora.text_tables import header_of, lines_of, listed_file
 from mien.corpora.votes import group_columns, vote_columns, votes
-from mien.schema import MienError
+from mien.errors import MienError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 _COLUMNS = {

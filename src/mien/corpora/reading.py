@@ -12,9 +12,9 @@ import pyarrow as pa
 from mien.corpora.items import Item, LeftOut, Options, Reading, split_name, stamp, storable
 from mien.corpora.splitting import Cuts, cut, rank
 from mien.corpora.text_tables import header_of, rows_by_name
+from mien.errors import MienError
 from mien.faces.kinds import IMAGE_SUFFIXES
 from mien.labels import LabelSpace, canonical_expression
-from mien.schema import MienError
 
 Entry = Item | LeftOut
 

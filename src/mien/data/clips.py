@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets
-from mien.schema import MienError
+from mien.errors import MienError
 
 IntArray = NDArray[np.int64]
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from mien.data.crops import Crops, Index
 from mien.data.dataset import FACES_SCHEMA, Dataset
+from mien.errors import MienError
 from mien.labels import LabelSpace
 from mien.licenses import License, merged
-from mien.schema import FloatArray, MienError, Preprocessing, UInt8Array
+from mien.schema import FloatArray, Preprocessing, UInt8Array
 
 
 def open_datasets(folders: Sequence[str | os.PathLike[str]]) -> Dataset:

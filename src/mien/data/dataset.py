@@ -22,11 +22,12 @@ from mien.data.description import FORMAT as FORMAT
 from mien.data.description import INFO_FILE as INFO_FILE
 from mien.data.description import check_checksum, check_file, read_description
 from mien.data.description import sha256_of as sha256_of
+from mien.errors import MienError
 from mien.heads import HEADS
 from mien.labels import LabelSpace
 from mien.licenses import License, unclear
 from mien.scales import Scale
-from mien.schema import FloatArray, MienError, Preprocessing
+from mien.schema import FloatArray, Preprocessing
 
 FACES_FILE, CROPS_FILE = "faces.parquet", "crops.npy"
 LEFT_OUT_FILE = "left_out.csv"

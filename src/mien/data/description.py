@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mien.errors import MienError
 from mien.files import is_text
 from mien.labels import LabelSpace
 from mien.licenses import Licenses
 from mien.scales import Scale
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 
 FORMAT = 1
 INFO_FILE = "dataset.json"

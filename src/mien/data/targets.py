@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.heads import HEADS
 from mien.labels import LabelSpace
-from mien.schema import FloatArray, MienError
+from mien.schema import FloatArray
 
 RULES = ("majority", "ferplus", "distribution")
 

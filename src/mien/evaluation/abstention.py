@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
+from mien.errors import MienError
 from mien.evaluation.evaluate import check_rule
 from mien.evaluation.models import Model, open_model
 from mien.files import write_bytes
 from mien.heads.expression import Abstention, ExpressionInfo
 from mien.heads.wording import percent
 from mien.models import METADATA_KEY, find_model
-from mien.schema import MienError
 from mien.statistics.selective import ACCURACY, LEVEL, answer_threshold, fewest_answers
 
 
@@ -41,7 +41,7 @@ def predict_labeled(
     """The predictions of a model for the labeled faces of a split of a dataset.
 
     ``model`` and ``rule`` are as for :func:`~mien.evaluation.evaluate.evaluate`. Raises
-    :class:`~mien.schema.MienError` for models, datasets and splits that do not fit.
+    :class:`~mien.errors.MienError` for models, datasets and splits that do not fit.
     """
     # Here, because predictions need what reports do.
     from mien.evaluation.predictions import predict_split
@@ -76,7 +76,7 @@ def choose_abstention(
 
     What is answered shall be right in at least the share ``accuracy``, for sure at this ``level``,
     see :func:`~mien.statistics.selective.answer_threshold`. Raises
-    :class:`~mien.schema.MienError` where no threshold can be shown to reach that.
+    :class:`~mien.errors.MienError` where no threshold can be shown to reach that.
     """
     if not (0 < accuracy < 1 and 0 < level < 1):
         raise MienError(f"expected an accuracy and a level in (0, 1), got {accuracy} and {level}")
@@ -105,7 +105,7 @@ def store_abstention(file: str | Path, info: ExpressionInfo, *, card: str | None
     """Write a threshold, and a ``card`` where one is given, into the metadata of an ONNX file.
 
     Nothing else of the file changes, and it is replaced as a whole or not at all. Raises
-    :class:`~mien.schema.MienError` for a file that is no model of mien.
+    :class:`~mien.errors.MienError` for a file that is no model of mien.
     """
     import onnx
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien import __version__
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.evaluation.evaluate import check_rule, check_rule_counts
 from mien.evaluation.models import check_distinct, open_model
 from mien.models import ModelInfo, read_info
-from mien.schema import MienError
 
 if TYPE_CHECKING:
     from mien.reports.evaluation import Evaluation

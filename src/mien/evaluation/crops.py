@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.dataset import Dataset
-from mien.schema import MienError, Preprocessing, UInt8Array
+from mien.errors import MienError
+from mien.schema import Preprocessing, UInt8Array
 from mien.terminal import progress_bar
 
 Rows = NDArray[np.int64]

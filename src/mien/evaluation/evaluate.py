@@ -10,9 +10,9 @@ from typing import Any
 
 from mien.data.dataset import Dataset
 from mien.data.targets import RULES
+from mien.errors import MienError
 from mien.evaluation.models import open_model
 from mien.models import ModelInfo
-from mien.schema import MienError
 
 LABEL_RULES = tuple(name for name in RULES if name != "distribution")
 """The rules that make one label of votes."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mien.data.clips import videos_of
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets, make_targets
+from mien.errors import MienError
 from mien.evaluation.models import Model
 from mien.heads import HEADS, HeadInfo
 from mien.heads.expression import ExpressionInfo
@@ -24,7 +25,6 @@ from mien.reports.evaluation import (
     SeverityArrays,
 )
 from mien.reports.sections import SECTIONS
-from mien.schema import MienError
 from mien.statistics.recordings import Recordings
 
 if TYPE_CHECKING:

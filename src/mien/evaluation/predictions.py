@@ -17,6 +17,7 @@ from mien.corpora.votes import group_columns
 from mien.data.clips import check_labels, videos_of
 from mien.data.dataset import FACES_FILE, Dataset
 from mien.data.targets import Targets, make_targets
+from mien.errors import MienError
 from mien.evaluation.changes import changes_for
 from mien.evaluation.crops import ChangeCrops, CropsOf, Rows, crop_reader, with_progress
 from mien.evaluation.heads import READERS, Source
@@ -31,7 +32,7 @@ from mien.reports.evaluation import (
     Reference,
     Sensitivity,
 )
-from mien.schema import FloatArray, MienError, UInt8Array, concatenate_outputs
+from mien.schema import FloatArray, UInt8Array, concatenate_outputs
 from mien.training.selection import WARNING
 
 _CHUNK = 512

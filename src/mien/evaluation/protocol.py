@@ -14,6 +14,7 @@ from mien import __version__
 from mien.corpora.protocols import Protocol, protocol_of
 from mien.data.dataset import Dataset
 from mien.data.targets import labeled, make_targets
+from mien.errors import MienError
 from mien.evaluation.heads import project_classes
 from mien.evaluation.models import Model, open_model
 from mien.evaluation.predictions import predict_split
@@ -21,7 +22,6 @@ from mien.heads.expression import ExpressionInfo
 from mien.metrics.classification import FloatArray
 from mien.reports.document import cluster_warnings
 from mien.reports.protocol import write_protocol
-from mien.schema import MienError
 from mien.statistics.bootstrap import LEVEL, bootstrap_intervals
 
 _MANY_ROWS = 50_000

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from mien.errors import MienError
 from mien.faces.damage import PNG_SIGNATURE, png_pixels, without_end
 from mien.faces.kinds import RAW_SUFFIXES
-from mien.schema import MienError, UInt8Array
+from mien.schema import UInt8Array
 
 MAX_PIXELS = 120_000_000
 """Larger pictures are refused unless another limit is given: room for telephones of 108 megapixels,
@@ -78,7 +79,7 @@ def load_image(
     uint16 or float in [0, 1]; a tensor is read as an array. A uint8 RGB array is returned without
     a copy.
 
-    Raises :class:`mien.schema.MienError` for anything that is not a readable picture.
+    Raises :class:`mien.errors.MienError` for anything that is not a readable picture.
 
     >>> load_image(np.full((2, 3), 65535, np.uint16)).shape
     (2, 3, 3)

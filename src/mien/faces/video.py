@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from mien.errors import MienError
 from mien.faces.closing import Closing
-from mien.schema import MienError, UInt8Array
+from mien.schema import UInt8Array
 
 # A recording may end slightly before its container says; a larger gap is damage.
 _SLACK_SECONDS, _SLACK_SHARE = 1.0, 0.05
@@ -42,9 +43,10 @@ class Video(Closing):
     """An open video file, whose frames :meth:`frames` yields. A context manager.
 
     ``seconds`` is the duration that the file states and ``fps`` its average frames per second,
-    both None where the file does not state them. ``read`` counts the frames decoded so far. Once
-    :meth:`frames` is exhausted, ``damage`` says why it ended early or how many frames were
-    damaged; it is empty for an intact file.
+    both None where the file does not state them; ``size`` is the stated width and height of its
+    frames in pixels as they are stored, 0 and 0 where it states none. ``read`` counts the frames
+    decoded so far. Once :meth:`frames` is exhausted, ``damage`` says why it ended early or how many
+    frames were damaged; it is empty for an intact file.
 
     Raises :class:`MienError` for a file that cannot be opened or holds no video, and where the
     package av is missing.
@@ -74,6 +76,7 @@ class Video(Closing):
         fps = self._stream.average_rate or self._stream.guessed_rate
         self.fps = float(fps) if fps else None
         self.seconds = self._duration()
+        self.size: tuple[int, int] = (self._stream.width or 0, self._stream.height or 0)
         aspect = float(self._stream.sample_aspect_ratio or 1)
         fits = 1 / _LONGEST_PIXEL <= aspect <= _LONGEST_PIXEL
         self._aspect = aspect if fits else 1.0

@@ -94,7 +94,7 @@ class Head(ABC, Generic[SettingsT, InfoT]):
     def describe(self, settings: SettingsT, labels: Labels) -> InfoT:
         """What a head says of itself before training.
 
-        Raises :class:`~mien.schema.MienError` where the labels do not tell it.
+        Raises :class:`~mien.errors.MienError` where the labels do not tell it.
         """
 
     @abstractmethod

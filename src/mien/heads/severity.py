@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from mien.errors import MienError
 from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
 from mien.metrics import catalog
 from mien.scales import RESEARCH_ONLY, Scale
-from mien.schema import MienError, Prediction
+from mien.schema import Prediction
 
 if TYPE_CHECKING:
     import pyarrow as pa

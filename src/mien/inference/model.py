@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.errors import MienError
 from mien.faces.forks import ForkLock, never_freed_by_children
 from mien.heads import HEADS, Arrays
 from mien.models import MOST_NUMBERS, RUN_FILE, ModelInfo, find_model, open_session, session_info
-from mien.schema import MienError, ModelOutput, UInt8Array, concatenate_outputs
+from mien.schema import ModelOutput, UInt8Array, concatenate_outputs
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class OnnxModel:
     """An opened ONNX model; ``info`` describes it.
 
-    Raises :class:`~mien.schema.MienError` for a session whose input and outputs are not those that
+    Raises :class:`~mien.errors.MienError` for a session whose input and outputs are not those that
     the description announces; ``path`` names the file in the message, and is where a pickle or a
     forked process opens the model again, with ``threads``.
     """
@@ -49,7 +50,7 @@ class OnnxModel:
     def answering_from(self, confidence: float) -> OnnxModel:
         """The same model, abstaining below another confidence in an expression; 0 for never.
 
-        Raises :class:`~mien.schema.MienError` for a model that gives no expression, and for what is
+        Raises :class:`~mien.errors.MienError` for a model that gives no expression, and for what is
         no confidence in [0, 1].
         """
         head = self.info.heads.get("expression")
@@ -78,7 +79,7 @@ class OnnxModel:
         batch_size
             How many go through the network at a time.
 
-        Probabilities are calibrated. Raises :class:`~mien.schema.MienError` when the network
+        Probabilities are calibrated. Raises :class:`~mien.errors.MienError` when the network
         returns NaN or infinity.
         """
         *frames, channels, size, _ = self.info.input_shape
@@ -155,7 +156,7 @@ def open_onnx(
     """Open a shipped model by name, or an ONNX file that ``mien export`` wrote.
 
     ``threads`` limits the threads of one run (None: one per core). Raises
-    :class:`~mien.schema.MienError` for an unknown name, a file that is no such model, and a run
+    :class:`~mien.errors.MienError` for an unknown name, a file that is no such model, and a run
     folder, with the command that exports it.
     """
     if (Path(name_or_file) / RUN_FILE).is_file():
@@ -181,7 +182,7 @@ def open_models(
     Those that are open already are only sorted; ``threads`` is as for :func:`open_onnx`, and
     ``abstain_below`` the confidence in an expression below which they abstain, None for their
     own. Raises
-    :class:`~mien.schema.MienError` for two of a kind, or two with the same head.
+    :class:`~mien.errors.MienError` for two of a kind, or two with the same head.
     """
     opened: dict[str, OnnxModel] = {}
     for each in models:

@@ -19,10 +19,11 @@ from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 
+from mien.errors import MienError
 from mien.inference.inputs.sources import Source, find_sources
 from mien.inference.predictor import CroppedFace, Predictor
 from mien.preparation.workers import available_cores
-from mien.schema import Box, MienError, ModelOutput, Prediction, Status, UInt8Array
+from mien.schema import Box, ModelOutput, Prediction, Status, UInt8Array
 
 # A detector takes 60 MB; more threads are better spent on shards.
 _MOST_THREADS = 16

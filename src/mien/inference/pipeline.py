@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
+from mien.errors import MienError
 from mien.faces.video import Frame, load_av
 from mien.inference.drawing.timeline import plot_timeline, require_matplotlib
 from mien.inference.inputs.sources import ADDRESS, Source, find_sources, has_videos, is_address
@@ -35,7 +36,7 @@ from mien.inference.work.journal import Finished
 from mien.inference.work.merging import Totals, merge_shards
 from mien.inference.work.settings import detector_settings, model_settings
 from mien.inference.work.table import Item, TableWork, table_work
-from mien.schema import Face, MienError, Prediction, Status, UInt8Array
+from mien.schema import Face, Prediction, Status, UInt8Array
 
 if TYPE_CHECKING:
     from mien.faces.detection.detect import Detector
@@ -155,7 +156,7 @@ def write_predictions(
     length of a video. The table appears under its name when it is whole; until then its rows are
     in the folder ``OUT.partial``, which an error or an interrupt leaves for ``resume``. When
     somebody interrupts watching, the table is completed before ``KeyboardInterrupt`` passes.
-    Raises :class:`~mien.schema.MienError` where something cannot be written or a package is
+    Raises :class:`~mien.errors.MienError` where something cannot be written or a package is
     missing, for addresses, for an ``annotate`` folder that contains inputs, for settings that
     none of the inputs is read by, and for work that was begun with other settings.
     """

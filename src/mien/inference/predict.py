@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
+from mien.errors import MienError
 from mien.inference.model import OnnxModel
 from mien.inference.pipeline import PathLike, Summary, write_predictions
 from mien.inference.rows import Entry, Row, Rows
 from mien.inference.work.folder import Shard
-from mien.schema import MienError, Prediction
+from mien.schema import Prediction
 
 if TYPE_CHECKING:
     from mien.faces.detection.detect import Detector
@@ -34,7 +35,7 @@ class Predictions(list[Prediction]):
     def to_pandas(self) -> Any:
         """The rows as a pandas frame, one column per number: ``probabilities.happiness``.
 
-        Raises :class:`~mien.schema.MienError` where pandas is missing.
+        Raises :class:`~mien.errors.MienError` where pandas is missing.
         """
         if importlib.util.find_spec("pandas") is None:
             raise MienError(

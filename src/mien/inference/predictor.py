@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import MienError
 from mien.faces.closing import Closing
 from mien.faces.forks import ForkLock
 from mien.inference.model import OnnxModel, doubt_of, open_onnx, read_heads
@@ -28,7 +29,6 @@ from mien.schema import (
     Box,
     Face,
     FloatArray,
-    MienError,
     ModelOutput,
     Patch,
     Prediction,
@@ -129,7 +129,7 @@ class Predictor(Closing):
             one is detected is taken so by itself, see :func:`~mien.faces.tight.is_small`.
 
         Without a face there is one prediction with status ``no-face``. Raises
-        :class:`~mien.schema.MienError` for an image that cannot be read.
+        :class:`~mien.errors.MienError` for an image that cannot be read.
         """
         from mien.faces.images import load_image
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from mien.errors import MienError
 from mien.heads import HEADS
 from mien.inference.units import reading_of
 from mien.models import ModelInfo
-from mien.schema import MienError, Prediction, Status
+from mien.schema import Prediction, Status
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +52,7 @@ class Rows:
 
     ``blendshapes`` adds a column of that name to rows of frames, a struct of 52 numbers.
 
-    Raises :class:`~mien.schema.MienError` for rows that the models do not give.
+    Raises :class:`~mien.errors.MienError` for rows that the models do not give.
     """
 
     kind: str

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import TextIO
 
+from mien.errors import MienError
 from mien.faces.images import MAX_PIXELS
 from mien.files import ADVICE, short_name
 from mien.heads import HEADS
@@ -17,7 +18,7 @@ from mien.heads.wording import percent
 from mien.inference.drawing.annotate import PICTURE_FORMATS, annotate_file
 from mien.inference.drawing.drawn_video import DrawnVideo, drawn_video
 from mien.inference.rows import Entry, Row, Rows
-from mien.schema import MienError, Prediction, Status
+from mien.schema import Prediction, Status
 from mien.terminal import progress_bar
 
 Sink = Callable[[Sequence[Entry]], None]
@@ -118,7 +119,7 @@ class AnnotatedFolder:
     """A folder for one annotated picture per photo and one annotated video per video.
 
     Files get the names of their sources; where names repeat, the names of the folders above are
-    put in front. Raises :class:`~mien.schema.MienError` for a folder that contains ``inputs``:
+    put in front. Raises :class:`~mien.errors.MienError` for a folder that contains ``inputs``:
     pictures must not replace what is read, nor be what the next run reads.
     """
 

@@ -12,10 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mien.errors import MienError
 from mien.files import explaining, replacing, spreadsheet_text
 from mien.inference.rows import Entry, Row, Rows
 from mien.models import ModelInfo
-from mien.schema import MienError, Prediction, Status
+from mien.schema import Prediction, Status
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +52,7 @@ def write_table(
     pixels; yaw, pitch and roll are in degrees. In CSV ``box`` is four numbers with spaces between,
     and ``probabilities`` is JSON; a text that spreadsheets would take for a formula is changed, see
     :func:`~mien.files.spreadsheet_text`. A new file can be read by its owner only.
-    Raises :class:`~mien.schema.MienError` for another suffix and for a file that cannot be written.
+    Raises :class:`~mien.errors.MienError` for another suffix and for a file that cannot be written.
     """
     if embeddings and Path(path).suffix.lower() == ".csv":
         raise MienError("expected .parquet or .jsonl for embeddings, got .csv; choose one of those")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mien.errors import MienError
 from mien.faces.align import cut_face
 from mien.faces.detection.follow import VideoFaceDetector
 from mien.faces.partial_image import composed_crop
@@ -23,7 +24,7 @@ from mien.inference.persons import Person, PersonSummary
 from mien.inference.predictor import Predictor, unreadable_because
 from mien.inference.units import with_units
 from mien.models import ModelInfo
-from mien.schema import Face, MienError, Prediction, Status
+from mien.schema import Face, Prediction, Status
 
 FPS = 5.0
 """Frames per second that are read, unless another number is given."""
@@ -87,7 +88,7 @@ def predict_video(
         Called with each frame in between; without it, these are not decoded to pictures.
 
     Frames and crops are dropped as soon as they are used. Raises
-    :class:`~mien.schema.MienError` for a model that returns NaN and where the package av is
+    :class:`~mien.errors.MienError` for a model that returns NaN and where the package av is
     missing.
     """
     if predictor is None and clip_model is None:

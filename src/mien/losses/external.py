@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mien.schema import MienError
+from mien.errors import MienError
 
 # Abstract classes, wrappers of other losses, and what reads anything but one label per row.
 NOT_NAMED = {

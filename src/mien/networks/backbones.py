@@ -13,10 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from mien.errors import MienError
 from mien.models import find_model, is_model, shipped_models
 from mien.networks.exported import backbone_state, read_onnx
 from mien.networks.mobilefacenet import MobileFaceNet  # timm knows it once it is imported
-from mien.schema import MienError
 
 
 def create_backbone(

@@ -17,8 +17,8 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from mien.errors import MienError
 from mien.networks.mobilefacenet import MobileFaceNet
-from mien.schema import MienError
 
 _PREFIX = "network.backbone."  # in the graph, which is that of a `PredictionNetwork`
 

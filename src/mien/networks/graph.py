@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mien.schema import FloatArray, MienError
+from mien.errors import MienError
+from mien.schema import FloatArray
 
 NORMALIZATIONS = ("released", "symmetric", "identity")
 _SLOPE = 0.2  # of the LeakyReLU between the layers

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mien.schema import MienError
+from mien.errors import MienError
 
 VIDEO_BACKBONES = ("c3d", "small-3d", "r3d_18", "r2plus1d_18")
 """Backbones that read a clip at once; any other name is timm's and reads it frame by frame."""

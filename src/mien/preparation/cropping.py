@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from mien.corpora.items import Item, LeftOut, VideoItem
+from mien.errors import MienError
 from mien.faces.align import cut_face
 from mien.faces.detection.detect import Detector
 from mien.faces.images import MAX_PIXELS, load_image
 from mien.faces.tight import find_tight_face, is_small
 from mien.preparation.parts import part_schema, write_part_file
 from mien.preparation.workers import Stopped
-from mien.schema import Face, MienError, Preprocessing, UInt8Array
+from mien.schema import Face, Preprocessing, UInt8Array
 
 Entry = Item | VideoItem | LeftOut
 DetectorMaker = Callable[[], Detector]

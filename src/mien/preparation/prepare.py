@@ -21,6 +21,7 @@ from mien import __version__
 from mien.corpora import corpus_of
 from mien.corpora.items import Corpus, LeftOut, Options, Reading
 from mien.data.dataset import CROPS_FILE, FACES_FILE, INFO_FILE, LEFT_OUT_FILE, Dataset
+from mien.errors import MienError
 from mien.faces.detection.detect import FaceDetector
 from mien.faces.detection.follow import VideoFaceDetector
 from mien.faces.images import MAX_PIXELS
@@ -33,7 +34,7 @@ from mien.preparation.recordings import FRAME_REASONS, VideoCropper
 from mien.preparation.work_folder import PARTS, claimed, publish, work_folder
 from mien.preparation.workers import Chunk, PartWriter, available_cores, write_parts
 from mien.preparation.write import group_reason, refuse_existing, write_files
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 
 _CHUNK = 256
 _CHUNK_BYTES = 32 * 2**20

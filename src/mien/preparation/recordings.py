@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from mien.corpora.items import LeftOut, VideoItem
 from mien.data.dataset import FACES_SCHEMA
+from mien.errors import MienError
 from mien.faces.align import cut_face
 from mien.faces.detection.follow import VideoFaceDetector
 from mien.faces.tracks import NO_FACE, track_faces
@@ -23,7 +24,7 @@ from mien.files import temporary_sibling
 from mien.preparation.cropping import Entry
 from mien.preparation.parts import part_schema, write_part_file
 from mien.preparation.workers import Stopped
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 
 OTHERS_ONLY, NOT_ALIGNED = "another person only", "face not aligned"
 FRAME_REASONS = (NO_FACE, OTHERS_ONLY, NOT_ALIGNED)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from mien.data.dataset import INFO_FILE
+from mien.errors import MienError
 from mien.files import flush_to_disk, short_name
-from mien.schema import MienError
 
 PLAN_FILE, PARTS = "plan.json", "parts"
 

@@ -15,7 +15,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, Protocol
 
-from mien.schema import MienError
+from mien.errors import MienError
 
 Chunk = tuple[list[Any], Path]
 """Entries, and the part file that they are written to."""

@@ -32,13 +32,14 @@ from mien.data.dataset import (
     sha256_of,
 )
 from mien.data.targets import make_targets
+from mien.errors import MienError
 from mien.files import flush_to_disk, replacing, replacing_folder, spreadsheet_text
 from mien.heads import HEADS
 from mien.labels import LabelSpace
 from mien.licenses import License, documents
 from mien.preparation.croissant import CROISSANT_FILE, croissant
 from mien.scales import Scale
-from mien.schema import MienError, Preprocessing, UInt8Array
+from mien.schema import Preprocessing, UInt8Array
 
 _ROW_GROUP = 4096
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mien.errors import MienError
 from mien.reports.document import (
     cluster_warnings,
     head_parts,
@@ -16,7 +17,6 @@ from mien.reports.document import (
 from mien.reports.evaluation import Evaluation, Unit
 from mien.reports.page import render
 from mien.reports.sections import SECTIONS, Pairing, Side
-from mien.schema import MienError
 from mien.statistics.bootstrap import LEVEL
 from mien.statistics.paired import FEWEST_SEEDS
 from mien.statistics.subjects import count_subjects

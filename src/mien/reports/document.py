@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mien.errors import MienError
 from mien.files import write_json, write_text
 from mien.heads import HEADS
 from mien.reports.sections import SECTIONS, Section
 from mien.reports.tables import plural
-from mien.schema import MienError
 from mien.statistics.bootstrap import FEW_CLUSTERS
 
 Part = Callable[[Section, Mapping[str, Any]], Any]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mien.errors import MienError
 from mien.heads import HEADS
 from mien.reports.document import (
     cluster_warnings,
@@ -21,7 +22,6 @@ from mien.reports.page import render
 from mien.reports.sections import SECTIONS
 from mien.reports.sensitivity import evaluate_sensitivity, example_strips, sensitivity_table
 from mien.reports.tables import headline
-from mien.schema import MienError
 from mien.statistics.bootstrap import LEVEL
 from mien.statistics.subjects import count_subjects
 

@@ -14,12 +14,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.errors import MienError
 from mien.faces.video import Frame, Video
 from mien.inference.model import OnnxModel
 from mien.inference.predictor import Predictor
 from mien.inference.rows import Entry, Rows
 from mien.inference.videos import predict_video
-from mien.schema import MienError, Prediction
+from mien.schema import Prediction
 from mien.serving.limits import Limits
 from mien.serving.problems import Problem
 from mien.serving.results import TABLE_KINDS, TABLE_SUFFIXES, open_tables, timeline
@@ -212,8 +213,9 @@ class Jobs:
 
     def _read(self, job: Job) -> None:
         with Video(job.video) as video:
-            job.total_seconds = video.seconds
+            job.total_seconds, (width, height) = video.seconds, video.size
         self._check_length(job.total_seconds or 0.0)
+        self._check_size(width, height)
         faces = None if self._faces is None else self._faces.info
         clips = None if self._clips is None else self._clips.info
         kinds = [
@@ -227,6 +229,7 @@ class Jobs:
                 if job.cancelled.is_set():
                     raise _Cancelled
                 self._check_length(frame.time)
+                self._check_size(*frame.pixels.shape[1::-1])
                 job.read_seconds = frame.time
                 for rows in kinds:
                     entries = rows.of_frame([replace(p, source=job.name) for p in predictions])
@@ -260,6 +263,13 @@ class Jobs:
             raise MienError(
                 f"expected a video of at most {self._limits.video_seconds:g} seconds, got a longer "
                 "one; cut it"
+            )
+
+    def _check_size(self, width: int, height: int) -> None:
+        if width * height > self._limits.pixels:
+            raise MienError(
+                f"expected frames of at most {self._limits.pixels:,} pixels, "
+                f"got {width} x {height}; send a smaller video"
             )
 
     def _named(self, job: Job, entry: Entry) -> Entry:

@@ -15,7 +15,7 @@ import uvicorn
 from h11 import IDLE
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from mien.schema import MienError
+from mien.errors import MienError
 from mien.serving.app import create_app
 from mien.serving.service import Service
 from mien.terminal import tell
@@ -38,7 +38,7 @@ def serve(
 
     The second signal ends it at once. ``hosts`` are further names that requests may call the
     server by; see :func:`~mien.serving.app.create_app` for the others. Raises
-    :class:`~mien.schema.MienError` for an address that cannot be listened on.
+    :class:`~mien.errors.MienError` for an address that cannot be listened on.
     """
     listener = _listen(host, port)
     address, port = listener.getsockname()[:2]

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.errors import MienError
 from mien.faces.images import load_image
 from mien.inference.model import OnnxModel
 from mien.inference.predictor import Predictor
 from mien.inference.rows import Entry, Rows
-from mien.schema import MienError, Prediction, Status
+from mien.schema import Prediction, Status
 from mien.serving.jobs import Jobs
 from mien.serving.limits import Limits
 from mien.serving.metrics import Metrics

@@ -16,6 +16,7 @@ import pyarrow as pa
 from mien import __version__
 from mien.corpora.about import About, Collection
 from mien.data.dataset import FACES_SCHEMA, INFO_FILE, Dataset
+from mien.errors import MienError
 from mien.files import remove_temporaries
 from mien.labels import LABEL_SPACES
 from mien.licenses import License
@@ -25,7 +26,7 @@ from mien.preparation.work_folder import PARTS, claimed, publish, work_folder
 from mien.preparation.workers import Chunk, Stopped, available_cores, write_parts
 from mien.preparation.write import refuse_existing, write_files
 from mien.scales import SCALES
-from mien.schema import Alignment, MienError, Preprocessing
+from mien.schema import Alignment, Preprocessing
 from mien.synthetic import CORPUS
 from mien.synthetic.faces import FACES_PER_SUBJECT, FIELDS, Shot, face_shot
 from mien.synthetic.rendering.head import check_installed

@@ -20,12 +20,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mien import __version__
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.files import write_bytes
 from mien.heads import HEADS
 from mien.licenses import Ledger, documents
 from mien.models import METADATA_KEY
 from mien.networks.predictions import PredictionNetwork
-from mien.schema import MienError
 from mien.training.licenses import licenses_of_older_run
 from mien.training.quantization import MOST_DROP, check_drop, measure, quantized
 from mien.training.run import Run, load_run

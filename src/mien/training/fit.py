@@ -19,11 +19,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.files import remove_temporaries, write_text
 from mien.licenses import documents
 from mien.models import FORMAT, RUN_FILE
 from mien.networks.backbones import restore_batch_norm
-from mien.schema import MienError
 from mien.terminal import shows_progress
 from mien.training.licenses import licenses_of_run
 from mien.training.memory import keep_freed_memory

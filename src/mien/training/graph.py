@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import MienError
 from mien.labels import LabelSpace, canonical_expression
 from mien.networks.graph import emotion_adjacency, emotion_correlation, word_vectors
-from mien.schema import FloatArray, MienError
+from mien.schema import FloatArray
 from mien.training.recipe.settings import Graph
 
 AFFECT_NODES = ("valence", "arousal")

@@ -9,10 +9,10 @@ from typing import Any
 
 from mien.corpora import CORPORA, licenses_of
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.licenses import License, merged, through, unclear
 from mien.models import RUN_FILE, read_info
 from mien.recipes import list_recipes
-from mien.schema import MienError
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.recorder import WEIGHTS
 
@@ -23,7 +23,7 @@ _CHECKSUM = 12
 def licenses_of_run(recipe: Recipe, dataset: Dataset) -> tuple[License, ...]:
     """What a model that ``recipe`` makes of ``dataset`` rests on, each work once.
 
-    Raises :class:`~mien.schema.MienError` for more than 200 works.
+    Raises :class:`~mien.errors.MienError` for more than 200 works.
     """
     checksum = str(dataset.info.get("checksum", ""))[:_CHECKSUM]
     data = (

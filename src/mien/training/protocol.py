@@ -12,9 +12,9 @@ from typing import Any
 from mien import __version__
 from mien.corpora.protocols import Protocol, protocol_of
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.files import write_json
 from mien.models import RUN_FILE
-from mien.schema import MienError
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.selection import WARNING, selecting_on
@@ -46,7 +46,7 @@ def train_protocol(
     fold, and stamps it. ``on_fold`` hears of each fold before it is trained: its number, how many.
     Other arguments are those of :func:`mien.training.train.train`.
 
-    Raises :class:`~mien.schema.MienError` where recipe, protocol and dataset do not fit.
+    Raises :class:`~mien.errors.MienError` where recipe, protocol and dataset do not fit.
     """
     protocol = protocol if isinstance(protocol, Protocol) else protocol_of(protocol)
     out = Path(out)

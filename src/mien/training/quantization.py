@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
+from mien.errors import MienError
 from mien.faces.tensors import to_tensor
 from mien.heads import HEADS, Validation
 from mien.metrics.metric import Metric
 from mien.models import ModelInfo
-from mien.schema import MienError
 
 MOST_DROP = 0.01
 """How much worse the selecting metric of a head may get on the split valid: a point of accuracy."""
@@ -52,7 +52,7 @@ class Measured(NamedTuple):
 def quantized(model: onnx.ModelProto, info: ModelInfo, dataset: Dataset) -> onnx.ModelProto:
     """The model in int8 arithmetic, with the ranges of values on faces of the split train.
 
-    Raises :class:`~mien.schema.MienError` for a model of clips, for crops that the model does not
+    Raises :class:`~mien.errors.MienError` for a model of clips, for crops that the model does not
     take, and for a dataset without the splits train and valid.
     """
     if info.clips is not None:
@@ -108,7 +108,7 @@ def measure(
 ) -> dict[str, Measured]:
     """The selecting metric of every head that the split valid has labels for, of both models.
 
-    Raises :class:`~mien.schema.MienError` where it has none.
+    Raises :class:`~mien.errors.MienError` where it has none.
     """
     dataset = dataset.with_preprocessing(info.preprocessing)
     rows = dataset.split_indices("valid")
@@ -143,7 +143,7 @@ def measure(
 
 
 def check_drop(measured: dict[str, Measured], most: float) -> None:
-    """Raise :class:`~mien.schema.MienError` where int8 costs a head more than ``most``."""
+    """Raise :class:`~mien.errors.MienError` where int8 costs a head more than ``most``."""
     for name, each in measured.items():
         # Not "greater": NaN is no accuracy.
         if not each.drop <= most:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from mien.errors import MienError
 from mien.models import RUN_FILE, ModelInfo, read_info
 from mien.networks.network import create_network
 from mien.networks.predictions import PredictionNetwork
-from mien.schema import MienError, ModelOutput, concatenate_outputs
+from mien.schema import ModelOutput, concatenate_outputs
 from mien.training.batches.faces import images_for_network
 from mien.training.recorder import LOSSES_PREFIX, WEIGHTS
 
@@ -51,7 +52,7 @@ class Run(NamedTuple):
 def load_run(folder: str | Path) -> Run:
     """The model of a run folder. No pickle is read: safetensors and JSON.
 
-    Raises :class:`~mien.schema.MienError` for a folder that is no run or whose files are damaged.
+    Raises :class:`~mien.errors.MienError` for a folder that is no run or whose files are damaged.
     """
     folder = Path(folder)
     if not folder.exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mien.data.dataset import Dataset
-from mien.schema import MienError
+from mien.errors import MienError
 
 WARNING = (
     "The epoch was selected on the test split, so results on it are too good and say nothing of "

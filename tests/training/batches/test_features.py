@@ -8,7 +8,7 @@ from small_training import read_metrics
 from mien.data.augment import augment
 from mien.data.dataset import Dataset
 from mien.data.targets import make_targets
-from mien.schema import MienError
+from mien.errors import MienError
 from mien.training.batches import features as module
 from mien.training.batches.faces import images_for_network
 from mien.training.batches.features import FaceFeatures, cached_features

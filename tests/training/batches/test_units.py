@@ -10,8 +10,8 @@ from small_training import SMALL, SMALL_CLIPS
 
 from mien.data.concat import open_datasets
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.evaluation.models import open_model, predict_recordings
-from mien.schema import MienError
 from mien.synthetic.drawn import write_toy_videos
 from mien.training.batches.units import Faces, open_units
 from mien.training.fit import fit

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mien.errors import MienError
 from mien.recipes import list_recipes
-from mien.schema import MienError
 from mien.training.recipe import Recipe, load_recipe
 
 MINIMAL = {"name": "mine", "losses": [{"loss": "cross-entropy"}]}

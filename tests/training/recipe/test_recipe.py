@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
+from mien.errors import MienError
 from mien.recipes import list_recipes
-from mien.schema import MienError
 from mien.training.recipe import Recipe, load_recipe
 
 C3D_FROZEN = "backbone={name: c3d, weights: some.safetensors, license_terms: ours, frozen: true}"

@@ -16,10 +16,11 @@ from onnx import helper
 from torch import Tensor, nn
 
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.models import find_model, shipped_models
 from mien.networks.backbones import create_backbone
 from mien.networks.exported import backbone_state, has_folded_norms, read_onnx
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 from mien.training.batches.faces import images_for_network
 from mien.training.export import _to_onnx, export
 from mien.training.fit import fit

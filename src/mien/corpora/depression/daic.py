@@ -16,9 +16,9 @@ from mien.corpora.depression.scores import (
 )
 from mien.corpora.items import Corpus, LeftOut, Options, Reading, VideoItem, storable
 from mien.corpora.reading import Tree
+from mien.errors import MienError
 from mien.faces.kinds import VIDEO_SUFFIXES
 from mien.scales import SCALES
-from mien.schema import MienError
 
 _TREE = Tree(
     "the tables of DAIC-WOZ or E-DAIC",

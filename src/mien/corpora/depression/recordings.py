@@ -18,8 +18,8 @@ from mien.corpora.items import (
 )
 from mien.corpora.reading import Tree
 from mien.corpora.text_tables import listed_file
+from mien.errors import MienError
 from mien.scales import SCALES, Scale
-from mien.schema import MienError
 
 
 def _read_table(source: Path, options: Options) -> Reading:

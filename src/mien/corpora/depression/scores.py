@@ -20,9 +20,9 @@ from mien.corpora.items import (
 from mien.corpora.splitting import cut, rank
 from mien.corpora.text_tables import header_of, number_of, rows_by_name
 from mien.data.dataset import SEVERITY_FIELD
+from mien.errors import MienError
 from mien.labels import LABEL_SPACES
 from mien.scales import Scale
-from mien.schema import MienError
 
 FIELDS = (
     SEVERITY_FIELD,

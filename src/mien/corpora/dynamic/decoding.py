@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from mien.corpora.items import Item, LeftOut, Reading, VideoItem
+from mien.errors import MienError
 from mien.faces.kinds import VIDEO_SUFFIXES
 from mien.faces.video import Video, load_av
-from mien.schema import MienError, UInt8Array
+from mien.schema import UInt8Array
 
 T = TypeVar("T")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mien.corpora.text_tables import rows_by_name
-from mien.schema import MienError
+from mien.errors import MienError
 
 _NOT_READ = (
     'the votes in {name} were not read: pip install "mien[xlsx]", or save the table as {stem}.csv'
@@ -86,12 +87,15 @@ def _rows(workbook: Path) -> Iterator[dict[str, Any]]:
     import openpyxl
 
     try:
-        sheet = openpyxl.load_workbook(workbook, read_only=True, data_only=True).worksheets[0]
-        rows = sheet.iter_rows(values_only=True)
-        header = [str(cell).strip().lower() for cell in next(rows, ())]
-        for row in rows:
-            if any(cell is not None for cell in row):
-                yield dict(zip(header, row, strict=False))
+        with (
+            workbook.open("rb") as stream,
+            closing(openpyxl.load_workbook(stream, read_only=True, data_only=True)) as book,
+        ):
+            rows = book.worksheets[0].iter_rows(values_only=True)
+            header = [str(cell).strip().lower() for cell in next(rows, ())]
+            for row in rows:
+                if any(cell is not None for cell in row):
+                    yield dict(zip(header, row, strict=False))
     # openpyxl's errors for a damaged file share no class but Exception.
     except Exception as error:
         raise MienError(

@@ -26,8 +26,8 @@ from mien.corpora.items import (
 )
 from mien.corpora.splitting import cut, rank
 from mien.data.dataset import VALENCE_AROUSAL_FIELDS
+from mien.errors import MienError
 from mien.labels import EXPRESSIONS, LabelSpace
-from mien.schema import MienError
 
 _COLUMNS = ("name", "image", "expression", "valence", "arousal")
 _LAYOUT = (

@@ -24,9 +24,9 @@ from mien.corpora.items import (
     storable,
 )
 from mien.corpora.text_tables import rows_by_name, text_of
+from mien.errors import MienError
 from mien.labels import EXPRESSIONS, LABEL_SPACES, canonical_expression
 from mien.licenses import License
-from mien.schema import MienError
 
 VOTES: tuple[str, ...] = (*EXPRESSIONS, "unknown", "NF")
 _REMOVED = "FER+ removed it (empty name)"

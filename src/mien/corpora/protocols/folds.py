@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mien.corpora.splitting import cut, rank
 from mien.data.dataset import Dataset
-from mien.schema import MienError
+from mien.errors import MienError
 
 UNUSED = "unused"
 """The split of rows that a protocol leaves out."""

@@ -8,10 +8,10 @@ import numpy as np
 
 from mien.corpora.protocols.folds import Folds, Scored
 from mien.data.dataset import Dataset
+from mien.errors import MienError
 from mien.heads import HEADS
 from mien.labels import LabelSpace
 from mien.metrics.metric import Metric
-from mien.schema import MienError
 
 
 @dataclass(frozen=True)

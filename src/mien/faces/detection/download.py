@@ -10,10 +10,10 @@ import sys
 import urllib.request
 from pathlib import Path
 
+from mien.errors import MienError
 from mien.faces.detection import model_file
 from mien.faces.detection.model_file import HOW_TO_GET_IT, cached_face_model, has_digest
 from mien.files import write_bytes
-from mien.schema import MienError
 
 _ADDRESS = (
     "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/"
@@ -24,7 +24,7 @@ _ADDRESS = (
 def download_face_model() -> Path:
     """Download ``face_landmarker.task`` into the user's cache, unless it is there already.
 
-    Nothing calls this but the user. Raises :class:`mien.schema.MienError` without a connection,
+    Nothing calls this but the user. Raises :class:`mien.errors.MienError` without a connection,
     and for a file that has not the known sha256, which is not kept.
     """
     target = cached_face_model()

@@ -6,12 +6,12 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
+from mien.errors import MienError
 from mien.faces.detection.blazeface import BACK_STRIDES, OUTPUTS, SHORT_STRIDES, Finder
 from mien.faces.detection.mesh import MESH_OUTPUTS, SHAPES_OUTPUTS
 from mien.faces.detection.model_file import back_finder_file, face_landmarker_file
 from mien.faces.detection.pose import FaceGeometry, read_geometry
 from mien.faces.detection.tflite import Network, one_at_a_time, open_network
-from mien.schema import MienError
 
 BUNDLE = "MediaPipe's face_landmarker.task"
 # Below this a candidate is never a face, whatever the other networks say.
@@ -37,7 +37,7 @@ def open_face_networks(
 ) -> FaceNetworks:
     """Open the networks of a ``face_landmarker.task``, by default the one that is installed.
 
-    Raises :class:`~mien.schema.MienError` for a file that is missing or something else.
+    Raises :class:`~mien.errors.MienError` for a file that is missing or something else.
     """
     path = Path(model) if model is not None else face_landmarker_file()
 

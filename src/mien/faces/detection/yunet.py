@@ -8,13 +8,14 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mien.errors import MienError
 from mien.faces.closing import Closing
 from mien.faces.detection.blazeface import shrunk
 from mien.faces.detection.boxes import largest_first
 from mien.faces.detection.detect import check_image
 from mien.faces.detection.face_networks import model_file_error
 from mien.faces.detection.native import quiet_stderr
-from mien.schema import Box, Face, MienError, UInt8Array
+from mien.schema import Box, Face, UInt8Array
 
 _YUNET_FILE = "YuNet's ONNX file"
 _LONGEST_SIDE = 2048

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mien.errors import MienError
 from mien.faces.images import MAX_PIXELS, ImageSource, load_image
 from mien.files import replacing
 from mien.inference.drawing.attention import draw_attention
@@ -18,7 +19,7 @@ from mien.inference.drawing.cards import PANEL, Card, card_of, draw_card, has_ca
 from mien.inference.drawing.colors import Color
 from mien.inference.drawing.placement import place_cards, place_in_margin
 from mien.inference.drawing.shapes import rounded, text_length, write
-from mien.schema import Box, MienError, Prediction, Status, UInt8Array
+from mien.schema import Box, Prediction, Status, UInt8Array
 
 PICTURE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """What pictures are written as, by their suffix."""
@@ -99,7 +100,7 @@ def annotate_file(
 
     A new file can be read by its owner only, because it shows faces.
 
-    Raises :class:`~mien.schema.MienError` for another suffix or a file that cannot be written.
+    Raises :class:`~mien.errors.MienError` for another suffix or a file that cannot be written.
     """
     out = Path(out)
     kind = PICTURE_FORMATS.get(out.suffix.lower())

@@ -13,10 +13,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mien.errors import MienError
 from mien.faces.video import Frame, load_av
 from mien.files import explaining, replacing
 from mien.inference.drawing.annotate import annotate
-from mien.schema import Box, MienError, Prediction, UInt8Array
+from mien.schema import Box, Prediction, UInt8Array
 
 _SECOND = 30_000  # the usual frame rates, 30000 / 1001 too, divide it; MPEG-4 allows up to 65,535
 _MOST_WAITING = 128_000_000  # bytes
@@ -26,7 +27,7 @@ _MOST_WAITING = 128_000_000  # bytes
 def drawn_video(out: str | os.PathLike[str]) -> Iterator[DrawnVideo]:
     """A video to draw, in a file that appears under its name at the end, whole or not at all.
 
-    Without a frame there is none. Raises :class:`~mien.schema.MienError` where it cannot be
+    Without a frame there is none. Raises :class:`~mien.errors.MienError` where it cannot be
     written.
     """
     with ExitStack() as stack:

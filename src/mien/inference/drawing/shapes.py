@@ -8,8 +8,9 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mien.errors import MienError
 from mien.inference.drawing.colors import Color
-from mien.schema import Box, MienError
+from mien.schema import Box
 
 WHITE: Color = (255, 255, 255)
 GRAY: Color = (168, 172, 178)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mien.errors import MienError
 from mien.files import replacing
 from mien.heads import HeadInfo
 from mien.heads.wording import percent
 from mien.inference.curves import Curve
 from mien.inference.drawing.colors import color_of
-from mien.schema import MienError
 
 if TYPE_CHECKING:
     from mien.inference.persons import PersonSummary
@@ -41,7 +41,7 @@ def plot_timeline(video: VideoPredictions, out: str | os.PathLike[str]) -> bool:
 
     Per person: expressions as areas that fill 1, valence and arousal as lines, severity by clip
     with the interval of the whole and the statement of use. Time without a usable face is hatched.
-    False, and no file, where there is nothing to draw. Raises :class:`~mien.schema.MienError`
+    False, and no file, where there is nothing to draw. Raises :class:`~mien.errors.MienError`
     where matplotlib is missing or the file cannot be written.
     """
     require_matplotlib()
@@ -94,7 +94,7 @@ def plot_timeline(video: VideoPredictions, out: str | os.PathLike[str]) -> bool:
 
 
 def require_matplotlib() -> None:
-    """Raise a :class:`~mien.schema.MienError` with the install line where matplotlib is missing."""
+    """Raise a :class:`~mien.errors.MienError` with the install line where matplotlib is missing."""
     if importlib.util.find_spec("matplotlib") is None:
         raise MienError(
             'the timeline needs the package matplotlib; install it with: pip install "mien[train]"'

@@ -49,7 +49,7 @@ def find_sources(
     path as given, or the folder as given and the path inside it. Nothing is fetched: an address
     such as ``https://...`` is a source with a fault.
 
-    Raises :class:`~mien.schema.MienError` for a list that cannot be read.
+    Raises :class:`~mien.errors.MienError` for a list that cannot be read.
     """
     for each in inputs:
         if each == "-":

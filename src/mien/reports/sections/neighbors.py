@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import MienError
 from mien.metrics import classification
 from mien.metrics.classification import FloatArray
 from mien.metrics.neighbors import centroid_predictions, neighbor_predictions
 from mien.reports.evaluation import Evaluation, ExpressionArrays, Reference, arrays_of
-from mien.schema import MienError
 from mien.statistics.bootstrap import Bootstrap, bootstrap, intervals
 from mien.statistics.paired import paired_differences
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import MienError
 from mien.reports.sections.section import (
     Block,
     Entry,
@@ -27,7 +28,6 @@ from mien.reports.tables import (
     signed_interval,
 )
 from mien.scales import RESEARCH_ONLY, Scale
-from mien.schema import MienError
 from mien.statistics.baselines import (
     COMPARED,
     METRICS,

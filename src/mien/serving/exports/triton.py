@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from mien.errors import MienError
 from mien.files import replacing_folder, write_text
 from mien.models import find_model, open_session, session_info
-from mien.schema import MienError
 
 MAX_BATCH = 32
 _TYPES = {"tensor(float)": "TYPE_FP32"}
@@ -23,7 +23,7 @@ def write_triton(model: str | os.PathLike[str], folder: str | os.PathLike[str]) 
     ``folder`` must not exist or be empty. It gets ``NAME/config.pbtxt``, ``NAME/labels.txt`` where
     the model names classes, and ``NAME/1/model.onnx``. Batches of up to 32 are made of requests;
     crops are to be cut and normalized as the model's preprocessing says, which
-    ``NAME/model.json`` holds. Raises :class:`~mien.schema.MienError` for what is no model, and for
+    ``NAME/model.json`` holds. Raises :class:`~mien.errors.MienError` for what is no model, and for
     a folder that has files.
     """
     path = find_model(model)

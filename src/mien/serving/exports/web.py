@@ -10,12 +10,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from mien.errors import MienError
 from mien.faces.align import LEFT_EYE, MOUTH_CORNERS, RIGHT_EYE, TEMPLATE, template_points
 from mien.faces.detection.model_file import face_landmarker_file
 from mien.files import replacing_folder, write_text
 from mien.inference.predictor import MAX_YAW_DEGREES, MIN_FACE_PIXELS
 from mien.models import ModelInfo, find_model, read_onnx_info
-from mien.schema import MienError
 from mien.serving.describe import describe_model
 
 _HERE = Path(str(files("mien.serving")))
@@ -42,7 +42,7 @@ def write_web(
 
     ``packages`` is where npm has installed onnxruntime-web and @mediapipe/tasks-vision; what the
     page needs of them is copied. The address that the latter sends usage data to is taken out of
-    the copy. Raises :class:`~mien.schema.MienError` for a model that the page cannot run, for
+    the copy. Raises :class:`~mien.errors.MienError` for a model that the page cannot run, for
     packages that are missing, and for a folder that has files.
     """
     path, folder, packages = find_model(model), Path(folder), Path(packages)

@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.schema import FloatArray, MienError
+from mien.errors import MienError
+from mien.schema import FloatArray
 
 Ints = NDArray[np.int64]
 

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from mien.data.augment import Augmentation
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets
+from mien.errors import MienError
 from mien.files import flush_to_disk, replacing
 from mien.networks.network import Network
-from mien.schema import MienError
 from mien.training.batches.batch import Batch
 from mien.training.batches.clips import ClipIndex
 from mien.training.batches.faces import network_input, target_tensors

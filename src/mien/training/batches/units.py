@@ -18,10 +18,10 @@ from torch.utils.data import DataLoader
 from mien.data.clips import Clips, Videos, check_labels, even_clips, videos_of
 from mien.data.dataset import Dataset
 from mien.data.targets import Targets, make_targets
+from mien.errors import MienError
 from mien.heads import HEADS
 from mien.metrics.aggregation import pool_clips
 from mien.networks.network import Network
-from mien.schema import MienError
 from mien.training.batches.batch import Batch
 from mien.training.batches.clips import ClipBatches, ClipCrops
 from mien.training.batches.faces import FaceBatches, FaceCrops, loader

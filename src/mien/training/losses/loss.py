@@ -57,7 +57,7 @@ class Loss(BaseModel):
         """Raise ``ValueError`` where the loss does not fit the recipe it stands in."""
 
     def check_heads(self, infos: Mapping[str, HeadInfo]) -> None:
-        """Raise :class:`~mien.schema.MienError` where the loss does not fit its head."""
+        """Raise :class:`~mien.errors.MienError` where the loss does not fit its head."""
 
     def build(self, context: LossContext) -> nn.Module:
         """The loss as a module on (outputs, batch); :meth:`value`, unless it has parameters."""

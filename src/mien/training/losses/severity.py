@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
+from mien.errors import MienError
 from mien.heads import HeadInfo
 from mien.heads.severity import SeverityInfo, SeveritySettings
 from mien.losses import (
@@ -24,7 +25,6 @@ from mien.losses import (
     ordinal_histogram_loss,
 )
 from mien.networks.network import Outputs
-from mien.schema import MienError
 from mien.training.batches.batch import Batch
 from mien.training.losses.loss import Loss, LossContext, register
 

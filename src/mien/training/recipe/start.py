@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mien.errors import MienError
 from mien.licenses import documents, through
 from mien.models import METADATA_KEY, ModelInfo, find_model, is_model, parse_info
 from mien.networks.exported import has_folded_norms, read_onnx
-from mien.schema import MienError, Preprocessing
+from mien.schema import Preprocessing
 
 _IN_TRAINING_ONLY = {"drop_rate", "drop_path_rate"}  # they change no prediction
 
