@@ -91,7 +91,7 @@ def run_part(part: str, out: Path, *, seeds: list[int], cells: list[str], result
                 folder,
                 resume=(folder / "recipe.yaml").exists(),
                 threads=1,
-                features=out / "features",
+                features=out / "features" if recipe.backbone.frozen else None,
             )
             cost = time.process_time() - used
             line = {

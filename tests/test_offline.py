@@ -64,7 +64,9 @@ def test_no_command_asks_for_a_name_or_calls_anybody(toy_folder: Path, tmp_path:
         ("synth", "rendered", "--faces", "25", "--plain", "--size", "32", "--workers", "1"),
     ):
         result = watched(tmp_path, sys.executable, "-m", "mien", *command)
-        assert result.returncode == 0, (command, result.stderr[-2000:])
+        # No face is seen in one of the drawings that are prepared.
+        expected = 1 if command[0] == "prepare" else 0
+        assert result.returncode == expected, (command, result.stderr[-2000:])
         assert "names asked for: none; calls: none" in result.stderr, command
     # onnxruntime would have left an identity of this machine there.
     assert not [path for path in (tmp_path / "home").rglob("*") if "onnxruntime" in path.name]

@@ -121,7 +121,8 @@ def test_a_cell_is_trained_and_measured(
     small = ["backbone.name=test_resnet", "backbone.arguments={}", "embedding.size=16"]
     small += ["sampler.batch_size=12", "schedule={epochs: 1}"]
     recipe, dataset = load_recipe(name, [*changes, *small]), Dataset.open(toy_dataset)
-    folder = fit(recipe, dataset, tmp_path / "run", threads=1, features=tmp_path / "features")
+    features = tmp_path / "features" if frozen else None
+    folder = fit(recipe, dataset, tmp_path / "run", threads=1, features=features)
     run = load_run(folder)
     values = ablations.measure(run, recipe, dataset, tmp_path / "features", folder)
     assert values["epoch"] == 0 and values["faces"] == len(dataset.split_indices("test"))

@@ -113,7 +113,11 @@ def opened_work(folder: Path, plan: Plan, *, resume: bool) -> Iterator[Journal]:
         if Journal.exists(folder):
             _check(folder, plan, resume=resume)
         else:
-            write_json(folder / PLAN_FILE, plan.document(), private=True)
+            try:
+                write_json(folder / PLAN_FILE, plan.document(), private=True)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)  # there is nothing to go on from
+                raise
         with contextlib.suppress(FileNotFoundError):
             (folder / DONE_FILE).unlink()
         with contextlib.closing(Journal(folder)) as journal:
