@@ -49,7 +49,8 @@ def test_ctrl_c_while_predicting(toy_folder: Path, toy_model: Path, tmp_path: Pa
         assert process.stdin and process.stderr
         process.stdin.writelines(f"{photo}\n" for photo in photos)
         process.stdin.flush()
-        while not list(tmp_path.glob("drawn/*.png")):
+        # A picture is drawn before its row is written, the second one after the first row.
+        while len(list(tmp_path.glob("drawn/*.png"))) < 2:
             assert process.poll() is None, process.stderr.read()
         process.send_signal(signal.SIGINT)
         assert process.wait(TIMEOUT) == 130
