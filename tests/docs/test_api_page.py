@@ -16,6 +16,7 @@ def test_the_table_is_the_public_surface() -> None:
     assert sorted(names) == sorted(mien.__all__)
 
 
+@pytest.mark.slow
 def test_the_training_loop_of_the_page_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,6 +49,7 @@ annotate_file(astronaut(), rows, {str(tmp_path / "t.png")!r})
     assert (tmp_path / "t.parquet").exists() and (tmp_path / "t.png").exists()
 
 
+@pytest.mark.slow
 def test_a_whole_video_needs_no_torch(model_file: Path, tmp_path: Path) -> None:
     video = write_video(tmp_path / "v.mp4", moving_face(4))
     severity = write_severity_model(tmp_path / "s.onnx")

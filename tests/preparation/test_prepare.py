@@ -94,6 +94,7 @@ def test_landmarks_are_fractions_of_the_crop(expected):
     np.testing.assert_allclose(wide, (five_points(1, 1) + 0.5) / 2, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_bytes(source, expected, tmp_path):
     result = prepared(source, tmp_path / "out", workers=2, detector=partial(ToyDetector))
     want = digests(expected.dataset.folder)
@@ -163,6 +164,7 @@ def test_tight_crops_are_aligned_where_landmarks_are_found(source, tmp_path):
         np.testing.assert_allclose(points.mean(0), TEMPLATE.mean(0), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_two_processes_look_for_the_same_landmarks(source, tmp_path):
     one, two = (
         prepared(source, tmp_path / str(workers), tight=True, landmarks=True, workers=workers)

@@ -22,6 +22,7 @@ def test_means_and_gaps_of_known_rows() -> None:
     assert gaps[0].low < 1 / 3 < gaps[0].high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_subject", [True, False])
 def test_the_test_keeps_its_size(by_subject: bool) -> None:
     rng = np.random.default_rng(0)

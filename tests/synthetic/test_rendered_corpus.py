@@ -143,6 +143,7 @@ def test_ctrl_c_stops_the_workers(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_videos_have_frames_times_and_a_severity(videos):
     assert len(videos) == 60
     assert set(videos.splits) == {"train", "valid", "test"}

@@ -39,6 +39,7 @@ def test_a_collapse_is_one_sentence_and_health_is_none(
     assert "cross-entropy" not in sentence
 
 
+@pytest.mark.slow
 def test_a_training_that_collapses_says_so_and_one_that_learns_does_not(
     toy_run: Path, toy_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

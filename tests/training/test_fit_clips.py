@@ -112,6 +112,7 @@ def expressive(dataset: Dataset) -> Dataset:
     return Labeled(**{key: getattr(opened, key) for key in Dataset.__dataclass_fields__})
 
 
+@pytest.mark.slow
 def test_clips_learn_an_expression_beside_a_score(
     videos: Dataset, frozen_backbone: str, tmp_path: Path
 ) -> None:

@@ -110,6 +110,7 @@ class _Wrapped(nn.Module):
         return features
 
 
+@pytest.mark.slow
 def test_biases_of_their_own_are_told_from_folded_norms() -> None:
     torch.manual_seed(0)
     source = _Wrapped().eval()
