@@ -46,7 +46,7 @@ from mien.metrics.classification import (
     reliability,
 )
 from mien.metrics.multilabel import binary_metrics
-from mien.metrics.regression import concordance, moments
+from mien.metrics.regression import concordance, consistency, moments
 from mien.models import find_model
 from mien.statistics.bootstrap import bootstrap_intervals
 
@@ -127,15 +127,6 @@ def expression_row(targets: Array, probabilities: Array) -> list[str]:
     loss = negative_log_likelihoods(targets, probabilities).mean()
     error = expected_calibration_error(reliability(targets, probabilities))
     return [shown["accuracy"], shown["class"], f"{loss:.3f}", f"{error:.3f}"]
-
-
-def consistency(targets: Array, values: Array) -> float:
-    """ICC(3,1) of Shrout and Fleiss (1979) of two raters, in [-1, 1]."""
-    pairs = np.stack([targets, values], 1).astype(np.float64)
-    subjects = 2 * np.square(pairs.mean(1) - pairs.mean()).sum() / (len(pairs) - 1)
-    rest = pairs - pairs.mean(1, keepdims=True) - pairs.mean(0) + pairs.mean()
-    errors = np.square(rest).sum() / (len(pairs) - 1)
-    return float((subjects - errors) / (subjects + errors))
 
 
 def expression_table(data: Path, models: Sequence[str]) -> list[str]:
@@ -225,7 +216,7 @@ def unit_table(data: Path, models: Sequence[str]) -> list[str]:
         scores = [
             (
                 float(binary_metrics(truth >= UNIT_PRESENT, value, threshold=UNIT_PRESENT)["f1"]),
-                consistency(truth, value),
+                float(consistency(moments(value, truth))),
             )
             for truth, value in zip(targets.T, values.T, strict=True)
         ]

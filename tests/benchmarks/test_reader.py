@@ -38,19 +38,6 @@ def reader_data() -> ModuleType:
     return reader_data
 
 
-def test_consistency_is_that_of_shrout_and_fleiss(reader: ModuleType) -> None:
-    # Judges 3 and 4 of Table 2 of Shrout and Fleiss (1979), by the analysis of variance.
-    third, fourth = np.array([5, 3, 6, 2, 6, 4.0]), np.array([8, 6, 4, 2, 9, 7.0])
-    pairs = np.stack([third, fourth], 1)
-    between = 2 * ((pairs.mean(1) - pairs.mean()) ** 2).sum() / 5
-    judges = 6 * ((pairs.mean(0) - pairs.mean()) ** 2).sum()
-    rest = (((pairs - pairs.mean()) ** 2).sum() - between * 5 - judges) / 5
-    expected = (between - rest) / (between + rest)
-    assert reader.consistency(third, fourth) == pytest.approx(expected)
-    assert reader.consistency(third, third + 3) == pytest.approx(1)  # judges may differ in level
-    assert reader.consistency(third, -third) == pytest.approx(-1)
-
-
 def test_a_row_of_expressions(reader: ModuleType) -> None:
     targets = np.array([0, 0, 0, 1, -1])
     shares = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7], [0.5, 0.5]])

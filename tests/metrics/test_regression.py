@@ -173,3 +173,17 @@ def test_consistency_is_that_of_shrout_and_fleiss_s_table() -> None:
 def test_examples_in_docstrings() -> None:
     result = doctest.testmod(regression, extraglobs={"np": np})
     assert result.attempted == 7 and result.failed == 0
+
+
+def test_consistency_of_judges_by_the_analysis_of_variance() -> None:
+    # Judges 3 and 4 of Table 2 of Shrout and Fleiss (1979), by the analysis of variance.
+    third, fourth = np.array([5, 3, 6, 2, 6, 4.0]), np.array([8, 6, 4, 2, 9, 7.0])
+    pairs = np.stack([third, fourth], 1)
+    between = 2 * ((pairs.mean(1) - pairs.mean()) ** 2).sum() / 5
+    judges = 6 * ((pairs.mean(0) - pairs.mean()) ** 2).sum()
+    rest = (((pairs - pairs.mean()) ** 2).sum() - between * 5 - judges) / 5
+    expected = (between - rest) / (between + rest)
+    assert regression.consistency(regression.moments(fourth, third)) == pytest.approx(expected)
+    # Judges may differ in level.
+    assert regression.consistency(regression.moments(third + 3, third)) == pytest.approx(1)
+    assert regression.consistency(regression.moments(-third, third)) == pytest.approx(-1)

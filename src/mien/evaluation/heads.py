@@ -51,10 +51,10 @@ class Source(NamedTuple):
     rows: NDArray[np.int64]
     outputs: Mapping[str, NDArray[Any]]
     targets: Targets
-    other_rules: Sequence[str]
-    reference: Reference | None
-    attention: ClassMaps | None
     predict: Callable[[str], Predictions]
+    other_rules: Sequence[str] = ()
+    reference: Reference | None = None
+    attention: ClassMaps | None = None
 
 
 class Read(NamedTuple):

@@ -151,9 +151,6 @@ def _cells(
                 rows=predictions.rows,
                 outputs=predictions.heads,
                 targets=targets,
-                other_rules=(),
-                reference=None,
-                attention=None,
                 predict=lambda other: predict_split(model, dataset, path, other),
             )
             cells = {head: _cell(head, given, predictions, **options) for head in labeled}

@@ -14,12 +14,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from types import TracebackType
-from typing import NamedTuple, Self, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from mien.errors import MienError
+from mien.faces.closing import Closing
 from mien.inference.inputs.sources import Source, find_sources
 from mien.inference.predictor import CroppedFace, Predictor
 from mien.preparation.workers import available_cores
@@ -109,7 +109,7 @@ class _Photo(NamedTuple):
     without: Sequence[Prediction] = ()
 
 
-class PhotoReader:
+class PhotoReader(Closing):
     """Threads that read photos, each with a sibling of a predictor; a context manager."""
 
     def __init__(self, predictor: Predictor, reading: Reading = READING) -> None:
@@ -147,15 +147,8 @@ class PhotoReader:
         while pending:
             yield from first()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the threads, after the photos that they are at."""
         self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
         for sibling in self._siblings:
