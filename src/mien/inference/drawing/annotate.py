@@ -45,9 +45,14 @@ def annotate(
     frame of a video goes without the card. ``image`` is what the predictor was called with; it is
     not changed.
     """
-    pixels = load_image(image, max_pixels=max_pixels)
+    return np.asarray(_annotated(load_image(image, max_pixels=max_pixels), predictions))
+
+
+def _annotated(pixels: UInt8Array, predictions: Sequence[Prediction]) -> Image.Image:
     factor = _enlargement(pixels)
     picture = Image.fromarray(pixels)
+    # Of a large photo, one copy is enough.
+    del pixels
     if factor > 1:
         picture = picture.resize(
             (picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC
@@ -55,7 +60,7 @@ def annotate(
     faces = [prediction for prediction in predictions if prediction.face is not None]
     if not faces:
         _caption(picture, [each.reason for each in predictions if each.reason])
-        return np.asarray(picture)
+        return picture
     for face in faces:
         if face.attention is not None and face.patches:
             draw_attention(picture, face.attention, face.patches, scale=factor)
@@ -86,7 +91,7 @@ def annotate(
     for face, card, place in zip(faces, cards, places, strict=True):
         if place is not None and (face.track is None or has_card(face)):
             draw_card(picture, place, card, unit)
-    return np.asarray(picture)
+    return picture
 
 
 def annotate_file(
@@ -106,7 +111,7 @@ def annotate_file(
     kind = PICTURE_FORMATS.get(out.suffix.lower())
     if kind is None:
         raise MienError(f"expected a picture named {', '.join(PICTURE_FORMATS)}, got {str(out)!r}")
-    picture = Image.fromarray(annotate(image, predictions, max_pixels=max_pixels))
+    picture = _annotated(load_image(image, max_pixels=max_pixels), predictions)
     with replacing(out, private=True) as partial:
         picture.save(partial, kind, quality=92)
 
