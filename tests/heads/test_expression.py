@@ -124,5 +124,5 @@ def test_a_rare_class_gains_and_one_that_was_never_seen_stays() -> None:
     ids=["too few", "negative", "no shares to balance by"],
 )
 def test_shares_that_do_not_fit_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="expected (a share|shares)"):
+    with pytest.raises(ValueError, match=r"expected (a share|shares)"):
         ExpressionInfo(label_space=SPACE, **wrong)

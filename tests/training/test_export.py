@@ -227,6 +227,6 @@ def test_balanced_probabilities_are_those_divided_by_the_shares(
 def test_a_run_that_does_not_know_its_shares_is_not_balanced(run: Run, tmp_path: Path) -> None:
     older = run.info.heads["expression"].model_copy(update={"shares": ()})
     lent = run._replace(info=run.info.model_copy(update={"heads": {"expression": older}}))
-    with pytest.raises(MienError, match="shares of its classes for --balance.*train it again"):
+    with pytest.raises(MienError, match=r"shares of its classes for --balance.*train it again"):
         export(lent, tmp_path / "model.onnx", balance=0.25)
     assert not list(tmp_path.iterdir())
