@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
 from mien.heads.wording import percent
@@ -33,6 +33,8 @@ class Calibration(BaseModel):
 
     temperature: float = Field(default=1.0, gt=0, le=1e6)
     method: str = "none"
+    balance: float = Field(default=0.0, ge=0, le=1)
+    """Power of the classes' shares that calibrated probabilities were divided by."""
 
 
 class Abstention(BaseModel):
@@ -59,13 +61,38 @@ class ExpressionInfo(HeadInfo):
     """The classes, their calibration, and when the model would rather not answer.
 
     ``abstain_below`` is the confidence under which a model abstains, None for always answering;
-    ``abstention`` says how it was chosen, where it was chosen by labeled rows.
+    ``abstention`` says how it was chosen, where it was chosen by labeled rows. ``shares`` are those
+    of the classes among the targets that the model was trained on; empty where unknown.
     """
 
     label_space: LabelSpace
+    shares: tuple[float, ...] = ()
     calibration: Calibration = Calibration()
     abstain_below: float | None = Field(default=None, ge=0, le=1)
     abstention: Abstention | None = None
+
+    @model_validator(mode="after")
+    def _one_share_per_class(self) -> ExpressionInfo:
+        if self.shares and len(self.shares) != len(self.label_space):
+            raise ValueError(
+                f"expected a share for each of {len(self.label_space)} classes, "
+                f"got {len(self.shares)}"
+            )
+        if any(not 0 <= share <= 1 for share in self.shares):
+            raise ValueError("expected shares of classes in [0, 1]")
+        if self.calibration.balance and not self.shares:
+            raise ValueError("expected shares of classes where they balance, got none")
+        return self
+
+    @property
+    def offsets(self) -> tuple[float, ...]:
+        """What is added to calibrated logits so that rare classes are named more often.
+
+        ``-balance * log(share)``, the adjustment of logits of Menon et al. (ICLR 2021), after the
+        training. A class that the training never saw is left as it is.
+        """
+        balance = self.calibration.balance
+        return tuple(-balance * math.log(share) if share else 0.0 for share in self.shares)
 
     @property
     def answers(self) -> str:
