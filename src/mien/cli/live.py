@@ -63,10 +63,11 @@ def live(
         ),
     ] = None,
 ) -> None:
-    """Read a camera, or a video as if it were one, and show what faces express.
+    """Show what faces in front of a camera express.
 
-    Frames that come while one is read are dropped. Nothing is stored unless --out or --video says
-    so. The exit code is 1 if the camera or the video ended before its time.
+    A video is read as if it were a camera. Frames that come while one is read are dropped. Nothing
+    is stored unless --out or --video says so. The exit code is 1 if the camera or the video ended
+    before its time.
     """
     from mien.inference.live.live import run_live
     from mien.inference.live.notice import TELL_FIRST

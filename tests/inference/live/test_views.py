@@ -124,7 +124,7 @@ def test_without_a_screen_there_are_lines_and_a_reason(
     view = window_or_terminal(None, "mien", lines=True)(rows, NOTICE)
     assert isinstance(view, Terminal)
     view.close()
-    assert capsys.readouterr().err.startswith("mien: no window, but lines here: ")
+    assert capsys.readouterr().err.startswith("mien: there is no window without ")
     window_or_terminal(False, "mien", lines=True)(rows, NOTICE).close()
     assert capsys.readouterr().err == ""
 

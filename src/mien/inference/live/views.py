@@ -46,10 +46,20 @@ class View(Protocol):
         ...
 
 
+class NoWindow(MienError):
+    """There can be no window, because something is ``missing``."""
+
+    def __init__(self, missing: str, why: str) -> None:
+        super().__init__(
+            f"expected {missing} for a window, got none ({why}); leave --window out for lines here"
+        )
+        self.missing = missing
+
+
 class Window(Closing):
     """A window, which Tk draws; q, Escape or closing it ends.
 
-    Raises :class:`~mien.errors.MienError` where there is no Tk or no screen.
+    Raises :class:`NoWindow` where there is no Tk or no screen.
     """
 
     draws = True
@@ -60,16 +70,11 @@ class Window(Closing):
 
             from PIL import ImageTk
         except ImportError as error:
-            raise MienError(
-                f"expected a Python with Tk for a window, got one without ({error}); install "
-                "python3-tk, or add --no-window"
-            ) from None
+            raise NoWindow("a Python with Tk", f"{error}; install python3-tk") from None
         try:
             self._root = tkinter.Tk(className="mien")
         except tkinter.TclError as error:
-            raise MienError(
-                f"expected a screen for a window, got none ({error}); add --no-window"
-            ) from None
+            raise NoWindow("a screen", str(error)) from None
         self._error = tkinter.TclError
         self._root.title(title)
         self._root.configure(background="#12151b")
@@ -206,10 +211,10 @@ def window_or_terminal(window: bool | None, title: str, *, lines: bool) -> MakeV
         if window is not False:
             try:
                 return Window(title)
-            except MienError as error:
+            except NoWindow as error:
                 if window:
                     raise
-                tell(f"mien: no window, but lines here: {str(error).split(', got ')[-1]}")
+                tell(f"mien: there is no window without {error.missing}")
         return Terminal(rows, notice, lines=lines)
 
     return make
