@@ -17,6 +17,7 @@ from mien.heads import HEADS
 from mien.heads.wording import percent
 from mien.inference.drawing.annotate import PICTURE_FORMATS, annotate_file
 from mien.inference.drawing.drawn_video import DrawnVideo, drawn_video
+from mien.inference.photos import room_for
 from mien.inference.rows import Entry, Row, Rows
 from mien.schema import Prediction, Status
 from mien.terminal import progress_bar
@@ -157,12 +158,13 @@ class AnnotatedFolder:
             raise self._contains_inputs()
         # A photo that is deleted in between only loses its picture, not its rows.
         try:
-            annotate_file(
-                source,
-                predictions,
-                self.path / name,
-                max_pixels=self._max_pixels,
-            )
+            with room_for(source):
+                annotate_file(
+                    source,
+                    predictions,
+                    self.path / name,
+                    max_pixels=self._max_pixels,
+                )
         except MienError:
             if Path(source).exists():
                 raise

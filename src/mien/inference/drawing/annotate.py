@@ -49,9 +49,17 @@ def annotate(
     the right, with numbers, and a frame of a video goes without the card. ``image`` is what the
     predictor was called with; it is not changed.
     """
-    pixels = load_image(image, max_pixels=max_pixels)
+    drawn = _annotated(load_image(image, max_pixels=max_pixels), predictions, enlarge=enlarge)
+    return np.asarray(drawn)
+
+
+def _annotated(
+    pixels: UInt8Array, predictions: Sequence[Prediction], *, enlarge: bool = True
+) -> Image.Image:
     factor = _enlargement(pixels) if enlarge else 1
     picture = Image.fromarray(pixels)
+    # Of a large photo, one copy is enough.
+    del pixels
     if factor > 1:
         picture = picture.resize(
             (picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC
@@ -59,7 +67,7 @@ def annotate(
     faces = [prediction for prediction in predictions if prediction.face is not None]
     if not faces:
         _caption(picture, [each.reason for each in predictions if each.reason])
-        return np.asarray(picture)
+        return picture
     for face in faces:
         if face.attention is not None and face.patches:
             draw_attention(picture, face.attention, face.patches, scale=factor)
@@ -90,7 +98,7 @@ def annotate(
     for face, card, place in zip(faces, cards, places, strict=True):
         if place is not None and (face.track is None or has_card(face)):
             draw_card(picture, place, card, unit)
-    return np.asarray(picture)
+    return picture
 
 
 def annotate_file(
@@ -110,7 +118,7 @@ def annotate_file(
     kind = PICTURE_FORMATS.get(out.suffix.lower())
     if kind is None:
         raise MienError(f"expected a picture named {', '.join(PICTURE_FORMATS)}, got {str(out)!r}")
-    picture = Image.fromarray(annotate(image, predictions, max_pixels=max_pixels))
+    picture = _annotated(load_image(image, max_pixels=max_pixels), predictions)
     with replacing(out, private=True) as partial:
         picture.save(partial, kind, quality=92)
 
