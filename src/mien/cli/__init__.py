@@ -21,6 +21,7 @@ from mien.cli import (
     demo,
     evaluate,
     export,
+    live,
     models,
     predict,
     prepare,
@@ -98,6 +99,7 @@ def _peak_memory() -> str:
 # In the order of the help text.
 for _command in (
     predict.predict,
+    live.live,
     prepare.prepare,
     synth.synth,
     corpora.corpora,
