@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ import pytest
 from toy_corpora import (
     SMALL,
     CrashingDetector,
+    LonelyWriter,
     ToyDetector,
     class_folders,
     digests,
@@ -19,12 +21,14 @@ from toy_corpora import (
     png,
 )
 
+import mien.preparation.cropping
 import mien.preparation.prepare
 from mien.data.dataset import Dataset
 from mien.errors import MienError
 from mien.faces.align import TEMPLATE, anchor_points, crop_face, landmarks_in_crop
 from mien.preparation.parts import read_part
 from mien.preparation.prepare import left_out_table, prepare
+from mien.preparation.workers import write_parts
 from mien.schema import Box, Face, Preprocessing
 
 HERE = Path(__file__).parents[1] / "support"
@@ -386,6 +390,27 @@ def test_workers_that_cannot_work(source, tmp_path, detector, message):
     assert not multiprocessing.active_children()
     # Nothing was done, so other settings may go on in the same folder.
     prepared(source, tmp_path / "out")
+
+
+def test_a_large_photo_waits_for_others(source, tmp_path, monkeypatch):
+    inside = []
+
+    @contextlib.contextmanager
+    def one_at_a_time():
+        inside.append(True)
+        yield
+
+    monkeypatch.setattr(mien.preparation.cropping, "_LARGE", 64 * 64)
+    monkeypatch.setattr(mien.preparation.cropping, "one_at_a_time", one_at_a_time)
+    prepared(source, tmp_path / "out")
+    assert len(inside) == 21  # all but one of 64 x 64 and two that are no pictures
+
+
+@pytest.mark.slow
+def test_one_process_at_a_time_has_a_large_photo(tmp_path):
+    chunks = [([number], tmp_path / str(number)) for number in range(6)]
+    make_writer = partial(LonelyWriter, tmp_path)
+    assert list(write_parts(chunks, make_writer, workers=2)) == [1] * 6
 
 
 def test_a_foreign_part_is_refused(tmp_path):

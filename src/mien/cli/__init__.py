@@ -22,6 +22,7 @@ from mien.cli import (
     evaluate,
     export,
     index,
+    live,
     models,
     predict,
     prepare,
@@ -100,6 +101,7 @@ def _peak_memory() -> str:
 # In the order of the help text.
 for _command in (
     predict.predict,
+    live.live,
     prepare.prepare,
     synth.synth,
     corpora.corpora,

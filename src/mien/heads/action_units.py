@@ -103,6 +103,13 @@ class ActionUnitHead(Head[ActionUnitSettings, ActionUnitInfo]):
             return {"action_units": {}}
         return {"action_units": dict(zip(info.units, values.tolist(), strict=True))}
 
+    def relative(
+        self, info: ActionUnitInfo, outputs: Arrays, baseline: Arrays
+    ) -> dict[str, NDArray[Any]]:
+        """How much more of each unit there is than at rest, cut to [0, 1]."""
+        difference = outputs["action_units"] - baseline["action_units"]
+        return {"action_units": np.clip(difference, 0, 1).astype(np.float32)}
+
     def phrase(self, info: ActionUnitInfo, prediction: Prediction) -> str:
         """The units that are present: ``AU6 87 %, AU12 93 %``, or by intensity ``AU12 0.83``."""
         if not prediction.action_units:

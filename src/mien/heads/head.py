@@ -132,6 +132,13 @@ class Head(ABC, Generic[SettingsT, InfoT]):
         """``info`` for one clip: without what was calibrated on whole recordings."""
         return info
 
+    def relative(self, info: InfoT, outputs: Arrays, baseline: Arrays) -> dict[str, NDArray[Any]]:
+        """The head's outputs as seen from ``baseline``, the mean outputs of the same face at rest.
+
+        All arrays are ``(1, ...)``. Outputs that are not returned stay as they are.
+        """
+        return {}
+
     def phrase(self, info: InfoT, prediction: Prediction) -> str:
         """What the head says of one row, for a reader; empty where it says nothing."""
         return ""
