@@ -113,6 +113,7 @@ class ExpressionInfo(HeadInfo):
 
 NOT_SURE = "not sure"
 """How the reason of a model begins whose confidence is too low."""
+NEUTRAL = "neutral"
 NEAR_TIE = 0.1
 """Two classes whose probabilities differ by less are a near tie, and both are named."""
 
@@ -200,6 +201,26 @@ class ExpressionHead(Head[ExpressionSettings, ExpressionInfo]):
         # Rounded down, so that 69.9 % does not look like the 70 % that are asked for.
         shares = ", ".join(f"{math.floor(100 * share)} % {name}" for name, share in names)
         return f"{NOT_SURE}: {shares}; answers from {percent(least)}"
+
+    def relative(
+        self, info: ExpressionInfo, outputs: Arrays, baseline: Arrays
+    ) -> dict[str, NDArray[Any]]:
+        """Probabilities of which a part has moved to ``neutral``, as which the face at rest reads.
+
+        Where the face at rest is most like another class, with probability ``p`` against ``n`` of
+        neutral, only ``n / p`` of what that class has stays, and neutral gets the remainder: at
+        rest both are exchanged. All other classes stay, and so does everything where rest is most
+        like neutral. Our choice.
+        """
+        names, rest = info.label_space.names, baseline["expression"][0]
+        if NEUTRAL not in names:
+            return {}
+        neutral, top = names.index(NEUTRAL), int(np.argmax(rest))
+        changed = np.array(outputs["expression"], np.float64)
+        moved = changed[:, top] * (1 - rest[neutral] / rest[top])
+        changed[:, top] -= moved
+        changed[:, neutral] += moved
+        return {"expression": changed.astype(np.float32)}
 
     def phrase(self, info: ExpressionInfo, prediction: Prediction) -> str:
         """The class and its probability: ``happiness 87 %``; of a near tie both."""

@@ -80,6 +80,12 @@ def _print(text: str, stream: TextIO, *, end: str = "\n") -> None:
 def line_of(entry: Entry, rows: Rows) -> str:
     """A row for a reader: whose it is, what the heads say, or why there is nothing to say."""
     prediction, columns = entry
+    whose, when = _whose(prediction), _when(prediction, columns)
+    return "  ".join([prediction.source, *whose, *when, values_of(prediction, rows)])
+
+
+def values_of(prediction: Prediction, rows: Rows) -> str:
+    """What the heads say for a reader, or why there is nothing to say."""
     phrases = (
         HEADS[name].phrase(info.heads[name], prediction) for name, info in rows.heads.items()
     )
@@ -90,7 +96,7 @@ def line_of(entry: Entry, rows: Rows) -> str:
         text = f"abstained ({prediction.reason}); would say {text}"
     elif prediction.reason:
         text = f"{text}  [{prediction.reason}]"
-    return "  ".join([prediction.source, *_whose(prediction), *_when(prediction, columns), text])
+    return text
 
 
 def _whose(prediction: Prediction) -> list[str]:

@@ -31,7 +31,11 @@ _LAYOUTS = ((_MOST_BARS, 1.0), (_MOST_BARS, 0.8), (3, 1.0), (3, 0.8), (0, 1.0), 
 
 
 def annotate(
-    image: ImageSource, predictions: Sequence[Prediction], *, max_pixels: int = MAX_PIXELS
+    image: ImageSource,
+    predictions: Sequence[Prediction],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    enlarge: bool = True,
 ) -> UInt8Array:
     """The picture with its predictions drawn in, ``(H', W', 3)`` uint8 RGB.
 
@@ -40,16 +44,19 @@ def annotate(
     Abstained faces are gray and dashed with the reason. A face with an attention map has it laid
     over, see :func:`~mien.inference.drawing.attention.draw_attention`. A person of a video has the
     number of the track on the frame, and no card where the heads say nothing. Pictures under 640
-    pixels are enlarged by a whole factor. No card lies on a face of ``predictions``: where there is
-    no room, the cards of a photo go to a margin that is added on the right, with numbers, and a
-    frame of a video goes without the card. ``image`` is what the predictor was called with; it is
-    not changed.
+    pixels are enlarged by a whole factor, unless ``enlarge`` is false. No card lies on a face of
+    ``predictions``: where there is no room, the cards of a photo go to a margin that is added on
+    the right, with numbers, and a frame of a video goes without the card. ``image`` is what the
+    predictor was called with; it is not changed.
     """
-    return np.asarray(_annotated(load_image(image, max_pixels=max_pixels), predictions))
+    drawn = _annotated(load_image(image, max_pixels=max_pixels), predictions, enlarge=enlarge)
+    return np.asarray(drawn)
 
 
-def _annotated(pixels: UInt8Array, predictions: Sequence[Prediction]) -> Image.Image:
-    factor = _enlargement(pixels)
+def _annotated(
+    pixels: UInt8Array, predictions: Sequence[Prediction], *, enlarge: bool = True
+) -> Image.Image:
+    factor = _enlargement(pixels) if enlarge else 1
     picture = Image.fromarray(pixels)
     # Of a large photo, one copy is enough.
     del pixels
