@@ -163,15 +163,18 @@ def _crops(count: int, side: int = 112) -> Iterator[np.ndarray]:
 
 def growth() -> None:
     for count in (30_000, 300_000):
-        started = time.perf_counter()
+        started, before = time.perf_counter(), time.process_time()
         prints = prints_of(_crops(count))
-        hashed = time.perf_counter()
+        hashed, between = time.perf_counter(), time.process_time()
         pairs = near_pairs(prints.hashes).pairs
-        ended = time.perf_counter()
+        mirrored = near_pairs(prints.hashes, prints.mirrored).pairs
+        ended, after = time.perf_counter(), time.process_time()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
         print(
-            f"{count:,} crops: prints {hashed - started:.1f} s, pairs {ended - hashed:.1f} s "
-            f"({len(pairs):,}), at most {peak:.0f} MB"
+            f"{count:,} crops: prints {hashed - started:.1f} s ({between - before:.1f} of a "
+            f"processor), pairs {ended - hashed:.1f} s ({after - between:.1f}): {len(pairs):,} and "
+            f"{len(mirrored):,} mirrored, at most {peak:.0f} MB",
+            flush=True,
         )
 
 
