@@ -16,10 +16,10 @@ from mien import __version__, synthetic
 from mien.corpora.votes import group_columns
 from mien.data.clips import check_labels, videos_of
 from mien.data.dataset import FACES_FILE, Dataset
+from mien.data.reading import ChangeCrops, CropsOf, Rows, crop_reader, with_progress
 from mien.data.targets import Targets, make_targets
 from mien.errors import MienError
 from mien.evaluation.changes import changes_for
-from mien.evaluation.crops import ChangeCrops, CropsOf, Rows, crop_reader, with_progress
 from mien.evaluation.heads import READERS, Source
 from mien.evaluation.models import Model, predict_recordings
 from mien.evaluation.training_overlap import training_overlap
