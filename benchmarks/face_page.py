@@ -8,9 +8,11 @@ from pathlib import Path
 PAGE = Path(__file__).parent / "faces.md"
 _PARTS = (
     "Time and memory",
+    "Large photos",
     "Real photos",
     "Rendered photos",
     "Covered faces",
+    "Crops",
     "Persons across cuts",
 )
 

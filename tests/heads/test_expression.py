@@ -104,3 +104,25 @@ def test_a_threshold_is_a_share(value: float) -> None:
 def test_a_temperature_is_positive_and_finite(temperature: float) -> None:
     with pytest.raises(ValueError, match="temperature"):
         Calibration(temperature=temperature)
+
+
+def test_a_rare_class_gains_and_one_that_was_never_seen_stays() -> None:
+    info = ExpressionInfo(
+        label_space=SPACE, shares=(0.75, 0.25, 0.0), calibration=Calibration(balance=0.5)
+    )
+    assert info.offsets == pytest.approx((0.5 * np.log(4 / 3), 0.5 * np.log(4), 0.0))
+    assert ExpressionInfo(label_space=SPACE, shares=(0.75, 0.25, 0.0)).offsets == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"shares": (0.5, 0.5)},
+        {"shares": (0.5, 0.6, -0.1)},
+        {"calibration": Calibration(balance=0.25)},
+    ],
+    ids=["too few", "negative", "no shares to balance by"],
+)
+def test_shares_that_do_not_fit_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"expected (a share|shares)"):
+        ExpressionInfo(label_space=SPACE, **wrong)

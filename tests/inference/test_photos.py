@@ -6,14 +6,20 @@ import os
 import struct
 import sys
 import threading
+import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+import mien.faces.images
+import mien.inference.photos
 from mien.errors import MienError
-from mien.inference.photos import predict_files
+from mien.faces.images import load_image
+from mien.inference.inputs.sources import Source
+from mien.inference.photos import Reading, predict_files, predict_photos
 from mien.inference.predictor import Predictor
 from mien.schema import Status, UInt8Array
 
@@ -26,6 +32,13 @@ def test_a_folder_in_sorted_order(predictor: Predictor, photos: Path) -> None:
     assert [row.source for row in rows] == [str(photos / name) for name in names]
     assert [row.status for row in rows].count(Status.OK) == 4
     assert rows[2].status is Status.NO_FACE
+
+
+def test_photos_without_faces_beside_others(predictor: Predictor, photos: Path) -> None:
+    # After a while a thread takes several photos at a time.
+    given = [photos / name for name in ("1.png", "black.png") for _ in range(12)]
+    statuses = [row.status for row in predict_files(predictor, given[::-1] + given)]
+    assert statuses == [Status.NO_FACE] * 12 + [Status.OK] * 24 + [Status.NO_FACE] * 12
 
 
 def test_same_as_one_by_one(predictor: Predictor, photos: Path) -> None:
@@ -179,6 +192,27 @@ def test_a_missing_face_model_is_no_unreadable_photo(model_file: Path, photos: P
     predictor = Predictor.load(model_file, detector=Broken())
     with pytest.raises(MienError, match="face model"):
         list(predict_files(predictor, [photos]))
+
+
+def test_one_large_photo_at_a_time(
+    predictor: Predictor, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = most = 0
+
+    def slowly(*arguments: Any, **options: Any) -> UInt8Array:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.05)
+        inside -= 1
+        return load_image(*arguments, **options)
+
+    monkeypatch.setattr(mien.faces.images, "load_image", slowly)
+    monkeypatch.setattr(mien.inference.photos, "_LARGE", 100)
+    names = ("1.png", "3.png", "inner/0.JPG")
+    items = [(None, Source(str(photos / name))) for name in names]
+    assert len(list(predict_photos(predictor, items, Reading(threads=3)))) == 3
+    assert most == 1
 
 
 def test_tight_crops(model_file: Path, tmp_path: Path) -> None:

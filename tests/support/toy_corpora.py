@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from mien.data.dataset import FACES_SCHEMA, Dataset
 from mien.errors import MienError
 from mien.labels import LABEL_SPACES
+from mien.preparation.workers import one_at_a_time
 from mien.preparation.write import write_dataset
 from mien.schema import Box, Face, Preprocessing
 
@@ -44,6 +46,22 @@ class ToyDetector:
 class CrashingDetector(ToyDetector):
     def __call__(self, image):
         os._exit(1)
+
+
+class LonelyWriter:
+    """Fails where another process writes a part at the same time."""
+
+    def __init__(self, folder, stopped=None):
+        self.inside = folder / "inside"
+
+    def write_part(self, entries, path):
+        with one_at_a_time():
+            self.inside.touch(exist_ok=False)
+            time.sleep(0.05)
+            self.inside.unlink()
+
+    def close(self):
+        pass
 
 
 def no_detector():

@@ -14,7 +14,9 @@ from skimage import data as skimage_data
 
 import mien
 from mien.data.dataset import Dataset
+from mien.data.targets import make_targets
 from mien.errors import MienError
+from mien.heads.expression import ExpressionInfo
 from mien.inference.predictor import Predictor
 from mien.models import read_info
 from mien.preparation.prepare import prepare
@@ -197,3 +199,34 @@ def test_a_photo_gives_training_and_inference_the_same_tensor(
             predictor(tmp_path / "photos" / name)
     training = images_for_network(dataset.crops[np.arange(2)], run.info.preprocessing).numpy()
     assert np.array_equal(np.concatenate(tensors), training)
+
+
+def test_balanced_probabilities_are_those_divided_by_the_shares(
+    run: Run, tmp_path: Path, toy_dataset: Path
+) -> None:
+    info = run.info.heads["expression"]
+    assert isinstance(info, ExpressionInfo)
+    targets = make_targets(Dataset.open(toy_dataset), "majority")["expression"]
+    rows = Dataset.open(toy_dataset).split_indices("train")
+    counts = np.bincount(targets[rows], minlength=len(info.label_space))
+    assert info.shares == pytest.approx(counts / counts.sum(), abs=1e-5)
+    images = np.random.default_rng(0).normal(size=(9, 3, 32, 32)).astype(np.float32)
+    plain = network(run, images)[0]
+    document = export(run, tmp_path / "balanced.onnx", balance=0.5)
+    got = session(tmp_path / "balanced.onnx").run(["expression"], {"input": images})[0]
+    expected = plain / np.sqrt(info.shares)
+    expected /= expected.sum(1, keepdims=True)
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+    assert document["heads"]["expression"]["calibration"]["balance"] == 0.5
+    assert read_info(tmp_path / "balanced.onnx").heads["expression"].calibration.balance == 0.5
+    export(run, tmp_path / "plain.onnx")  # the run is as it was
+    got = session(tmp_path / "plain.onnx").run(["expression"], {"input": images})[0]
+    np.testing.assert_allclose(got, plain, atol=1e-4)
+
+
+def test_a_run_that_does_not_know_its_shares_is_not_balanced(run: Run, tmp_path: Path) -> None:
+    older = run.info.heads["expression"].model_copy(update={"shares": ()})
+    lent = run._replace(info=run.info.model_copy(update={"heads": {"expression": older}}))
+    with pytest.raises(MienError, match=r"shares of its classes for --balance.*train it again"):
+        export(lent, tmp_path / "model.onnx", balance=0.25)
+    assert not list(tmp_path.iterdir())

@@ -21,10 +21,13 @@ from mien.cli import (
     demo,
     evaluate,
     export,
+    index,
+    live,
     models,
     predict,
     prepare,
     recipes,
+    search,
     serve,
     synth,
     train,
@@ -98,6 +101,7 @@ def _peak_memory() -> str:
 # In the order of the help text.
 for _command in (
     predict.predict,
+    live.live,
     prepare.prepare,
     synth.synth,
     corpora.corpora,
@@ -108,6 +112,8 @@ for _command in (
     compare.compare,
     audit.audit,
     export.export,
+    index.index,
+    search.search,
     serve.serve,
     demo.demo,
 ):

@@ -70,6 +70,12 @@ def export(
             min=0, max=1, help="Abstain so that at least this share of the answers is right."
         ),
     ] = None,
+    balance: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Favor rare expressions: 0 not at all, 1 as if all were as frequent."
+        ),
+    ] = 0.0,
     as_json: Json = False,
 ) -> None:
     """Export a run to one ONNX file, and check it against the network.
@@ -102,6 +108,7 @@ def export(
             most_drop=MOST_DROP if most_drop is None else most_drop,
             mirror=mirror,
             abstain_below=abstain_below,
+            balance=balance,
         )
         answers = ""
         if accuracy is not None and data is not None:

@@ -45,11 +45,11 @@ class Frame:
 class Video(Closing):
     """An open video file, whose frames :meth:`frames` yields. A context manager.
 
-    ``seconds`` is the duration that the file states and ``fps`` its average frames per second,
-    both None where the file does not state them; ``size`` is the stated width and height of its
-    frames in pixels as they are stored, 0 and 0 where it states none. ``read`` counts the frames
-    decoded so far. Once :meth:`frames` is exhausted, ``damage`` says why it ended early or how many
-    frames were damaged; it is empty for an intact file.
+    ``name`` is the path as given. ``seconds`` is the duration that the file states and ``fps`` its
+    average frames per second, both None where the file does not state them; ``size`` is the stated
+    width and height of its frames in pixels as they are stored, 0 and 0 where it states none.
+    ``read`` counts the frames decoded so far. Once :meth:`frames` is exhausted, ``damage`` says why
+    it ended early or how many frames were damaged; it is empty for an intact file.
 
     Raises :class:`MienError` for a file that cannot be opened or holds no video, and where the
     package av is missing.
@@ -57,6 +57,7 @@ class Video(Closing):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self.name = os.fsdecode(path)
         av = load_av()
         if not self.path.is_file():
             raise MienError(f"expected a video, got no file at {str(self.path)!r}; check the name")

@@ -103,6 +103,13 @@ class ActionUnitHead(Head[ActionUnitSettings, ActionUnitInfo]):
             return {"action_units": {}}
         return {"action_units": dict(zip(info.units, values.tolist(), strict=True))}
 
+    def relative(
+        self, info: ActionUnitInfo, outputs: Arrays, baseline: Arrays
+    ) -> dict[str, NDArray[Any]]:
+        """How much more of each unit there is than at rest, cut to [0, 1]."""
+        difference = outputs["action_units"] - baseline["action_units"]
+        return {"action_units": np.clip(difference, 0, 1).astype(np.float32)}
+
     def phrase(self, info: ActionUnitInfo, prediction: Prediction) -> str:
         """The units that are present: ``AU6 87 %, AU12 93 %``, or by intensity ``AU12 0.83``."""
         if not prediction.action_units:
@@ -119,6 +126,10 @@ class ActionUnitHead(Head[ActionUnitSettings, ActionUnitInfo]):
     def bars(self, prediction: Prediction) -> dict[str, float]:
         """The value of each unit."""
         return prediction.action_units
+
+    def bar_text(self, value: float) -> str:
+        """A number in [0, 1], such as ``0.83``: an intensity is no share of anything."""
+        return f"{value:.2f}"
 
 
 def _best_threshold(present: NDArray[np.bool_], probabilities: NDArray[Any]) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
 from mien.heads.wording import percent
@@ -33,6 +33,8 @@ class Calibration(BaseModel):
 
     temperature: float = Field(default=1.0, gt=0, le=1e6)
     method: str = "none"
+    balance: float = Field(default=0.0, ge=0, le=1)
+    """Power of the classes' shares that calibrated probabilities were divided by."""
 
 
 class Abstention(BaseModel):
@@ -59,13 +61,38 @@ class ExpressionInfo(HeadInfo):
     """The classes, their calibration, and when the model would rather not answer.
 
     ``abstain_below`` is the confidence under which a model abstains, None for always answering;
-    ``abstention`` says how it was chosen, where it was chosen by labeled rows.
+    ``abstention`` says how it was chosen, where it was chosen by labeled rows. ``shares`` are those
+    of the classes among the targets that the model was trained on; empty where unknown.
     """
 
     label_space: LabelSpace
+    shares: tuple[float, ...] = ()
     calibration: Calibration = Calibration()
     abstain_below: float | None = Field(default=None, ge=0, le=1)
     abstention: Abstention | None = None
+
+    @model_validator(mode="after")
+    def _one_share_per_class(self) -> ExpressionInfo:
+        if self.shares and len(self.shares) != len(self.label_space):
+            raise ValueError(
+                f"expected a share for each of {len(self.label_space)} classes, "
+                f"got {len(self.shares)}"
+            )
+        if any(not 0 <= share <= 1 for share in self.shares):
+            raise ValueError("expected shares of classes in [0, 1]")
+        if self.calibration.balance and not self.shares:
+            raise ValueError("expected shares of classes where they balance, got none")
+        return self
+
+    @property
+    def offsets(self) -> tuple[float, ...]:
+        """What is added to calibrated logits so that rare classes are named more often.
+
+        ``-balance * log(share)``, the adjustment of logits of Menon et al. (ICLR 2021), after the
+        training. A class that the training never saw is left as it is.
+        """
+        balance = self.calibration.balance
+        return tuple(-balance * math.log(share) if share else 0.0 for share in self.shares)
 
     @property
     def answers(self) -> str:
@@ -86,6 +113,7 @@ class ExpressionInfo(HeadInfo):
 
 NOT_SURE = "not sure"
 """How the reason of a model begins whose confidence is too low."""
+NEUTRAL = "neutral"
 NEAR_TIE = 0.1
 """Two classes whose probabilities differ by less are a near tie, and both are named."""
 
@@ -173,6 +201,26 @@ class ExpressionHead(Head[ExpressionSettings, ExpressionInfo]):
         # Rounded down, so that 69.9 % does not look like the 70 % that are asked for.
         shares = ", ".join(f"{math.floor(100 * share)} % {name}" for name, share in names)
         return f"{NOT_SURE}: {shares}; answers from {percent(least)}"
+
+    def relative(
+        self, info: ExpressionInfo, outputs: Arrays, baseline: Arrays
+    ) -> dict[str, NDArray[Any]]:
+        """Probabilities of which a part has moved to ``neutral``, as which the face at rest reads.
+
+        Where the face at rest is most like another class, with probability ``p`` against ``n`` of
+        neutral, only ``n / p`` of what that class has stays, and neutral gets the remainder: at
+        rest both are exchanged. All other classes stay, and so does everything where rest is most
+        like neutral. Our choice.
+        """
+        names, rest = info.label_space.names, baseline["expression"][0]
+        if NEUTRAL not in names:
+            return {}
+        neutral, top = names.index(NEUTRAL), int(np.argmax(rest))
+        changed = np.array(outputs["expression"], np.float64)
+        moved = changed[:, top] * (1 - rest[neutral] / rest[top])
+        changed[:, top] -= moved
+        changed[:, neutral] += moved
+        return {"expression": changed.astype(np.float32)}
 
     def phrase(self, info: ExpressionInfo, prediction: Prediction) -> str:
         """The class and its probability: ``happiness 87 %``; of a near tie both."""

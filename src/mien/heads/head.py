@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from mien.heads.wording import percent
 from mien.metrics.metric import Metric
 from mien.schema import Prediction
 
@@ -132,6 +133,13 @@ class Head(ABC, Generic[SettingsT, InfoT]):
         """``info`` for one clip: without what was calibrated on whole recordings."""
         return info
 
+    def relative(self, info: InfoT, outputs: Arrays, baseline: Arrays) -> dict[str, NDArray[Any]]:
+        """The head's outputs as seen from ``baseline``, the mean outputs of the same face at rest.
+
+        All arrays are ``(1, ...)``. Outputs that are not returned stay as they are.
+        """
+        return {}
+
     def phrase(self, info: InfoT, prediction: Prediction) -> str:
         """What the head says of one row, for a reader; empty where it says nothing."""
         return ""
@@ -139,3 +147,7 @@ class Head(ABC, Generic[SettingsT, InfoT]):
     def bars(self, prediction: Prediction) -> dict[str, float]:
         """The shares in [0, 1] that a card draws as bars, by name; none unless a head has some."""
         return {}
+
+    def bar_text(self, value: float) -> str:
+        """The number beside a bar."""
+        return percent(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mien.heads.head import Arrays, Head, HeadInfo, HeadSettings, Labels, Validation
@@ -65,6 +66,13 @@ class ValenceArousalHead(Head[ValenceArousalSettings, ValenceArousalInfo]):
         """Both values."""
         values = outputs["valence_arousal"][row].tolist()
         return dict(zip(DIMENSIONS, values, strict=True))
+
+    def relative(
+        self, info: ValenceArousalInfo, outputs: Arrays, baseline: Arrays
+    ) -> dict[str, NDArray[Any]]:
+        """How far both are from those at rest, cut to [-1, 1]."""
+        difference = outputs["valence_arousal"] - baseline["valence_arousal"]
+        return {"valence_arousal": np.clip(difference, -1, 1).astype(np.float32)}
 
     def phrase(self, info: ValenceArousalInfo, prediction: Prediction) -> str:
         """Both values: ``valence +0.41, arousal -0.10``."""

@@ -219,6 +219,14 @@ def read_heads(info: ModelInfo, outputs: Arrays, row: int) -> dict[str, Any]:
     return fields
 
 
+def relative_heads(info: ModelInfo, outputs: Arrays, baseline: Arrays) -> Arrays:
+    """Outputs ``(1, ...)`` of a model's heads as seen from those of the same face at rest."""
+    changed = dict(outputs)
+    for name, head_info in info.heads.items():
+        changed |= HEADS[name].relative(head_info, outputs, baseline)
+    return changed
+
+
 def doubt_of(info: ModelInfo, fields: Mapping[str, Any]) -> str:
     """Why what :func:`read_heads` gave should not be used; empty where it may be."""
     doubts = (HEADS[name].doubt(head_info, fields) for name, head_info in info.heads.items())

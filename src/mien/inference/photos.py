@@ -29,7 +29,7 @@ from mien.schema import Box, ModelOutput, Prediction, Status, UInt8Array
 _MOST_THREADS = 16
 # Photos that a thread takes at a time, at most; crops of that many wait for the network.
 _CHUNK = 8
-_LARGE = 16_000_000  # pixels; two larger photos at once would need more than a gigabyte
+_LARGE = 16_000_000  # pixels
 _one_large_at_a_time = threading.Lock()
 
 # A large JPEG is first read at a size at which detectors see the same as in the whole one: they
@@ -212,28 +212,40 @@ class PhotoReader(Closing):
         if not (self._reading.whole or self._reading.tight):
             factor = reduction(path, least_pixels=_LEAST_PIXELS, least_side=_LEAST_SIDE)
         while True:
-            try:
-                image = self._load(path, factor)
-            except MienError as error:
-                return _unreadable(path, str(error))
-            faces = predictor.crop_faces(image, tight=self._reading.tight)
-            finer = _finer(faces, factor, predictor.info.preprocessing.size)
-            if finer == factor:
-                return _Photo(
-                    path,
-                    [enlarged(face, factor) for face in faces],
-                    () if faces else [predictor.no_face(image, source=path)],
-                )
-            factor = finer
+            with room_for(path, factor):
+                try:
+                    image = self._load(path, factor)
+                except MienError as error:
+                    return _unreadable(path, str(error))
+                faces = predictor.crop_faces(image, tight=self._reading.tight)
+                finer = _finer(faces, factor, predictor.info.preprocessing.size)
+                if finer == factor:
+                    return _Photo(
+                        path,
+                        [enlarged(face, factor) for face in faces],
+                        () if faces else [predictor.no_face(image, source=path)],
+                    )
+                factor = finer
+                del image
 
     def _load(self, path: str, factor: int) -> UInt8Array:
-        from mien.faces.images import MAX_PIXELS, count_pixels, load_image
+        from mien.faces.images import MAX_PIXELS, load_image
 
         given = self._reading.max_pixels
         limit = MAX_PIXELS if given is None else given
-        large = count_pixels(path) / factor**2 > _LARGE and count_pixels(path) <= limit
-        with _one_large_at_a_time if large else contextlib.nullcontext():
-            return load_image(path, max_pixels=limit, reduced_by=factor)
+        return load_image(path, max_pixels=limit, reduced_by=factor)
+
+
+def room_for(path: str, factor: int = 1) -> contextlib.AbstractContextManager[object]:
+    """Wait until no other thread has a large photo in memory, if this one is large.
+
+    Of two at once, each with what it is decoded from, more than a gigabyte would be needed.
+    ``factor`` is by how much the photo is reduced.
+    """
+    from mien.faces.images import count_pixels
+
+    large = count_pixels(path) > _LARGE * factor**2
+    return _one_large_at_a_time if large else contextlib.nullcontext()
 
 
 def predict_photos(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mien.errors import MienError
 from mien.faces.closing import Closing
 from mien.faces.forks import ForkLock
+from mien.heads import Arrays
 from mien.inference.model import OnnxModel, doubt_of, open_onnx, read_heads
 from mien.inference.units import NO_UNITS, reading_of, reads_blendshapes, with_units
 from mien.licenses import Ledger
@@ -184,7 +185,9 @@ class Predictor(Closing):
     def read_faces(
         self, faces: Sequence[CroppedFace], output: ModelOutput, *, source: str = ""
     ) -> list[Prediction]:
-        """The predictions of faces whose crops gave ``output``."""
+        """The predictions of faces whose crops gave ``output``; none for none."""
+        if not faces:
+            return []
         output = with_units(self.reading, [face.face for face in faces], output)
         return [self._prediction(face, index, output, source) for index, face in enumerate(faces)]
 
@@ -250,15 +253,9 @@ class Predictor(Closing):
     def _prediction(
         self, cropped: CroppedFace, row: int, output: ModelOutput, source: str
     ) -> Prediction:
-        fields = read_heads(self.reading, output.heads, row)
-        unreadable = unreadable_because(cropped.face)
-        doubt = unreadable or doubt_of(self.reading, fields)
-        no_units = reads_blendshapes(self.reading) and not fields["action_units"]
-        note = NO_UNITS if no_units and not unreadable else ""
         return Prediction(
-            Status.ABSTAINED if doubt else Status.OK,
+            **answer_of(self.reading, cropped.face, output.heads, row),
             source=source,
-            reason="; ".join(filter(None, [doubt, note])),
             index=row,
             face=cropped.face,
             alignment=cropped.alignment,
@@ -266,7 +263,6 @@ class Predictor(Closing):
             crop=cropped.crop,
             attention=None if output.attention is None else output.attention[row],
             patches=() if output.attention is None else self._patches(cropped),
-            **fields,
         )
 
     def _patches(self, cropped: CroppedFace) -> tuple[Patch, ...]:
@@ -276,6 +272,22 @@ class Predictor(Closing):
         if landmarks is not None:
             landmarks = landmarks * np.float32(recipe.size)
         return patches_of(cropped.matrix, recipe, landmarks)
+
+
+def answer_of(
+    reading: ModelInfo, face: Face, outputs: Arrays, row: int, *, note: str = ""
+) -> dict[str, Any]:
+    """Status, reason and the values of the heads for one row of outputs, as fields by name.
+
+    ``note`` stands among the reasons and is no reason to abstain.
+    """
+    fields = read_heads(reading, outputs, row)
+    unreadable = unreadable_because(face)
+    doubt = unreadable or doubt_of(reading, fields)
+    no_units = reads_blendshapes(reading) and not fields["action_units"]
+    missing = NO_UNITS if no_units and not unreadable else ""
+    status = Status.ABSTAINED if doubt else Status.OK
+    return {"status": status, "reason": "; ".join(filter(None, [doubt, missing, note])), **fields}
 
 
 def unreadable_because(face: Face) -> str:

@@ -17,6 +17,7 @@ from mien.heads import HEADS
 from mien.heads.wording import percent
 from mien.inference.drawing.annotate import PICTURE_FORMATS, annotate_file
 from mien.inference.drawing.drawn_video import DrawnVideo, drawn_video
+from mien.inference.photos import room_for
 from mien.inference.rows import Entry, Row, Rows
 from mien.schema import Prediction, Status
 from mien.terminal import progress_bar
@@ -79,6 +80,12 @@ def _print(text: str, stream: TextIO, *, end: str = "\n") -> None:
 def line_of(entry: Entry, rows: Rows) -> str:
     """A row for a reader: whose it is, what the heads say, or why there is nothing to say."""
     prediction, columns = entry
+    whose, when = _whose(prediction), _when(prediction, columns)
+    return "  ".join([prediction.source, *whose, *when, values_of(prediction, rows)])
+
+
+def values_of(prediction: Prediction, rows: Rows) -> str:
+    """What the heads say for a reader, or why there is nothing to say."""
     phrases = (
         HEADS[name].phrase(info.heads[name], prediction) for name, info in rows.heads.items()
     )
@@ -89,7 +96,7 @@ def line_of(entry: Entry, rows: Rows) -> str:
         text = f"abstained ({prediction.reason}); would say {text}"
     elif prediction.reason:
         text = f"{text}  [{prediction.reason}]"
-    return "  ".join([prediction.source, *_whose(prediction), *_when(prediction, columns), text])
+    return text
 
 
 def _whose(prediction: Prediction) -> list[str]:
@@ -151,12 +158,13 @@ class AnnotatedFolder:
             raise self._contains_inputs()
         # A photo that is deleted in between only loses its picture, not its rows.
         try:
-            annotate_file(
-                source,
-                predictions,
-                self.path / name,
-                max_pixels=self._max_pixels,
-            )
+            with room_for(source):
+                annotate_file(
+                    source,
+                    predictions,
+                    self.path / name,
+                    max_pixels=self._max_pixels,
+                )
         except MienError:
             if Path(source).exists():
                 raise

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from mien.errors import MienError
 from mien.faces.align import cut_face
@@ -17,18 +15,19 @@ from mien.faces.detection.follow import VideoFaceDetector
 from mien.faces.partial_image import composed_crop
 from mien.faces.tracks import GAP_SECONDS, NO_FACE, FramesDetector, track_faces
 from mien.faces.video import Frame, Video, load_av
-from mien.heads import Arrays
 from mien.inference.clips import ClipReader, clip_fps, clips_of
+from mien.inference.frames import FaceOutput, no_face, read_frame
 from mien.inference.model import OnnxModel
 from mien.inference.persons import Person, PersonSummary
-from mien.inference.predictor import Predictor, unreadable_because
-from mien.inference.units import with_units
+from mien.inference.predictor import Predictor
 from mien.models import ModelInfo
-from mien.schema import Face, Prediction, Status
+from mien.schema import Face, Prediction, Status, UInt8Array
+
+if TYPE_CHECKING:
+    from mien.faces.detection.detect import Detector
 
 FPS = 5.0
 """Frames per second that are read, unless another number is given."""
-NO_MODEL_OF_FACES = "no model of faces"
 
 OnFrame = Callable[[Frame, list[Prediction]], None]
 """Called with each frame that is read and its predictions."""
@@ -57,6 +56,17 @@ class VideoPredictions:
     def incomplete(self) -> bool:
         """Whether the file could not be read, or not to its end."""
         return self.status is Status.UNREADABLE or bool(self.damage)
+
+
+class EachFrame:
+    """A detector of photos for the frames of a video."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+
+    def at(self, image: UInt8Array, time: float) -> list[Face]:
+        """The faces of a frame, without regard to those before it."""
+        return self._detector(image)
 
 
 def predict_video(
@@ -133,13 +143,6 @@ def _frames(
             on_skipped(frame)
 
 
-class _FaceOutput(NamedTuple):
-    """A face of a frame: its prediction, and the outputs ``(1, ...)`` where it is usable."""
-
-    prediction: Prediction
-    outputs: Arrays | None
-
-
 class _VideoReader:
     """Adds up what the frames of one video show."""
 
@@ -149,7 +152,7 @@ class _VideoReader:
         self._source, self._fps = source, fps
         self._predictor, self._clip_model = predictor, clip_model
         self._persons: dict[int, Person] = {}
-        self._previous: tuple[float, list[_FaceOutput]] | None = None
+        self._previous: tuple[float, list[FaceOutput]] | None = None
         self._step = 1 / fps
         self._frames = self._frames_without_face = 0
 
@@ -161,7 +164,7 @@ class _VideoReader:
         if previous is not None:
             self._step = frame.time - previous
             self._add_previous(self._step)
-        outputs = self._predict(frame, faces)
+        outputs = read_frame(self._predictor, frame, faces, self._source)
         for (track, face), (prediction, arrays) in zip(faces, outputs, strict=True):
             if track not in self._persons:
                 self._persons[track] = self._new_person(track, frame.time)
@@ -176,7 +179,7 @@ class _VideoReader:
             ):
                 person.clips.close()
         self._previous = frame.time, outputs
-        return [output.prediction for output in outputs] or [_no_face(frame, self._source)]
+        return [output.prediction for output in outputs] or [no_face(frame, self._source)]
 
     def predictions(self, damage: str) -> VideoPredictions:
         """What was read in all, of a file with this ``damage``."""
@@ -222,65 +225,9 @@ class _VideoReader:
             if outputs is not None and prediction.track is not None:
                 self._persons[prediction.track].add(time, seconds, outputs)
 
-    def _predict(self, frame: Frame, faces: Sequence[tuple[int, Face]]) -> list[_FaceOutput]:
-        outputs = (
-            [_FaceOutput(_abstained(NO_MODEL_OF_FACES, face), {}) for _, face in faces]
-            if self._predictor is None
-            else _predict_faces(self._predictor, frame, [face for _, face in faces])
-        )
-        return [
-            output._replace(
-                prediction=replace(
-                    output.prediction,
-                    source=self._source,
-                    frame=frame.index,
-                    time=frame.time,
-                    index=index,
-                    track=track,
-                )
-            )
-            for index, (output, (track, _)) in enumerate(zip(outputs, faces, strict=True))
-        ]
-
     def _add_to_clip(self, clips: ClipReader, frame: Frame, face: Face, *, continued: bool) -> None:
         try:
             cut = cut_face(frame.pixels, face, clips.preprocessing)
         except ValueError:  # landmarks that all coincide: no frame of a clip, as in training
             return
         clips.add(frame.time, composed_crop(cut, clips.preprocessing), continued=continued)
-
-
-def _predict_faces(predictor: Predictor, frame: Frame, faces: Sequence[Face]) -> list[_FaceOutput]:
-    """The faces of a frame in one run; larger batches are no faster on a CPU."""
-    predictions: dict[int, _FaceOutput] = {}
-    crops = {}
-    for index, face in enumerate(faces):
-        try:
-            crops[index] = predictor.crop_face(frame.pixels, face)
-        except ValueError as error:
-            predictions[index] = _FaceOutput(_abstained(f"face not aligned: {error}", face), None)
-    if crops:
-        cropped = list(crops.values())
-        output = with_units(
-            predictor.reading,
-            [each.face for each in cropped],
-            predictor.predict_crops(np.stack([each.crop for each in cropped])),
-        )
-        for row, (index, prediction) in enumerate(
-            zip(crops, predictor.read_faces(cropped, output), strict=True)
-        ):
-            arrays = {name: values[row : row + 1] for name, values in output.heads.items()}
-            # A face that the model is not sure of is part of a mean; one that it cannot see is not.
-            usable = not unreadable_because(cropped[row].face)
-            predictions[index] = _FaceOutput(prediction, arrays if usable else None)
-    return [predictions[index] for index in range(len(faces))]
-
-
-def _abstained(reason: str, face: Face) -> Prediction:
-    return Prediction(Status.ABSTAINED, reason=reason, face=face)
-
-
-def _no_face(frame: Frame, source: str) -> Prediction:
-    return Prediction(
-        Status.NO_FACE, source=source, reason=NO_FACE, frame=frame.index, time=frame.time
-    )

@@ -84,6 +84,8 @@ class GraphLayer(nn.Module):
 
 def _expression_predictions(outputs: Tensors, info: ExpressionInfo) -> dict[str, Tensor]:
     logits = outputs["expression"] / info.calibration.temperature
+    if info.calibration.balance:
+        logits = logits + logits.new_tensor(info.offsets)
     return {"expression": logits.softmax(1)}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,18 @@ from mien.corpora.items import Item, LeftOut, VideoItem
 from mien.errors import MienError
 from mien.faces.align import cut_face
 from mien.faces.detection.detect import Detector
-from mien.faces.images import MAX_PIXELS, load_image
+from mien.faces.images import MAX_PIXELS, count_pixels, load_image
 from mien.faces.tight import find_tight_face, is_small
 from mien.preparation.parts import part_schema, write_part_file
-from mien.preparation.workers import Stopped
+from mien.preparation.workers import Stopped, one_at_a_time
 from mien.schema import Face, Preprocessing, UInt8Array
 
 Entry = Item | VideoItem | LeftOut
 DetectorMaker = Callable[[], Detector]
 """Makes a detector in each worker; must be picklable, such as ``partial(YuNetDetector, file)``."""
+
+# Pixels take up to ten bytes while they are decoded: two larger photos at once, over a gigabyte.
+_LARGE = 50_000_000
 
 
 class Cropper:
@@ -59,7 +64,7 @@ class Cropper:
         """Crop the faces of ``entries`` into the part file ``path``, atomically."""
         rows: list[dict[str, Any]] = []
         left_out: list[tuple[str, str, str]] = []
-        several_faces = searched = 0  # of images that are not tight crops
+        counts: Counter[str] = Counter()
         for entry in entries:
             if self._stopped():
                 raise Stopped
@@ -68,43 +73,52 @@ class Cropper:
                 continue
             if isinstance(entry, VideoItem):
                 raise TypeError("expected images, got a recording")
-            try:
-                image = load_image(entry.image, max_pixels=self._max_pixels)
-            except MienError as error:
-                left_out.append((entry.id, entry.source, f"image unreadable: {error}"))
-                continue
-            if entry.box is not None:
-                image = _around(image, entry.box)
-            small = not entry.tight and is_small(image)
-            tight = entry.tight or small
-            face: Face | None = None
-            if small:
-                searched += 1
-                detected = find_tight_face(image, self._ready_detector())
-                if detected is None:
-                    left_out.append((entry.id, entry.source, "no face found"))
-                    continue
-                face = detected if self._landmarks else None
-            elif not tight:
-                faces = self._ready_detector()(image)
-                searched += 1
-                several_faces += len(faces) > 1
-                readable = [face for face in faces if not face.reason]
-                if not readable:
-                    reason = faces[0].reason if faces else "no face found"
-                    left_out.append((entry.id, entry.source, reason))
-                    continue
-                face = readable[0] if entry.box is None else _central(readable, image)
-            elif self._landmarks:
-                face = find_tight_face(image, self._ready_detector())
-            try:
-                whole = tight and not (self._align and face is not None)
-                rows.append(self._row(entry, image, face, tight=whole))
-            except ValueError as error:  # landmarks that all coincide
-                left_out.append((entry.id, entry.source, f"face not aligned: {error}"))
+            with one_at_a_time() if _is_large(entry) else nullcontext():
+                row = self._cropped(entry, counts)
+            if isinstance(row, str):
+                left_out.append((entry.id, entry.source, row))
+            else:
+                rows.append(row)
         table = pa.Table.from_pylist(rows, schema=self._schema)
-        about = {"left_out": left_out, "several_faces": several_faces, "searched": searched}
+        about = {
+            "left_out": left_out,
+            "several_faces": counts["several faces"],
+            "searched": counts["searched"],
+        }
         write_part_file(path, self._schema, table.to_batches(), about)
+
+    def _cropped(self, entry: Item, counts: Counter[str]) -> dict[str, Any] | str:
+        """The row of an image, or why there is none; counts images that are not tight crops."""
+        try:
+            image = load_image(entry.image, max_pixels=self._max_pixels)
+        except MienError as error:
+            return f"image unreadable: {error}"
+        if entry.box is not None:
+            image = _around(image, entry.box)
+        small = not entry.tight and is_small(image)
+        tight = entry.tight or small
+        face: Face | None = None
+        if small:
+            counts["searched"] += 1
+            detected = find_tight_face(image, self._ready_detector())
+            if detected is None:
+                return "no face found"
+            face = detected if self._landmarks else None
+        elif not tight:
+            faces = self._ready_detector()(image)
+            counts["searched"] += 1
+            counts["several faces"] += len(faces) > 1
+            readable = [face for face in faces if not face.reason]
+            if not readable:
+                return faces[0].reason if faces else "no face found"
+            face = readable[0] if entry.box is None else _central(readable, image)
+        elif self._landmarks:
+            face = find_tight_face(image, self._ready_detector())
+        try:
+            whole = tight and not (self._align and face is not None)
+            return self._row(entry, image, face, tight=whole)
+        except ValueError as error:  # landmarks that all coincide
+            return f"face not aligned: {error}"
 
     def _ready_detector(self) -> Detector:
         self._detector = self._detector or self._make_detector()
@@ -133,6 +147,10 @@ class Cropper:
             "crop": np.ascontiguousarray(crop).tobytes(),
             **{name: item.extra.get(name) for name in self._extra},
         }
+
+
+def _is_large(item: Item) -> bool:
+    return isinstance(item.image, Path) and count_pixels(item.image) > _LARGE
 
 
 def _around(image: UInt8Array, box: tuple[float, float, float, float]) -> UInt8Array:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.synchronize import Event
+from multiprocessing.synchronize import Event, Lock
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,6 +36,12 @@ class Stopped(Exception):
 
 
 _writer: PartWriter | None = None
+_lock: Lock | None = None
+
+
+def one_at_a_time() -> contextlib.AbstractContextManager[object]:
+    """Wait until no other worker process is within this; for what takes much memory."""
+    return contextlib.nullcontext() if _lock is None else _lock
 
 
 def available_cores() -> int:
@@ -66,10 +72,10 @@ def write_parts(
         return
     # A forked copy of Arrow's threads would hang, so processes are spawned.
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
+    stop, lock = context.Event(), context.Lock()
     running: dict[Future[None], int] = {}
     with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start, initargs=(make_writer, stop)
+        workers, mp_context=context, initializer=_start, initargs=(make_writer, stop, lock)
     ) as pool:
         try:
             for entries, path in chunks:
@@ -129,10 +135,11 @@ def _one_thread_each() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def _start(make_writer: Callable[..., PartWriter], stop: Event) -> None:
+def _start(make_writer: Callable[..., PartWriter], stop: Event, lock: Lock) -> None:
     import cv2
 
-    global _writer
+    global _lock, _writer
+    _lock = lock
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)

@@ -23,6 +23,7 @@ from mien.data.dataset import Dataset
 from mien.errors import MienError
 from mien.files import write_bytes
 from mien.heads import HEADS
+from mien.heads.expression import ExpressionInfo
 from mien.licenses import Ledger, documents
 from mien.models import METADATA_KEY
 from mien.networks.predictions import PredictionNetwork
@@ -48,6 +49,7 @@ def export(
     most_drop: float = MOST_DROP,
     mirror: bool = False,
     abstain_below: float | None = None,
+    balance: float = 0.0,
 ) -> dict[str, Any]:
     """Write a run or run folder to ``out`` (``.onnx``); return the metadata that the file carries.
 
@@ -63,7 +65,9 @@ def export(
     written.
 
     ``mirror`` averages over the input and its mirror image;
-    ``abstain_below`` is the confidence in an expression under which the model abstains. Where no
+    ``abstain_below`` is the confidence in an expression under which the model abstains, and
+    ``balance`` in [0, 1] how far rare expressions are favored: their probabilities are divided by
+    their shares of the training to this power. Where no
     card is given, it says what a head's statement of use says, and whether commercial use is
     allowed.
 
@@ -83,12 +87,17 @@ def export(
         run = load_run(run)
     heads = {key: info.model_dump(mode="json") for key, info in run.info.heads.items()}
     ledger = Ledger(run.info.licenses or licenses_of_older_run(run.document))
-    if abstain_below is not None:
-        if "expression" not in heads:
+    for option, value in (("abstain-below", abstain_below), ("balance", balance or None)):
+        if value is not None and "expression" not in heads:
             raise MienError(
-                f"expected a run with the head expression for --abstain-below, got {run.folder} "
+                f"expected a run with the head expression for --{option}, got {run.folder} "
                 f"with {', '.join(heads)}; leave it out"
             )
+    run.model.infos = dict(run.info.heads)
+    if balance:
+        run.model.infos["expression"] = info = _balanced(run, balance)
+        heads["expression"] = info.model_dump(mode="json")
+    if abstain_below is not None:
         if not 0 <= abstain_below <= 1:
             raise MienError(
                 f"expected a confidence in [0, 1] to abstain below, got {abstain_below}"
@@ -126,6 +135,19 @@ def export(
     helper.set_model_props(model, {METADATA_KEY: json.dumps(document)})
     write_bytes(out, model.SerializeToString())
     return document
+
+
+def _balanced(run: Run, balance: float) -> ExpressionInfo:
+    info = run.info.heads["expression"]
+    if not isinstance(info, ExpressionInfo) or not info.shares:
+        raise MienError(
+            f"expected a run that knows the shares of its classes for --balance, got {run.folder} "
+            "of an earlier version; train it again or leave --balance out"
+        )
+    if not 0 <= balance <= 1:
+        raise MienError(f"expected a balance in [0, 1], got {balance}")
+    calibration = info.calibration.model_copy(update={"balance": balance})
+    return info.model_copy(update={"calibration": calibration})
 
 
 def _in_int8(

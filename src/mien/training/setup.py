@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mien.data.dataset import Dataset
+from mien.data.targets import Targets
 from mien.errors import MienError
 from mien.heads import HEADS, HeadInfo, Labels
 from mien.models import ClipsInfo
@@ -64,6 +65,10 @@ def set_up(
         weights=recipe.backbone.weights,
         node_vectors=None if graph is None else graph.vectors,
     )
+    if "expression" in infos and (
+        shares := class_shares(units.targets["train"], len(dataset.label_space))
+    ):
+        infos["expression"] = infos["expression"].model_copy(update={"shares": shares})
     expressions = units.targets["train"]["expression"]
     classes = len(dataset.label_space)
     context = LossContext(
@@ -86,6 +91,17 @@ def set_up(
             **units.described(),
         },
     )
+
+
+def class_shares(targets: Targets, classes: int) -> tuple[float, ...]:
+    """The classes' shares of targets, of distributions where there are any; empty without rows."""
+    if "expression_distribution" in targets.values:
+        counts = targets["expression_distribution"].sum(0, dtype=np.float64)
+    else:
+        counts = np.bincount(
+            targets["expression"][targets.labeled("expression")], minlength=classes
+        )
+    return tuple((counts / counts.sum()).round(6).tolist()) if counts.sum() else ()
 
 
 def _check_joined(recipe: Recipe, dataset: Dataset) -> None:

@@ -31,7 +31,11 @@ _LAYOUTS = ((_MOST_BARS, 1.0), (_MOST_BARS, 0.8), (3, 1.0), (3, 0.8), (0, 1.0), 
 
 
 def annotate(
-    image: ImageSource, predictions: Sequence[Prediction], *, max_pixels: int = MAX_PIXELS
+    image: ImageSource,
+    predictions: Sequence[Prediction],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    enlarge: bool = True,
 ) -> UInt8Array:
     """The picture with its predictions drawn in, ``(H', W', 3)`` uint8 RGB.
 
@@ -40,14 +44,22 @@ def annotate(
     Abstained faces are gray and dashed with the reason. A face with an attention map has it laid
     over, see :func:`~mien.inference.drawing.attention.draw_attention`. A person of a video has the
     number of the track on the frame, and no card where the heads say nothing. Pictures under 640
-    pixels are enlarged by a whole factor. No card lies on a face of ``predictions``: where there is
-    no room, the cards of a photo go to a margin that is added on the right, with numbers, and a
-    frame of a video goes without the card. ``image`` is what the predictor was called with; it is
-    not changed.
+    pixels are enlarged by a whole factor, unless ``enlarge`` is false. No card lies on a face of
+    ``predictions``: where there is no room, the cards of a photo go to a margin that is added on
+    the right, with numbers, and a frame of a video goes without the card. ``image`` is what the
+    predictor was called with; it is not changed.
     """
-    pixels = load_image(image, max_pixels=max_pixels)
-    factor = _enlargement(pixels)
+    drawn = _annotated(load_image(image, max_pixels=max_pixels), predictions, enlarge=enlarge)
+    return np.asarray(drawn)
+
+
+def _annotated(
+    pixels: UInt8Array, predictions: Sequence[Prediction], *, enlarge: bool = True
+) -> Image.Image:
+    factor = _enlargement(pixels) if enlarge else 1
     picture = Image.fromarray(pixels)
+    # Of a large photo, one copy is enough.
+    del pixels
     if factor > 1:
         picture = picture.resize(
             (picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC
@@ -55,7 +67,7 @@ def annotate(
     faces = [prediction for prediction in predictions if prediction.face is not None]
     if not faces:
         _caption(picture, [each.reason for each in predictions if each.reason])
-        return np.asarray(picture)
+        return picture
     for face in faces:
         if face.attention is not None and face.patches:
             draw_attention(picture, face.attention, face.patches, scale=factor)
@@ -86,7 +98,7 @@ def annotate(
     for face, card, place in zip(faces, cards, places, strict=True):
         if place is not None and (face.track is None or has_card(face)):
             draw_card(picture, place, card, unit)
-    return np.asarray(picture)
+    return picture
 
 
 def annotate_file(
@@ -106,7 +118,7 @@ def annotate_file(
     kind = PICTURE_FORMATS.get(out.suffix.lower())
     if kind is None:
         raise MienError(f"expected a picture named {', '.join(PICTURE_FORMATS)}, got {str(out)!r}")
-    picture = Image.fromarray(annotate(image, predictions, max_pixels=max_pixels))
+    picture = _annotated(load_image(image, max_pixels=max_pixels), predictions)
     with replacing(out, private=True) as partial:
         picture.save(partial, kind, quality=92)
 

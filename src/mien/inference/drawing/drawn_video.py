@@ -81,13 +81,16 @@ class DrawnVideo:
         self._waiting = []
 
     def _write(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
-        picture = annotate(frame.pixels, predictions)
+        self.add_drawn(annotate(frame.pixels, predictions), frame.time)
+
+    def add_drawn(self, picture: UInt8Array, time: float) -> None:
+        """Take a frame that is drawn already, at its time in seconds."""
         with _explained(self.path):
             if self._stream is None:
                 self._open(picture)
             picture = _fitted(picture, self._stream.width, self._stream.height)
             image = load_av().VideoFrame.from_ndarray(picture, format="rgb24")
-            self._last = max(self._last + 1, round(frame.time * _SECOND))
+            self._last = max(self._last + 1, round(time * _SECOND))
             image.pts, image.time_base = self._last, Fraction(1, _SECOND)
             self._container.mux(self._stream.encode(image))
 
