@@ -212,7 +212,7 @@ def test_a_video_is_written_on_request(
     out, view = tmp_path / "shown.mp4", Shown(draws=False)
     session = live(Plugged(PICTURES), view, model, monkeypatch, video=out)
     assert view.notice.endswith("Stored: this video.")
-    assert session.places == (str(out),)
+    assert session.places == (str(out),) and session.sentence.endswith(f"; written to {out}")
     with Video(out) as made:
         frames = list(made.frames())
     assert [frame.time for frame in frames] == pytest.approx([0, 0.1, 0.2, 0.3], abs=1e-3)
