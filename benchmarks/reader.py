@@ -31,8 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.dataset import Dataset
+from mien.data.reading import crop_reader
 from mien.data.targets import make_targets
-from mien.evaluation.crops import crop_reader
 from mien.evaluation.heads import project_classes
 from mien.evaluation.models import Model, open_model
 from mien.files import replacing

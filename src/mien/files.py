@@ -206,6 +206,12 @@ def spreadsheet_text(text: str, *, is_path: bool = False) -> str:
     return f"./{text}" if is_path else f"'{text}"
 
 
+def sha256_of(path: Path) -> str:
+    """The hex digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def flush_to_disk(stream: IO[Any]) -> None:
     """Wait until what was written is on the disk.
 

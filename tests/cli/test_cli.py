@@ -34,7 +34,7 @@ def test_help_lists_the_commands_and_each_has_its_own(command: Command) -> None:
     names = [line.split()[0] for line in ended.out.split("Commands:\n")[1].splitlines()]
     assert names == [
         *("predict", "live", "prepare", "synth", "corpora", "recipes", "models"),
-        *("train", "evaluate", "compare", "audit", "export", "serve", "demo"),
+        *("train", "evaluate", "compare", "audit", "export", "index", "search", "serve", "demo"),
     ]
     assert "..." not in ended.out.split("Commands:\n")[1], "a summary is cut off"
     for name in names:

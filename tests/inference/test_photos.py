@@ -34,6 +34,13 @@ def test_a_folder_in_sorted_order(predictor: Predictor, photos: Path) -> None:
     assert rows[2].status is Status.NO_FACE
 
 
+def test_photos_without_faces_beside_others(predictor: Predictor, photos: Path) -> None:
+    # After a while a thread takes several photos at a time.
+    given = [photos / name for name in ("1.png", "black.png") for _ in range(12)]
+    statuses = [row.status for row in predict_files(predictor, given[::-1] + given)]
+    assert statuses == [Status.NO_FACE] * 12 + [Status.OK] * 24 + [Status.NO_FACE] * 12
+
+
 def test_same_as_one_by_one(predictor: Predictor, photos: Path) -> None:
     for row in predict_files(predictor, [photos]):
         [alone] = predictor(row.source)

@@ -23,8 +23,8 @@ from mien.audit.near import KINDS, NearDuplicates, near_duplicates
 from mien.audit.page import write_audit
 from mien.audit.predictions import open_expression_model, predict_expressions
 from mien.audit.rows import Names, Rows, open_rows
+from mien.data.reading import with_progress
 from mien.errors import MienError
-from mien.evaluation.crops import with_progress
 from mien.evaluation.models import Model
 from mien.preparation.write import refuse_existing
 from mien.reports.document import require_train_extra

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from mien.audit.embedded import Embeddings
 from mien.audit.labels import IntArray
 from mien.data.dataset import Dataset
+from mien.data.reading import crop_reader, with_progress
 from mien.data.targets import make_targets
 from mien.errors import MienError
-from mien.evaluation.crops import crop_reader, with_progress
 from mien.evaluation.heads import project_classes, shared_classes
 from mien.evaluation.models import Model, open_model
 from mien.heads.expression import ExpressionInfo

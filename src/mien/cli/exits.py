@@ -30,6 +30,7 @@ _EXTRAS = {
     "av": "video",
     "numba": "synth",
     **dict.fromkeys(("fastapi", "uvicorn", "python_multipart", "prometheus_client"), "serve"),
+    **dict.fromkeys(("usearch", "jinja2"), "search"),
 }
 """Packages that an extra of mien brings, by the name that they are imported under."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mien.reports.sections import Block
+    from mien.search.query import Answer
 
 
 def print_json(document: Any) -> None:
@@ -127,6 +128,44 @@ def print_audit(document: Mapping[str, Any], page: Path) -> None:
         count = sum(cleaned["left_out"].values())
         print(f"cleaned copy: {cleaned['folder']}, {cleaned['rows']:,} rows, {count:,} left out")
     print(f"audit: {page}")
+
+
+def print_matches(rows: Sequence[Mapping[str, Any]], answer: Answer) -> None:
+    """The matches of a search as a table, and what was passed over for them."""
+    shown = [name for name in _MATCH_COLUMNS if any(row.get(name) is not None for row in rows)]
+    cells = [
+        [
+            row["rank"],
+            f"{row[answer.measure]:.3f}",
+            *("" if row[name] is None else _MATCH_COLUMNS[name](row[name]) for name in shown),
+        ]
+        for row in rows
+    ]
+    _print_table(("", answer.measure, *shown), cells)
+    if not rows:
+        print("no face of the index fits")
+    for reason, count in answer.passed_over.items():
+        print(f"note: {count:,} nearer {'row' if count == 1 else 'rows'} left out: {reason}")
+
+
+def _seconds(time: float) -> str:
+    minutes, seconds = divmod(time, 60)
+    return f"{int(minutes)}:{seconds:05.2f}"
+
+
+_MATCH_COLUMNS: dict[str, Callable[[Any], str]] = {
+    "label": str,
+    "expression": str,
+    "confidence": "{:.2f}".format,
+    "valence": "{:.2f}".format,
+    "arousal": "{:.2f}".format,
+    "subject": str,
+    "track": str,
+    "time": _seconds,
+    "source": str,
+    "id": str,
+}
+"""The columns of a table of matches, and how each value is shown."""
 
 
 def _print_blocks(blocks: Iterable[Block], split: str) -> None:

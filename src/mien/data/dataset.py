@@ -21,8 +21,8 @@ from mien.data.crops import Crops, PartialCrops
 from mien.data.description import FORMAT as FORMAT
 from mien.data.description import INFO_FILE as INFO_FILE
 from mien.data.description import check_checksum, check_file, read_description
-from mien.data.description import sha256_of as sha256_of
 from mien.errors import MienError
+from mien.files import sha256_of as sha256_of
 from mien.heads import HEADS
 from mien.labels import LabelSpace
 from mien.licenses import License, unclear

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mien.errors import MienError
-from mien.files import is_text
+from mien.files import is_text, sha256_of
 from mien.labels import LabelSpace
 from mien.licenses import Licenses
 from mien.scales import Scale
@@ -109,12 +109,6 @@ def read_description(folder: Path) -> tuple[Description, dict[str, Any]]:
             f"{where!r}: prepare it again"
         ) from None
     return description, info | description.model_dump(mode="json", include=set(info))
-
-
-def sha256_of(path: Path) -> str:
-    """The hex digest of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_file(path: Path, files: dict[str, Any], *, verify: bool) -> None:

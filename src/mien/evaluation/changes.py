@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.crops import ChangeCrops, to_grayscale
+from mien.data.reading import ChangeCrops, to_grayscale
 from mien.schema import Preprocessing, UInt8Array
 
 JPEG_QUALITY = 50

@@ -30,13 +30,13 @@ from mien.inference.sinks import (
     progress,
 )
 from mien.inference.tables import checked_schema
-from mien.inference.videos import FPS, predict_video
+from mien.inference.videos import FPS, EachFrame, predict_video
 from mien.inference.work.folder import Plan, Shard
 from mien.inference.work.journal import Finished
 from mien.inference.work.merging import Totals, merge_shards
 from mien.inference.work.settings import detector_settings, model_settings
 from mien.inference.work.table import Item, TableWork, table_work
-from mien.schema import Face, Prediction, Status, UInt8Array
+from mien.schema import Prediction, Status
 
 if TYPE_CHECKING:
     from mien.faces.detection.detect import Detector
@@ -310,16 +310,6 @@ def _items(
         yield None if source is None else Item(number, source, pipeline.picture_of(source))
 
 
-class _EachFrame:
-    """A detector of photos for the frames of a video."""
-
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
-
-    def at(self, image: UInt8Array, time: float) -> list[Face]:
-        return self._detector(image)
-
-
 @dataclass
 class _Pipeline:
     """Reads one input after the other into the sinks and the table, and counts."""
@@ -388,7 +378,7 @@ class _Pipeline:
                 predictor=self.predictor,
                 clip_model=self.clip_model,
                 fps=self.fps,
-                detector=None if self.detector is None else _EachFrame(self.detector),
+                detector=None if self.detector is None else EachFrame(self.detector),
                 on_frame=on_frame,
                 on_skipped=None if drawn is None else drawn.skip,
             )

@@ -185,7 +185,9 @@ class Predictor(Closing):
     def read_faces(
         self, faces: Sequence[CroppedFace], output: ModelOutput, *, source: str = ""
     ) -> list[Prediction]:
-        """The predictions of faces whose crops gave ``output``."""
+        """The predictions of faces whose crops gave ``output``; none for none."""
+        if not faces:
+            return []
         output = with_units(self.reading, [face.face for face in faces], output)
         return [self._prediction(face, index, output, source) for index, face in enumerate(faces)]
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mien.errors import MienError
 from mien.faces.align import cut_face
@@ -20,7 +21,10 @@ from mien.inference.model import OnnxModel
 from mien.inference.persons import Person, PersonSummary
 from mien.inference.predictor import Predictor
 from mien.models import ModelInfo
-from mien.schema import Face, Prediction, Status
+from mien.schema import Face, Prediction, Status, UInt8Array
+
+if TYPE_CHECKING:
+    from mien.faces.detection.detect import Detector
 
 FPS = 5.0
 """Frames per second that are read, unless another number is given."""
@@ -52,6 +56,17 @@ class VideoPredictions:
     def incomplete(self) -> bool:
         """Whether the file could not be read, or not to its end."""
         return self.status is Status.UNREADABLE or bool(self.damage)
+
+
+class EachFrame:
+    """A detector of photos for the frames of a video."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+
+    def at(self, image: UInt8Array, time: float) -> list[Face]:
+        """The faces of a frame, without regard to those before it."""
+        return self._detector(image)
 
 
 def predict_video(

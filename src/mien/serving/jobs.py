@@ -19,7 +19,7 @@ from mien.faces.video import Frame, Video
 from mien.inference.model import OnnxModel
 from mien.inference.predictor import Predictor
 from mien.inference.rows import Entry, Rows
-from mien.inference.videos import predict_video
+from mien.inference.videos import EachFrame, predict_video
 from mien.schema import Prediction
 from mien.serving.limits import Limits
 from mien.serving.problems import Problem
@@ -243,7 +243,7 @@ class Jobs:
                 predictor=predictor,
                 clip_model=self._clips,
                 fps=job.fps,
-                detector=None if self._detector is None else _EachFrame(self._detector()),
+                detector=None if self._detector is None else EachFrame(self._detector()),
                 on_frame=on_frame,
             )
             for rows in kinds:
@@ -281,13 +281,3 @@ class Jobs:
     def _end(self, job: Job, state: JobState) -> None:
         if job.ended is None:
             job.state, job.ended = state, time.monotonic()
-
-
-class _EachFrame:
-    """A detector of photos for the frames of a video."""
-
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
-
-    def at(self, image: Any, time: float) -> list[Any]:
-        return self._detector(image)
