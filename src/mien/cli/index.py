@@ -41,7 +41,7 @@ def index(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make an index of faces, in which `mien search` finds those with an expression.
+    """Index faces, so that `mien search` finds expressions.
 
     The exit code is 1 if some input could not be read.
     """
