@@ -44,6 +44,8 @@ def test_a_protocol_is_of_one_dataset_and_one_folder(command: Command, toy_datas
     command("evaluate", "a", "b", *one).refused("got 2 and 1")
     command("evaluate", "a", *one, "--data", toy_dataset).refused("got 1 and 2")
     command("train", "softmax", *one, "--data", toy_dataset, "--out", "x").refused("got 2")
+    select = ("train", "softmax", *one, "--out", "x", "--select-on", "train")
+    command(*select).refused("--protocol without --select-on")
 
 
 def test_a_rule_needs_votes(command: Command, toy_model: Path, toy_dataset: Path) -> None:
@@ -96,8 +98,13 @@ def test_merging_does_nothing_else(
         ("jaffe", ("--valid-from-train", 0.2), ("mien makes all three",)),
         ("jaffe", ("--task", "freeform"), ("--task", "images")),
         ("jaffe", ("--subject-disjoint",), ("--subject-disjoint", "images")),
-        ("jaffe", ("--tight", "--thorough"), ("--tight without --thorough", "--landmarks")),
+        ("jaffe", ("--tight", "--thorough"), ("no --thorough for jaffe", "--landmarks")),
         ("fer2013", ("--classes", "a,b"), ("--classes",)),
+        ("fer2013", ("--thorough",), ("no --thorough for fer2013", "tight crops")),
+        ("fer2013", ("--seed", 0), ("no --seed for fer2013", "splits of its own")),
+        ("fer2013", ("--tight",), ("no --tight for fer2013", "tight face crops")),
+        ("fer2013", ("--max-pixels", 5), ("no --max-pixels for fer2013", "numbers")),
+        ("rafdb", ("--seed", 3, "--align"), ("no --seed for rafdb",)),
     ],
 )
 def test_prepare_refuses_what_a_corpus_does_not_use(

@@ -11,7 +11,7 @@ from typing import Any
 import fake_corpora
 import numpy as np
 import pytest
-from fake_corpora import FAKES
+from fake_corpora import FAKES, TIGHT
 from toy_corpora import SMALL, ToyDetector
 
 from mien.corpora import CORPORA, corpus_of
@@ -231,9 +231,8 @@ def test_its_own_classes_cannot_be_renamed(corpus: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("corpus", FAKES)
 def test_a_reading_becomes_a_dataset(corpus: str, tmp_path: Path) -> None:
     source = FAKES[corpus](tmp_path / "source")
-    result = prepare(
-        corpus, source, tmp_path / "out", preprocessing=SMALL, workers=1, detector=ToyDetector
-    )
+    detects: dict[str, Any] = {} if corpus in TIGHT else {"detector": ToyDetector}
+    result = prepare(corpus, source, tmp_path / "out", preprocessing=SMALL, workers=1, **detects)
     dataset = result.dataset
     entries = read(corpus, source)
     assert len(dataset) == len(items(entries))

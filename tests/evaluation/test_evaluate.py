@@ -17,6 +17,7 @@ from mien.errors import MienError
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.models import open_model
 from mien.evaluation.predictions import evaluation_of
+from mien.evaluation.training_overlap import training_overlap
 from mien.faces.partial_image import compose_partial_image
 from mien.labels import label_space_of
 from mien.schema import Preprocessing
@@ -427,3 +428,37 @@ def test_a_report_on_rendered_faces_says_so(models: Callable[..., Oracle], tmp_p
         text = Page(page.read_text("utf-8")).text
         assert (WARNING in report["warnings"]) == (WARNING in text) == (corpus == "rendered")
         assert any("no class" in warning for warning in report["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "split", "told"),
+    [
+        ({"corpus": "ferplus"}, "train", "trained on ferplus: rows of split train may be among"),
+        ({"corpus": "ferplus"}, "valid", "may be among those that its epoch was chosen by"),
+        ({"corpus": "ferplus", "checksum": "0"}, "train", "another preparation of ferplus"),
+        ({"corpus": "fer2013"}, "train", "same pictures"),
+        ({}, "train", ""),
+        ({"corpus": "jaffe"}, "train", ""),
+    ],
+)
+def test_rows_that_the_model_may_have_seen_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    trained_on: dict[str, str],
+    split: str,
+    told: str,
+) -> None:
+    data = make_dataset(tmp_path / "d", [{"label": "anger", "split": split}], corpus="ferplus")
+    model = Oracle(one_hot(4)).model()._replace(trained_on=trained_on)
+    info = model.info.model_copy(update={"selected_on": {"split": "valid"}})
+    monkeypatch.setattr(mien.evaluation.evaluate, "open_model", lambda _: model._replace(info=info))
+    report, _ = evaluate("m", data, tmp_path / "out", split=split)
+    notes = [text for text in report["warnings"] if "rained on" in text or "pictures" in text]
+    assert bool(notes) == bool(told) and all(told in text for text in notes)
+
+
+def test_the_shipped_model_says_what_it_was_trained_on(tmp_path: Path) -> None:
+    data = Dataset.open(make_dataset(tmp_path / "d", [{"label": "anger"}], corpus="ferplus"))
+    overlap = training_overlap(open_model("fer"), data, "train")
+    assert overlap.trained_on == "corpus"
+    assert "trained on ferplus" in overlap.notes[0]

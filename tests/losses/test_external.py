@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+from external_losses import NEEDED
 from loss_cases import make_batch
 from pytorch_metric_learning import distances, losses, miners, reducers
 
@@ -89,22 +90,6 @@ def test_every_loss_and_miner_of_the_library_is_named_or_left_out_for_a_reason()
     }
     left_out = set(dir(miners)) - set(external_names("miners"))
     assert {n for n in left_out if n.endswith("Miner")} == {"BaseMiner"}
-
-
-CLASSIFIER = {"num_classes": 4, "embedding_size": 8}
-NEEDED = {
-    "ArcFaceLoss": CLASSIFIER,
-    "CosFaceLoss": CLASSIFIER,
-    "LargeMarginSoftmaxLoss": CLASSIFIER,
-    "NormalizedSoftmaxLoss": CLASSIFIER,
-    "P2SGradLoss": {"descriptors_dim": 8, "num_classes": 4},
-    "ProxyAnchorLoss": CLASSIFIER,
-    "ProxyNCALoss": CLASSIFIER,
-    "RankedListLoss": {"margin": 0.4, "Tn": 1},
-    "SoftTripleLoss": CLASSIFIER,
-    "SphereFaceLoss": CLASSIFIER,
-    "SubCenterArcFaceLoss": CLASSIFIER,
-}
 
 
 # Both are the library's own calls into newer versions of torch and numpy.

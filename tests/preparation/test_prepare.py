@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from toy_corpora import (
     SMALL,
@@ -23,12 +25,14 @@ from toy_corpora import (
 
 import mien.preparation.cropping
 import mien.preparation.prepare
-from mien.data.dataset import Dataset
+from mien.data.dataset import FACES_SCHEMA, Dataset
 from mien.errors import MienError
 from mien.faces.align import TEMPLATE, anchor_points, crop_face, landmarks_in_crop
+from mien.labels import LABEL_SPACES
 from mien.preparation.parts import read_part
 from mien.preparation.prepare import left_out_table, prepare
 from mien.preparation.workers import write_parts
+from mien.preparation.write import write_dataset
 from mien.schema import Box, Face, Preprocessing
 
 HERE = Path(__file__).parents[1] / "support"
@@ -52,7 +56,9 @@ def small_chunks(monkeypatch):
 
 
 def prepared(source, out, **changes):
-    settings = {"preprocessing": SMALL, "workers": 1, "detector": ToyDetector} | changes
+    detects = not changes.get("tight") or changes.get("landmarks") or changes.get("align")
+    detector = {"detector": ToyDetector} if detects else {}
+    settings = {"preprocessing": SMALL, "workers": 1} | detector | changes
     return prepare("folder", source, out, **settings)
 
 
@@ -316,7 +322,7 @@ def interrupted(source, out):
     ("changes", "named"),
     [
         ({"preprocessing": Preprocessing(size=32)}, "preprocessing"),
-        ({"tight": True}, "options"),
+        ({"tight": True}, "detector, options"),
         ({"landmarks": True}, "options"),
         ({"detector": partial(ToyDetector)}, "detector"),
     ],
@@ -478,3 +484,23 @@ def test_the_command_ends_with_1_where_faces_are_missing(command, source, tmp_pa
     ended = command("prepare", "folder", source, "--out", "again", *options)
     last = ended.out.splitlines()[-1]
     assert last.startswith("2 left out, 2 of which should be there: again/left_out.csv lists them")
+
+
+@pytest.mark.parametrize(("points", "most"), [(478, 320), (0, 4096)])
+def test_row_groups_are_of_a_megabyte_at_most(tmp_path, points, most):
+    row = {"id": "", "source": "s", "corpus": "c", "split": "train", "alignment": "fixed"}
+    landmarks = [0.5] * (2 * points) or None
+
+    def blocks():
+        for start in range(0, 1024, 64):
+            rows = [row | {"id": str(start + n), "landmarks": landmarks} for n in range(64)]
+            table = pa.Table.from_pylist(rows, schema=FACES_SCHEMA)
+            yield table, np.zeros((64, 16, 16, 3), np.uint8)
+
+    write_dataset(
+        tmp_path / "out", blocks(), rows=1024, label_space=LABEL_SPACES["ferplus"],
+        preprocessing=SMALL, corpus="toy", license_terms="made by a test",
+    )  # fmt: skip
+    written = pq.read_metadata(tmp_path / "out" / "faces.parquet")
+    sizes = [written.row_group(n).num_rows for n in range(written.num_row_groups)]
+    assert sum(sizes) == 1024 and max(sizes) <= most and (len(sizes) == 1) == (points == 0)

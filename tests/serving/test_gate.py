@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from mien.serving.app import PAGE
+from mien.serving.template import PAGE, index_page
 
 Refused = Callable[..., None]
 EVERYTHING = ("/", "/docs.html", "/openapi.json", "/v1/model", "/healthz", "/metrics", "/nowhere")
@@ -102,8 +102,19 @@ def test_a_fault_of_the_server_is_a_problem_without_details(
     assert "secret" not in response.text
 
 
+def test_a_page_has_the_parts_of_its_kind() -> None:
+    server, browser = index_page("server"), index_page("browser")
+    assert 'id="tab-video"' in server and 'id="token"' in server and "app.js" in server
+    assert "video-file" not in browser and "app.js" not in browser and "browser.js" in browser
+    for page in (server, browser):
+        assert "<!--" not in page and page.startswith("<!doctype html>")
+        assert page.count("<section ") == page.count("</section>") == page.count("<h2") + 2
+        assert "article 50(3)" in page and "Emotion recognition is running" in page
+
+
 def test_the_page_is_there(client: TestClient) -> None:
     page = client.get("/")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.status_code == 200 and "article 50(3)" in page.text
     for name in re.findall(r'(?:href|src)="([\w.]+)"', page.text):
         if not (Path(PAGE) / name).is_file():

@@ -144,6 +144,26 @@ def test_a_large_body_gets_its_answer_while_it_is_sent(running: Running) -> None
     assert status == 413 and b"at most 32 MB" in answer
 
 
+def test_connections_too_many_are_told_so(tmp_path: Path) -> None:
+    with server(tmp_path, "--connections", "3") as running, contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", running.port)
+        held = [stack.enter_context(socket.create_connection(address, 10)) for _ in range(3)]
+        ask = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        held[0].sendall(ask)
+        assert held[0].recv(65536).startswith(b"HTTP/1.1 200")
+        for _ in range(20):
+            head, _, body = running.raw(b"").partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 503 ") and b"retry-after: 1" in head.lower()
+            assert json.loads(body)["detail"].startswith("expected at most 3 connections at a time")
+        held[0].sendall(ask)  # those that are open go on
+        assert held[0].recv(65536).startswith(b"HTTP/1.1 200")
+        held[1].close()
+        end = time.monotonic() + 10
+        while running.ask("/healthz")[0] != 200 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert running.ask("/healthz")[0] == 200
+
+
 def test_slow_bodies_and_headers_time_out(running: Running) -> None:
     """Both at a time, as each takes its twenty seconds."""
     head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"

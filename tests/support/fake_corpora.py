@@ -417,15 +417,18 @@ def fake_dataset(corpus: str, folder: Path) -> Dataset:
     if corpus.startswith("avec"):
         return avec(folder / "dataset", corpus)
     source = (ferplus if corpus == "ferplus" else FAKES[corpus])(folder / "source")
-    tight = corpus != "ferplus"
     return prepare(
         corpus,
         source,
         folder / "dataset",
         preprocessing=Preprocessing(size=32),
-        tight=tight,
+        tight=corpus not in TIGHT,
         workers=1,
     ).dataset
+
+
+TIGHT = {"rafdb", "rafdb-compound", "fer2013", "ferplus", "sfew", "oulu-casia", "aff-wild2"}
+"""Corpora whose fakes have tight crops only, in which no face is looked for."""
 
 
 FAKES: dict[str, Callable[[Path], Path]] = {

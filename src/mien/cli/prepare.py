@@ -19,7 +19,6 @@ from mien.cli.options import (
     Tight,
     Workers,
     detector_of,
-    refuse_beside,
 )
 from mien.errors import MienError
 
@@ -70,7 +69,9 @@ def prepare(
     disjoint: Annotated[
         bool, typer.Option("--subject-disjoint", help="Make splits that share no subject.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the splits that mien makes.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the splits that mien makes (default: 0).")
+    ] = None,
     license_terms: Annotated[
         str | None,
         typer.Option(
@@ -100,12 +101,6 @@ def prepare(
     reader = corpus_of(corpus)
     if fps is not None and not reader.videos:
         raise MienError(f"expected no --fps for {corpus}, which holds images, got it: leave it out")
-    if tight and not landmarks:
-        refuse_beside(
-            "--tight",
-            {"--detector": detector, "--thorough": thorough},
-            "no face is detected in tight crops, unless --landmarks asks for it",
-        )
     result = prepare_dataset(
         corpus,
         source,

@@ -39,6 +39,9 @@ def serve(
     queue: Annotated[
         int, typer.Option(min=1, help="Requests at a time; more are told to come again.")
     ] = 32,
+    connections: Annotated[
+        int, typer.Option(min=1, help="Open connections at a time, busy or not.")
+    ] = 256,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that an answer may take.")] = 30,
     max_megabytes: Annotated[
         float, typer.Option(min=0.001, help="Of a request with pictures.")
@@ -64,6 +67,7 @@ def serve(
         pixels=max_pixels,
         video_seconds=max_video_seconds,
         queue=queue,
+        connections=connections,
         request_seconds=timeout,
     )
     token = _token(token_file)

@@ -25,6 +25,7 @@ from mien.corpora.items import (
     storable,
 )
 from mien.corpora.manifest import SUFFIXES, Row, columns_of, read_rows
+from mien.corpora.reading import HAS_SPLITS, few_in_train
 from mien.corpora.splitting import cut, rank
 from mien.corpora.votes import NO_CLASS
 from mien.data.dataset import ACTION_UNIT_FIELDS, VALENCE_AROUSAL_FIELDS
@@ -129,6 +130,11 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
         )
     by_label = {label: cut(values, valid=valid, test=test) for label, values in ranks.items()}
     by_subject = cut((rank(options.seed, name) for name in subjects), valid=valid, test=test)
+    if (
+        options.valid_from_train
+        and max(cuts.valid for cuts in ([by_subject] if subjects else by_label.values())) < 0
+    ):
+        raise few_in_train(source)
     if valid:
         unit = "by subject" if subjects else "within each class"
         new_splits = (
@@ -170,6 +176,7 @@ def _arrange(rows: Callable[[bool], Iterator[Row]], source: Path, options: Optio
         vote_names=vote_names,
         fields=_fields(columns),
         notes=tuple(notes),
+        unused={} if valid else {"seed": HAS_SPLITS},
     )
 
 

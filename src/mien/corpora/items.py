@@ -111,7 +111,8 @@ class Reading:
 
     ``fingerprint`` changes with the names, sizes and times of the source's files. ``total`` is
     the number of entries. ``fields`` are columns beyond those of every dataset. ``notes`` go into
-    ``dataset.json``.
+    ``dataset.json``. ``unused`` are options that change nothing in this source, such as ``"seed"``
+    where it has splits of its own, each with the reason.
     """
 
     label_space: LabelSpace
@@ -122,6 +123,7 @@ class Reading:
     fields: tuple[pa.Field, ...] = ()
     notes: tuple[str, ...] = ()
     scale: Scale | None = None
+    unused: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

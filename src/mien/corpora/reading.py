@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from mien.corpora.items import Item, LeftOut, Options, Reading, split_name, stamp, storable
@@ -17,6 +18,10 @@ from mien.faces.kinds import IMAGE_SUFFIXES
 from mien.labels import LabelSpace, canonical_expression
 
 Entry = Item | LeftOut
+
+HAS_SPLITS = "it has splits of its own, which no seed changes"
+ALL_TIGHT = "all of its images are tight face crops"
+ALL_PIXELS = "its pictures are numbers in a table, of one size"
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ def image_reading(
 
     An item whose split is "" gets one: 80, 10 and 10 % of the subjects, else of the videos, else
     of the images, by a hash of their names. ``options.valid_from_train`` moves a fraction of train
-    in the same way. Raises :class:`MienError` with the tree where no item is found.
+    in the same way. Raises :class:`MienError` with the tree where no item is found, and for a
+    fraction of train that is none.
     """
     if options.classes is not None:
         raise MienError(
@@ -63,6 +69,7 @@ def image_reading(
     splits: set[str] = set()
     units = False
     ranks: set[int] = set()
+    all_tight = all_pixels = True
     total = 0
     for entry in make():
         total += 1
@@ -73,6 +80,8 @@ def image_reading(
         labels = f"{entry.label} {entry.votes} {sorted(entry.extra.items())}"
         digest.update(f"{entry.id}\0{entry.split}\0{labels}\0{image}\0".encode())
         splits.add(entry.split)
+        all_tight = all_tight and entry.tight
+        all_pixels = all_pixels and isinstance(entry.image, np.ndarray)
         units = units or entry.unit is not None
         if entry.split in ("", "train"):
             ranks.add(rank(options.seed, _unit(entry)))
@@ -91,6 +100,8 @@ def image_reading(
         )
     valid, test = (0.1, 0.1) if made else (options.valid_from_train, 0.0)
     cuts = cut(ranks, valid=valid, test=test)
+    if options.valid_from_train and cuts.valid < 0:
+        raise few_in_train(source)
     notes = list(notes)
     if made or valid:
         what = "train, valid and test (80, 10, 10 %)" if made else f"valid ({valid:.0%} of train)"
@@ -111,6 +122,19 @@ def image_reading(
         vote_names=tuple(vote_names),
         fields=(*fields, *((pa.field("unit", pa.string()),) if units else ())),
         notes=tuple(notes),
+        unused={
+            **({} if made or valid else {"seed": HAS_SPLITS}),
+            **({"tight": ALL_TIGHT} if all_tight else {}),
+            **({"max-pixels": ALL_PIXELS} if all_pixels else {}),
+        },
+    )
+
+
+def few_in_train(source: Path) -> MienError:
+    """What a reader raises where train is too small for a fraction of it to become valid."""
+    return MienError(
+        f"expected three or more subjects, videos or images in train for --valid-from-train, got "
+        f"fewer in {source}: omit the option"
     )
 
 

@@ -22,6 +22,7 @@ from mien.errors import MienError
 from mien.evaluation.changes import changes_for
 from mien.evaluation.heads import READERS, Source
 from mien.evaluation.models import Model, predict_recordings
+from mien.evaluation.training_overlap import training_overlap
 from mien.heads import HEADS
 from mien.metrics.attention import MapSums
 from mien.reports.document import unlabeled_warning
@@ -195,6 +196,10 @@ def evaluation_of(
         warnings.append(WARNING)
     if dataset.info.get("corpus") == synthetic.CORPUS:
         warnings.append(synthetic.WARNING)
+    # Of severity the head itself tells which people the model may have seen.
+    if model.trained_on and "severity" not in labeled:
+        notes = training_overlap(model, dataset, split).notes
+        warnings += [note[0].upper() + note[1:] for note in notes]
     warnings += [unlabeled_warning(unit, split, name) for name in names if name not in labeled]
     return Evaluation(
         ids=predictions.ids,

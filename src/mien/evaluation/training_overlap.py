@@ -40,12 +40,13 @@ def training_overlap(model: Model, dataset: Dataset, split: str) -> Overlap:
     if checksum and checksum in checksums:
         return Overlap("dataset", _same_dataset(model, dataset, split))
     if corpus in corpora and corpus != "folder":
+        preparation = f"another preparation of {corpus}" if checksums - {None} else corpus
+        known = "those it was trained on"
+        if model.info.selected_on.get("split") == split:
+            known = "those that its epoch was chosen by"
         return Overlap(
             "corpus",
-            [
-                f"the model was trained on another preparation of {corpus}: rows of split {split} "
-                "may be among those it was trained on"
-            ],
+            [f"the model was trained on {preparation}: rows of split {split} may be among {known}"],
         )
     related = (_RELATED.get(frozenset((corpus, other))) for other in corpora)
     return Overlap(

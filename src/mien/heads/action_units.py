@@ -127,6 +127,10 @@ class ActionUnitHead(Head[ActionUnitSettings, ActionUnitInfo]):
         """The value of each unit."""
         return prediction.action_units
 
+    def bar_text(self, value: float) -> str:
+        """A number in [0, 1], such as ``0.83``: an intensity is no share of anything."""
+        return f"{value:.2f}"
+
 
 def _best_threshold(present: NDArray[np.bool_], probabilities: NDArray[Any]) -> float:
     """Halfway between two neighboring probabilities, where F1 is highest; the lowest on a tie."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from mien.heads.wording import percent
 from mien.metrics.metric import Metric
 from mien.schema import Prediction
 
@@ -146,3 +147,7 @@ class Head(ABC, Generic[SettingsT, InfoT]):
     def bars(self, prediction: Prediction) -> dict[str, float]:
         """The shares in [0, 1] that a card draws as bars, by name; none unless a head has some."""
         return {}
+
+    def bar_text(self, value: float) -> str:
+        """The number beside a bar."""
+        return percent(value)

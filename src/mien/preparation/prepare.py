@@ -28,6 +28,7 @@ from mien.faces.images import MAX_PIXELS
 from mien.files import remove_temporaries
 from mien.licenses import Answer, License, documents, unclear
 from mien.preparation.cropping import Cropper, DetectorMaker, Entry
+from mien.preparation.effects import refuse_other_kind, refuse_without_effect
 from mien.preparation.parts import blocks_of, is_part, read_part
 from mien.preparation.progress import Progress, shown_progress
 from mien.preparation.recordings import FRAME_REASONS, VideoCropper
@@ -39,6 +40,7 @@ from mien.schema import Preprocessing
 _CHUNK = 256
 _CHUNK_BYTES = 32 * 2**20
 _LATEST = 1 << 14
+_FPS = 5.0
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -64,11 +66,11 @@ def prepare(
     preprocessing: Preprocessing | None = None,
     tight: bool = False,
     classes: Sequence[str] | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     valid_from_train: float = 0.0,
     landmarks: bool = False,
     align: bool = False,
-    fps: float | None = 5.0,
+    fps: float | None = _FPS,
     task: str | None = None,
     scale: str | None = None,
     disjoint: bool = False,
@@ -109,28 +111,30 @@ def prepare(
         preprocessing = Preprocessing(color=reader.color)
     preprocessing = preprocessing.model_copy(update={"partial_image": "full"})
     class_names = tuple(classes) if classes else None
-    _refuse_unused(
-        reader,
-        images=[
-            *(["tight"] if tight else []),
-            *(["classes"] if classes else []),
-            *(["valid-from-train"] if valid_from_train else []),
-            *(["landmarks"] if landmarks else []),
-            *(["align"] if align else []),
-            *(["max-pixels"] if max_pixels else []),
-            *(["detector"] if detector is not FaceDetector else []),
-        ],
-        recordings=[
-            *(["task"] if task else []),
-            *(["scale"] if scale else []),
-            *(["subject-disjoint"] if disjoint else []),
-        ],
-    )
+    of_detector = "detector"
+    if isinstance(detector, partial) and detector.keywords.get("thorough"):
+        of_detector = "thorough"
+    values = {
+        "tight": tight,
+        "classes": class_names,
+        "valid-from-train": valid_from_train,
+        "landmarks": landmarks,
+        "align": align,
+        "max-pixels": max_pixels,
+        of_detector: detector is not FaceDetector,
+        "seed": seed is not None,
+        "fps": fps != _FPS,
+        "task": task,
+        "scale": scale,
+        "subject-disjoint": disjoint,
+    }
+    given = [name for name, value in values.items() if value]
+    refuse_other_kind(reader, given)
     licenses = _licenses(reader, license_terms, commercial_use)
     options = Options(
         tight=tight,
         classes=class_names,
-        seed=seed,
+        seed=seed or 0,
         valid_from_train=valid_from_train,
         landmarks=landmarks,
         fps=fps,
@@ -142,6 +146,7 @@ def prepare(
     needed = 0
     try:
         reading = reader.read(source, options)
+        refuse_without_effect(reader, given, reading.unused)
         channels = 1 if preprocessing.color == "gray" else 3
         crop_bytes = preprocessing.size**2 * channels
         # The number of frames in recordings is only known once they are read.
@@ -210,17 +215,6 @@ def left_out_table(dataset: Dataset) -> list[tuple[str, int]]:
     """The number of rows left out of a dataset by reason, most frequent first."""
     left_out = dataset.info.get("left_out", {})
     return sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
-
-
-def _refuse_unused(reader: Corpus, *, images: list[str], recordings: list[str]) -> None:
-    """Raise :class:`MienError` for settings that belong to the other kind of corpus."""
-    unused = images if reader.videos else recordings
-    if unused:
-        kind = "recordings" if reader.videos else "images"
-        raise MienError(
-            f"expected options for {reader.name}, which holds {kind}, got "
-            f"--{' and --'.join(unused)}: omit what belongs to other corpora"
-        )
 
 
 def _licenses(

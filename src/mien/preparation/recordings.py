@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -102,10 +102,11 @@ class VideoCropper:
     def _read(self, item: VideoItem, buffer: _Buffer) -> _Recording:
         self._detector = self._detector or VideoFaceDetector()
         self._detector.restart()
-        rows: Counter[int] = Counter()  # of each track
+        # A frame takes eight bytes, and eight of each track, so that long recordings hardly add.
+        read = array("q")
+        read_of: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
         seconds_seen: Counter[int] = Counter()
         reasons: dict[int, str] = {}
-        tracks_of_frame: dict[int, list[int]] = {}
         last, step = 0.0, 0.0
         usable: list[int] = []
         with Video(item.path) as video:
@@ -115,7 +116,9 @@ class VideoCropper:
                 step = frame.time - last
                 seconds_seen.update(dict.fromkeys(usable, step))
                 last, usable = frame.time, []
-                reasons[frame.index] = reason or OTHERS_ONLY
+                read.append(frame.index)
+                if reason:
+                    reasons[frame.index] = reason
                 for number, face in faces:
                     try:
                         cut = cut_face(frame.pixels, face, self._preprocessing)
@@ -130,31 +133,31 @@ class VideoCropper:
                         "crop": np.ascontiguousarray(cut.crop[..., :channels]).tobytes(),
                     }
                     buffer.add(self._row(item, frame.index, number, values), number)
-                    rows[number] += 1
+                    read_of[number].append(frame.index)
                     usable.append(number)
-                if usable:
-                    tracks_of_frame[frame.index] = usable
             seconds_seen.update(dict.fromkeys(usable, step))
             seconds, damage = video.seconds, video.damage
         main = max(
-            rows, key=lambda number: (seconds_seen[number], rows[number], -number), default=None
+            read_of,
+            key=lambda number: (seconds_seen[number], len(read_of[number]), -number),
+            default=None,
         )
+        usable_frames = array("q") if main is None else read_of[main]
         left_out = [
-            (f"{item.id}/{index:06d}", item.source, reason)
-            for index, reason in reasons.items()
-            if main not in tracks_of_frame.get(index, ())
+            (f"{item.id}/{index:06d}", item.source, reasons.get(index, OTHERS_ONLY))
+            for index in np.setdiff1d(read, usable_frames).tolist()
         ]
         if damage:
             left_out.append((item.id, item.source, f"video damaged: {damage}"))
-        if not reasons:
+        if not read:
             left_out.append((item.id, item.source, "video without frames"))
         elif main is None:
             left_out.append((item.id, item.source, "video without a face"))
         counts = {
-            "frames": len(reasons),
-            "usable": 0 if main is None else rows[main],
+            "frames": len(read),
+            "usable": len(usable_frames),
             "seconds": last if seconds is None else seconds,
-            "tracks": len(rows),
+            "tracks": len(read_of),
             "track": main,
         }
         return _Recording(main, left_out, counts)

@@ -41,7 +41,7 @@ from mien.preparation.croissant import CROISSANT_FILE, croissant
 from mien.scales import Scale
 from mien.schema import Preprocessing, UInt8Array
 
-_ROW_GROUP = 4096
+_ROW_GROUP, _GROUP_BYTES = 4096, 2**20
 
 Block = tuple[pa.Table, UInt8Array]
 """Rows of ``faces.parquet`` and their crops, ``(n, S, S, 3)``, or ``(n, S, S, 1)`` for gray."""
@@ -196,7 +196,10 @@ def write_files(
 
 
 class _Faces:
-    """Writes tables of any length in row groups of a few thousand rows."""
+    """Writes tables of any length in row groups of a few thousand rows, fewer with landmarks.
+
+    The writer holds a row group several times over, as values, encoded and compressed.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -205,7 +208,8 @@ class _Faces:
 
     def write(self, table: pa.Table) -> None:
         self._tables.append(table)
-        if sum(pending.num_rows for pending in self._tables) >= _ROW_GROUP:
+        rows = sum(pending.num_rows for pending in self._tables)
+        if rows >= _ROW_GROUP or sum(pending.nbytes for pending in self._tables) >= _GROUP_BYTES:
             self._flush()
 
     def close(self) -> None:
@@ -217,7 +221,11 @@ class _Faces:
     def _flush(self) -> None:
         table = pa.concat_tables(self._tables) if self._tables else FACES_SCHEMA.empty_table()
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
+            # Coordinates hardly repeat: a dictionary of them takes more memory and space than they.
+            columns = [name for name in table.schema.names if name != "landmarks"]
+            self._writer = pq.ParquetWriter(
+                self._path, table.schema, compression="zstd", use_dictionary=columns
+            )
         self._writer.write_table(table)
         self._tables.clear()
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -24,9 +23,8 @@ from mien.serving.routes.pictures import picture_routes
 from mien.serving.routes.state import state_routes
 from mien.serving.routes.videos import video_routes
 from mien.serving.service import Service
+from mien.serving.template import PAGE, index_page
 
-PAGE = Path(str(files("mien.serving").joinpath("page")))
-"""The files of the pages, without anything that a server has to fill in."""
 _ABOUT = """\
 Affect from faces: pictures and videos in, one row per face or person out. Nothing that is sent is
 stored beyond the request (videos: beyond their result), and the server sends nothing to anybody.
@@ -85,8 +83,9 @@ def create_app(
     for routes in (picture_routes, video_routes, state_routes):
         app.include_router(routes(service))
     for path in sorted(PAGE.iterdir()):
-        name = "" if path.name == "index.html" else path.name
-        app.add_route(f"/{name}", _page(path), methods=["GET"], include_in_schema=False)
+        index = path.name == "index.html"
+        name, route = ("", _index()) if index else (path.name, _page(path))
+        app.add_route(f"/{name}", route, methods=["GET"], include_in_schema=False)
     app.openapi = describe_api(app, token=token is not None)  # type: ignore[method-assign]
     return app
 
@@ -104,6 +103,15 @@ def _lifespan(service: Service) -> Callable[[FastAPI], Any]:
 def _page(path: Path) -> Callable[[Request], Awaitable[Response]]:
     async def page(request: Request) -> Response:
         return FileResponse(path)
+
+    return page
+
+
+def _index() -> Callable[[Request], Awaitable[Response]]:
+    text = index_page("server")
+
+    async def page(request: Request) -> Response:
+        return HTMLResponse(text)
 
     return page
 

@@ -13,7 +13,8 @@ class Limits:
     ``images`` photos (413). A body may take ``body_seconds``, and longer only if it comes with
     at least 100 kB a second (408). A photo of more than ``pixels`` is unreadable; a video of larger
     frames, or of more than ``video_seconds``, ends in the state ``failed``. ``queue`` requests are
-    received, waiting or running at a time, and ``videos`` waiting or running (429). An answer takes
+    received, waiting or running at a time, and ``videos`` waiting or running (429); ``connections``
+    are open at a time, whether or not they ask for anything (503). An answer takes
     at most ``request_seconds`` (503 if it never got its turn, else 504). The result of a video is
     deleted after ``result_seconds``.
     """
@@ -25,6 +26,7 @@ class Limits:
     pixels: int = 50_000_000
     video_seconds: float = 1800.0
     queue: int = 32
+    connections: int = 256
     videos: int = 4
     request_seconds: float = 30.0
     result_seconds: float = 600.0

@@ -12,11 +12,13 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from h11 import IDLE
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mien.errors import MienError
 from mien.serving.app import create_app
+from mien.serving.problems import Problem
 from mien.serving.service import Service
 from mien.terminal import tell
 
@@ -44,8 +46,9 @@ def serve(
     address, port = listener.getsockname()[:2]
     names = {host, address, *hosts, *_LOOPBACK}
     app = create_app(service, token=token, hosts=sorted(names), origins=origins)
-    config = uvicorn.Config(
+    config = _Config(
         app,
+        connections=service.limits.connections,
         http=_Connection,
         ws="none",
         lifespan="on",
@@ -64,6 +67,14 @@ def serve(
     models = " and ".join(model.info.name for model in service.models)
     ready = f"mien: {models} on http://{shown}:{port} (Ctrl-C ends it)"
     _Server(config, service, ready).run(sockets=[listener])
+
+
+class _Config(uvicorn.Config):
+    """The settings of the server, with how many connections may be open."""
+
+    def __init__(self, app: FastAPI, *, connections: int, **settings: Any) -> None:
+        super().__init__(app, **settings)
+        self.connections = connections
 
 
 class _Server(uvicorn.Server):
@@ -97,13 +108,19 @@ class _Server(uvicorn.Server):
 
 
 class _Connection(H11Protocol):
-    """A connection that is closed when a request's headers do not come."""
+    """A connection that is closed when there are too many, or a request's headers do not come."""
 
+    config: _Config
     _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Start to wait for the first request."""
+        """Start to wait for the first request, or refuse it."""
         super().connection_made(transport)
+        # uvicorn's own limit looks at requests, and a connection need not make any.
+        if len(self.connections) > self.config.connections:
+            transport.write(_refusal(self.config.connections))
+            transport.close()
+            return
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -130,6 +147,18 @@ class _Connection(H11Protocol):
     def _close(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+
+
+def _refusal(connections: int) -> bytes:
+    """The answer to a connection too many."""
+    problem = Problem(
+        503,
+        f"expected at most {connections} connections at a time, got one more; try again later, or "
+        "send several requests over one",
+        headers={"Retry-After": "1", "Connection": "close"},
+    ).answer()
+    headers = b"".join(name + b": " + value + b"\r\n" for name, value in problem.raw_headers)
+    return b"HTTP/1.1 503 Service Unavailable\r\n" + headers + b"\r\n" + bytes(problem.body)
 
 
 def _listen(host: str, port: int) -> socket.socket:

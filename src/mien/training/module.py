@@ -14,6 +14,7 @@ from mien.networks.network import Network, Outputs
 from mien.training.batches.batch import Batch, mix
 from mien.training.losses import LossContext, loss_value
 from mien.training.losses.centers import CenterLossModule
+from mien.training.ranks import current_ranks, whole_batch
 from mien.training.recipe.recipe import Recipe
 
 
@@ -54,12 +55,16 @@ class TrainingModule(lightning.LightningModule):
         self._sums, self._counts = {}, {}
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
-        """Seed what is left of global randomness (dropout) by (seed, step).
+        """Seed what is left of global randomness (dropout) by (seed, step, rank).
 
         At every step, because whoever draws in between (a loader's start, a logger) must not
         make a resumed run differ.
         """
-        state = np.random.SeedSequence((self.recipe.seed, self.global_step)).generate_state(1)
+        self._seed(current_ranks().rank)
+
+    def _seed(self, rank: int) -> None:
+        numbers = (self.recipe.seed, self.global_step, *([rank] if rank else []))
+        state = np.random.SeedSequence(numbers).generate_state(1)
         # torch.manual_seed also notes a stack trace for every accelerator that is not there.
         on_cpu = self.device.type == "cpu"
         (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(int(state[0]))
@@ -67,13 +72,15 @@ class TrainingModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The weighted sum of the losses; each one's mean over the epoch is logged.
 
-        A loss that no row of the batch has labels for adds nothing.
+        A loss that no row of the batch has labels for adds nothing. On several ranks ``batch`` is
+        this rank's part, and the losses are those of the whole batch on every rank.
         """
         if self.recipe.mixup:
             batch = mix(
                 batch, alpha=self.recipe.mixup, seed=self.recipe.seed, step=self.global_step
             )
-        outputs = self(batch.inputs)
+        outputs, batch = whole_batch(self(batch.inputs), batch)
+        self._seed(0)  # a loss that draws (a miner) draws the same on every rank
         # A zero that backpropagates, for a batch that no loss can use.
         total = torch.stack([output.sum() for output in outputs.heads.values()]).sum() * 0
         for name, settings, loss in zip(

@@ -15,6 +15,8 @@ from mien.errors import MienError
 from mien.faces.align import anchor_points
 from mien.faces.detection.confirm import UNCONFIRMED
 from mien.faces.detection.detect import Detector, FaceDetector
+from mien.faces.detection.face_networks import open_face_networks
+from mien.faces.detection.mesh import find_mesh, mirror_distance, region_of_landmarks
 from mien.faces.detection.model_file import face_landmarker_file
 from mien.faces.detection.pose import pose_of
 from mien.faces.detection.yunet import YuNetDetector
@@ -197,6 +199,34 @@ def test_a_face_that_cannot_be_read_is_reported_with_a_reason(
     for faces in (detector(photo), detector(blurred)):
         for one in faces:
             assert one.landmarks is not None or one.reason == UNCONFIRMED
+
+
+@pytest.mark.parametrize(("rows", "columns"), [((82, 464), (228, 546)), ((243, 640), (201, 532))])
+def test_a_cell_is_no_face(
+    detector: FaceDetector, rows: tuple[int, int], columns: tuple[int, int]
+) -> None:
+    # The finder gives these 0.84 and 0.87, and the mesh network 1.
+    part = data.cell()[slice(*rows), slice(*columns)]
+    part = np.rot90(part, 1 if rows[0] < 100 else 3)
+    part = cv2.resize(np.ascontiguousarray(part), (1024, 768), interpolation=cv2.INTER_CUBIC)
+    assert detector(np.repeat(part[..., None], 3, axis=2)) == []
+
+
+def test_the_mesh_of_a_face_is_that_of_its_mirror_image(astronaut: UInt8Array, face: Face) -> None:
+    assert face.landmarks is not None
+    networks = open_face_networks()
+    region = region_of_landmarks(face.landmarks)
+    mesh = find_mesh(networks.mesh, astronaut, region)
+    other = find_mesh(networks.mesh, astronaut, region, mirrored=True)
+    assert mirror_distance(mesh, other) < 0.015 * region.side
+    # The same as that of the mirrored photo.
+    turned = region._replace(x=512 - region.x, angle=-region.angle)
+    same = find_mesh(networks.mesh, mirrored(astronaut), turned)
+    expected = same.points[:, :2] * (-1, 1) + (512, 0)
+    assert np.abs(other.points[:, :2] - expected).max() < 1
+    # A shift would be noticed.
+    shifted = other._replace(points=other.points + 0.1 * region.side)
+    assert mirror_distance(mesh, shifted) > 0.1 * region.side
 
 
 def test_faces_come_largest_first_and_at_most_max_faces(

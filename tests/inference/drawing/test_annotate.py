@@ -250,9 +250,10 @@ def test_a_card_lists_what_the_heads_list() -> None:
     units = {"AU1": 0.2, "AU6": 0.9, "AU12": 0.8, "AU25": 0.1}
     both = card_of(replace(one, action_units=units, valence=0.1, arousal=0.2), 3)
     assert [bar.name for bar in both.bars[3:]] == ["AU6", "AU12", "AU1"]
+    assert [bar.text for bar in both.bars[2:]] == ["2 %", "0.90", "0.80", "0.20"]
     assert (both.title, both.value, both.inset) == ("happiness", percent(0.86), True)
     bare = Prediction(Status.OK, face=one.face, action_units=units)
-    assert (card_of(bare, 8).title, card_of(bare, 8).value) == ("AU6", "90 %")
+    assert (card_of(bare, 8).title, card_of(bare, 8).value) == ("AU6", "0.90")
     assert not card_of(replace(bare, valence=0.1, arousal=0.2), 0).inset
     affect = card_of(Prediction(Status.OK, face=one.face, valence=0.1, arousal=0.2), 8)
     assert affect.inset and not affect.bars and affect.height > 5

@@ -21,6 +21,8 @@ from mien.corpora.text_tables import listed_file
 from mien.errors import MienError
 from mien.scales import SCALES, Scale
 
+_WITHOUT_SPLIT = "the table has no splits, so mien makes them by subject in any case"
+
 
 def _read_table(source: Path, options: Options) -> Reading:
     """Read a CSV with the columns video and score, and optionally subject, split and task."""
@@ -61,7 +63,9 @@ def _read_table(source: Path, options: Options) -> Reading:
             f"expected recordings with a score in {source}, got none in {len(rows)} rows: mien "
             f"corpora shows the columns"
         )
-    options = replace(options, disjoint=without_split or options.disjoint)
+    if without_split:
+        reading = reading_of(entries, replace(options, disjoint=True), scale, source)
+        return replace(reading, unused={"subject-disjoint": _WITHOUT_SPLIT})
     return reading_of(entries, options, scale, source, split_origin="the table's")
 
 

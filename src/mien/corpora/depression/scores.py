@@ -17,6 +17,7 @@ from mien.corpora.items import (
     fingerprint_of,
     stamp,
 )
+from mien.corpora.reading import HAS_SPLITS
 from mien.corpora.splitting import cut, rank
 from mien.corpora.text_tables import header_of, number_of, rows_by_name
 from mien.data.dataset import SEVERITY_FIELD
@@ -132,6 +133,7 @@ def reading_of(
         fields=FIELDS,
         notes=tuple(notes),
         scale=scale,
+        unused={} if options.disjoint else {"seed": HAS_SPLITS},
     )
 
 

@@ -24,6 +24,7 @@ from mien.corpora.items import (
     stamp,
     storable,
 )
+from mien.corpora.reading import HAS_SPLITS, few_in_train
 from mien.corpora.splitting import cut, rank
 from mien.data.dataset import VALENCE_AROUSAL_FIELDS
 from mien.errors import MienError
@@ -74,6 +75,8 @@ def read(source: Path, options: Options) -> Reading:
             for row in _rows(path, ("name", "expression")):
                 ranks[row["expression"]].append(rank(options.seed, str(row["name"])))
     cuts = {label: cut(values, valid=valid, test=test) for label, values in ranks.items()}
+    if options.valid_from_train and max((each.valid for each in cuts.values()), default=-1) < 0:
+        raise few_in_train(source)
     notes = ["expression is as rated by annotators, not the class that a picture was made for"]
     if valid:
         new_splits = (
@@ -101,6 +104,7 @@ def read(source: Path, options: Options) -> Reading:
         total=sum(pq.read_metadata(path).num_rows for path, _ in files),
         fields=VALENCE_AROUSAL_FIELDS,
         notes=tuple(notes),
+        unused={} if valid else {"seed": HAS_SPLITS},
     )
 
 

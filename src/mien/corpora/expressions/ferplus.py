@@ -23,6 +23,7 @@ from mien.corpora.items import (
     stamp,
     storable,
 )
+from mien.corpora.reading import ALL_PIXELS, ALL_TIGHT, HAS_SPLITS
 from mien.corpora.text_tables import rows_by_name, text_of
 from mien.errors import MienError
 from mien.labels import EXPRESSIONS, LABEL_SPACES, canonical_expression
@@ -111,6 +112,11 @@ def read(source: Path, options: Options) -> Reading:
         vote_names=VOTES,
         fields=(pa.field("fer2013", pa.string()),),
         notes=("fer2013 is FER2013's single label, which FER+'s votes replace",),
+        unused={
+            "seed": HAS_SPLITS,
+            "tight": ALL_TIGHT,
+            **({"max-pixels": ALL_PIXELS} if corpus.kind == "csv" else {}),
+        },
     )
 
 

@@ -24,6 +24,11 @@ _SIDE = 256
 _ENLARGED = 1.5  # of the box around a face, as MediaPipe does
 RIGHT_EYE_CORNER, LEFT_EYE_CORNER = 33, 263
 _OPENCV_LIMIT = 32_000
+# Outline, nose and lips on the middle line, then corners of the eyes and the mouth, and brows.
+_MIDDLE = (10, 152, 1, 13, 14)
+_PAIRS = ((33, 263), (133, 362), (61, 291), (105, 334))
+_PLACES = np.array([*_MIDDLE, *(point for pair in _PAIRS for point in pair)])
+_MIRROR_PLACES = np.array([*_MIDDLE, *(point for pair in _PAIRS for point in pair[::-1])])
 
 # fmt: off
 _SHAPE_POINTS = np.array([
@@ -71,12 +76,24 @@ class Mesh(NamedTuple):
 
 
 def find_mesh(
-    network: Network, image: UInt8Array, region: Region, border: int = cv2.BORDER_REPLICATE
+    network: Network,
+    image: UInt8Array,
+    region: Region,
+    border: int = cv2.BORDER_REPLICATE,
+    *,
+    mirrored: bool = False,
 ) -> Mesh:
-    """The mesh of the face in a region; what lies beyond the image is made up by ``border``."""
+    """The mesh of the face in a region; what lies beyond the image is made up by ``border``.
+
+    With ``mirrored`` the network sees the region's mirror image: the landmarks lie where they are
+    in the image, but the right eye's are those of the left one.
+    """
     view = cut_region(image, region, _SIDE, border)
+    view = view[:, ::-1] if mirrored else view
     values, logit = network(np.multiply(view[None], np.float32(1 / 255), dtype=np.float32))
     points = values.reshape(478, 3).astype(np.float64) / _SIDE
+    if mirrored:
+        points[:, 0] = 1 - points[:, 0]
     across, down = (points[:, 0] - 0.5) * region.side, (points[:, 1] - 0.5) * region.side
     cos, sin = math.cos(region.angle), math.sin(region.angle)
     placed = np.stack(
@@ -88,6 +105,15 @@ def find_mesh(
         axis=1,
     )
     return Mesh(placed, float(1 / (1 + np.exp(-np.clip(float(logit.ravel()[0]), -100, 100)))))
+
+
+def mirror_distance(mesh: Mesh, mirrored: Mesh) -> float:
+    """How far a mesh and that of the mirror image lie apart: the mean of 13 landmarks, in pixels.
+
+    ``mirrored`` is a mesh that :func:`find_mesh` made from a mirror image.
+    """
+    steps = mesh.points[_PLACES, :2] - mirrored.points[_MIRROR_PLACES, :2]
+    return float(np.linalg.norm(steps, axis=1).mean())
 
 
 def find_blendshapes(network: Network, mesh: Mesh) -> dict[str, float]:

@@ -49,8 +49,8 @@ def annotate(
     the right, with numbers, and a frame of a video goes without the card. ``image`` is what the
     predictor was called with; it is not changed.
     """
-    pixels = load_image(image, max_pixels=max_pixels)
-    return np.asarray(_annotated(pixels, predictions, enlarge=enlarge))
+    drawn = _annotated(load_image(image, max_pixels=max_pixels), predictions, enlarge=enlarge)
+    return np.asarray(drawn)
 
 
 def _annotated(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from mien.heads import HEADS
 from mien.heads.expression import NOT_SURE, leading
-from mien.heads.wording import percent
+from mien.heads.head import Head
 from mien.inference.drawing.circumplex import draw_circumplex
 from mien.inference.drawing.colors import Color, color_of
 from mien.inference.drawing.shapes import GRAY, WHITE, rounded, text_length, write
@@ -22,11 +22,12 @@ _TEXT: Color = (222, 225, 230)
 
 
 class Bar(NamedTuple):
-    """One line of a card: a name and its share in [0, 1]."""
+    """One line of a card: a name, its share in [0, 1], and the number beside it."""
 
     name: str
     value: float
     color: Color
+    text: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def card_of(prediction: Prediction, most_bars: int) -> Card:
     ranked: list[tuple[Bar, ...]] = []
     bars: list[Bar] = []
     for head in HEADS.values():
-        if of_head := _ranked(head.bars(prediction)):
+        if of_head := _ranked(head, prediction):
             ranked.append(of_head)
             shown = of_head[: min(most_bars, head.most_bars)]
             bars += shown[:2] + tuple(bar for bar in shown[2:] if bar.value >= _LEAST_SHARE)
@@ -88,14 +89,14 @@ def card_of(prediction: Prediction, most_bars: int) -> Card:
         if title != NOT_SURE:
             title, shares = "abstained", note
         return Card(title, "", GRAY, note=shares)
-    top = ranked[0][0] if ranked else Bar("affect", 0.0, WHITE)
+    top = ranked[0][0] if ranked else Bar("affect", 0.0, WHITE, "")
     affect = None
     if prediction.valence is not None and prediction.arousal is not None:
         affect = prediction.valence, prediction.arousal
     tie = leading(prediction.probabilities)
     return Card(
         title=" or ".join(tie) if len(tie) > 1 else top.name,
-        value=percent(top.value) if ranked else "",
+        value=top.text,
         color=top.color,
         bars=tuple(bars),
         strip=ranked[0] if ranked else (),
@@ -125,10 +126,13 @@ def draw_card(picture: Image.Image, place: Box, card: Card, unit: float) -> None
         _draw_bar(picture, bar, left, right, place.top + (2.36 + 1.14 * row) * unit, unit)
 
 
-def _ranked(shares: dict[str, float]) -> tuple[Bar, ...]:
+def _ranked(head: Head[Any, Any], prediction: Prediction) -> tuple[Bar, ...]:
+    shares = head.bars(prediction)
     names = tuple(shares)
     ranked = sorted(shares.items(), key=lambda pair: -pair[1])
-    return tuple(Bar(name, value, color_of(name, names)) for name, value in ranked)
+    return tuple(
+        Bar(name, value, color_of(name, names), head.bar_text(value)) for name, value in ranked
+    )
 
 
 def _draw_bar(
@@ -139,7 +143,7 @@ def _draw_bar(
     number = text_length(">99 %", small) + 0.35 * unit
     start, width = left + 3.9 * unit, right - left - 3.9 * unit - number
     write(picture, left, middle, bar.name, small, color=_TEXT, room=3.8 * unit)
-    write(picture, right, middle, percent(bar.value), small, color=GRAY, anchor="rm")
+    write(picture, right, middle, bar.text, small, color=GRAY, anchor="rm")
     track = Box(start, middle - 0.17 * unit, width, 0.34 * unit)
     rounded(picture, track, 0.17 * unit, WHITE, 0.13)
     # Never narrower than its round ends, so that small probabilities are still dots.

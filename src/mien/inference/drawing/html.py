@@ -39,7 +39,10 @@ def html_card(prediction: Prediction) -> str:
     lines += [f'<span style="opacity:.7">{escape(_text(text))}</span>' for text in details if text]
     for head in HEADS.values():
         bars = head.bars(prediction)
-        lines += [_bar(name, value, tuple(bars)) for name, value in _ranked(bars, head.most_bars)]
+        lines += [
+            _bar(name, value, tuple(bars), head.bar_text(value))
+            for name, value in _ranked(bars, head.most_bars)
+        ]
     lines += [f"{escape(name)}: {escape(value)}" for name, value in _values(prediction).items()]
     picture = "" if prediction.crop is None else f'<img src="{_data_url(prediction.crop)}" alt="">'
     return f'<div style="{_CARD}">{picture}<div>{"<br>".join(lines)}</div></div>'
@@ -49,11 +52,11 @@ def _ranked(bars: dict[str, float], most: int) -> list[tuple[str, float]]:
     return sorted(bars.items(), key=lambda pair: -pair[1])[:most]
 
 
-def _bar(name: str, value: float, names: tuple[str, ...]) -> str:
+def _bar(name: str, value: float, names: tuple[str, ...], text: str) -> str:
     color = "rgb({}, {}, {})".format(*color_of(name, names))
     bar = f"display:inline-block;height:8px;width:{round(100 * value)}px;background:{color}"
     label = f'<span style="display:inline-block;width:80px">{escape(name)}</span>'
-    return f'{label}<span style="{bar}"></span> {percent(value)}'
+    return f'{label}<span style="{bar}"></span> {text}'
 
 
 def _values(prediction: Prediction) -> dict[str, str]:

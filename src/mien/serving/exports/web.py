@@ -17,8 +17,9 @@ from mien.files import replacing_folder, write_text
 from mien.inference.predictor import MAX_YAW_DEGREES, MIN_FACE_PIXELS
 from mien.models import ModelInfo, find_model, read_onnx_info
 from mien.serving.describe import describe_model
+from mien.serving.template import PAGE, index_page
 
-_HERE = Path(str(files("mien.serving")))
+_BROWSER = Path(str(files("mien.serving.exports").joinpath("browser")))
 _SHARED = (
     *("style.css", "icon.svg", "dom.js", "cards.js", "draw.js", "table.js", "tabs.js"),
     *("photo.js", "camera.js", "models.js", "markdown.js"),
@@ -62,9 +63,10 @@ def write_web(
     with replacing_folder(folder) as temporary:
         for place in ("ort", "vision"):
             (temporary / place).mkdir()
-        shared = [_HERE / "page" / name for name in _SHARED]
-        for source in (*shared, *(_HERE / "exports" / "browser").iterdir()):
+        shared = [PAGE / name for name in _SHARED]
+        for source in (*shared, *_BROWSER.iterdir()):
             shutil.copyfile(source, temporary / source.name)
+        write_text(temporary / "index.html", index_page("browser"))
         for file in needed:
             place = "ort" if file.is_relative_to(runtime) else "vision"
             shutil.copyfile(file, temporary / place / file.name)

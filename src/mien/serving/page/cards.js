@@ -27,12 +27,14 @@ export function cardOf(row, colors, which) {
     make("p", { class: "which" }, which));
   card.style.setProperty("--tone", toneOf(row, colors));
   if (row.reason) card.append(make("p", { class: "why" }, row.reason));
-  if (row.probabilities) card.append(barsOf(row.probabilities, colors, true));
+  if (row.probabilities) card.append(barsOf(row.probabilities, colors, true, percent));
   if (row.valence !== null && row.valence !== undefined) card.append(affectOf(row, colors));
   if (row.severity !== null && row.severity !== undefined) card.append(severityOf(row));
   for (const [name, shares] of otherShares(row)) {
     const many = Object.keys(shares).length > MOST_BARS;
-    card.append(make("h4", {}, many ? `${name}, the strongest` : name), barsOf(shares, colors, many));
+    // Intensities are no shares of anything.
+    const text = (share) => share.toFixed(2);
+    card.append(make("h4", {}, `${name}, ${many ? "the strongest, " : ""}0 to 1`), barsOf(shares, colors, many, text));
   }
   return card;
 }
@@ -44,14 +46,14 @@ function otherShares(row) {
     .map(([name, value]) => [name.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase()), value]);
 }
 
-function barsOf(shares, colors, ranked) {
+function barsOf(shares, colors, ranked, text) {
   const entries = Object.entries(shares);
   if (ranked) entries.sort((a, b) => b[1] - a[1]);
   return make("ul", { class: "bars" }, entries.slice(0, MOST_BARS).map(([name, share]) =>
     make("li", {}, make("span", {}, label(name)),
       svg("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
         svg("rect", { width: (100 * share).toFixed(2), height: 8, fill: colors[name] ?? "#7db4de" })),
-      make("span", { class: "share" }, percent(share)))));
+      make("span", { class: "share" }, text(share)))));
 }
 
 const label = (name) => (/^au\d\d$/.test(name) ? name.toUpperCase() : name);
