@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -90,13 +89,3 @@ def open_neighbors(
         )
     index.check_model(find_model(model), os.fspath(model))
     return Neighbors(index, checksum=checksum)
-
-
-def summary(neighbors: Sequence[Neighbor]) -> str:
-    """The labels of neighbors with their counts, the most frequent first.
-
-    >>> summary([Neighbor(0, 0.9, "fear", ""), Neighbor(1, 0.8, "fear", "")])
-    'fear 2'
-    """
-    counts = Counter(each.label or "no label" for each in neighbors)
-    return ", ".join(f"{label} {count}" for label, count in counts.most_common())
