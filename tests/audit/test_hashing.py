@@ -59,11 +59,24 @@ def test_the_search_is_exact() -> None:
 def test_unwanted_pairs_crowd_nobody_out() -> None:
     hashes = np.zeros(200, np.uint64)
     parts = np.arange(200) < 150
-    across = near_pairs(hashes, wanted=lambda one, two: parts[one] != parts[two])
+    across = near_pairs(hashes, kind_of=lambda one, two: (parts[one] != parts[two]) - 1)
     assert len(across.crowded) == 200
     # However many are alike, each has a partner in the other part.
     assert len(np.unique(across.pairs)) == 200
     assert (parts[across.pairs[:, 0]] != parts[across.pairs[:, 1]]).all()
+
+
+def test_pairs_of_one_kind_crowd_out_none_of_the_other() -> None:
+    hashes = np.zeros(200, np.uint64)
+    parts = np.arange(200) < 150
+
+    def is_across(pairs: np.ndarray) -> np.ndarray:
+        return parts[pairs[:, 0]] != parts[pairs[:, 1]]
+
+    both = near_pairs(hashes, kind_of=lambda one, two: (parts[one] != parts[two]) * 1).pairs
+    across = near_pairs(hashes, kind_of=lambda one, two: (parts[one] != parts[two]) - 1).pairs
+    assert (both[is_across(both)] == across).all()
+    assert len(np.unique(both[~is_across(both)])) == 200
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
-Wanted = Callable[[IntArray, IntArray], NDArray[np.bool_]]
-"""Whether each first and second row may be a pair, ``(n,)``."""
+KindOf = Callable[[IntArray, IntArray], IntArray]
+"""Of which kind a pair of each first and second row is, 0 or 1, and -1 for none, ``(n,)``."""
 
 SIDE = 32
 """Pixels of a picture that is hashed."""
@@ -24,13 +24,14 @@ _BITS, _PIECES = 64, 4
 _PIECE_BITS = _BITS // _PIECES
 _AT_ONCE = 1 << 20  # candidates that are compared in one step
 _FIRST = 256  # of the rows with one piece, how many are looked at first
+_KINDS = 2
 
 
 class NearPairs(NamedTuple):
     """Pairs of rows with near hashes ``(M, 2)``, first before second, and rows with more of them.
 
-    ``crowded`` are the rows that have reached :data:`MOST_PARTNERS`; every other row has all of
-    its pairs.
+    ``crowded`` are the rows that have reached :data:`MOST_PARTNERS` of a kind; every other row has
+    all of its pairs.
     """
 
     pairs: IntArray
@@ -56,23 +57,26 @@ def near_pairs(
     others: Hashes | None = None,
     *,
     most: int = MOST_BITS,
-    wanted: Wanted | None = None,
+    kind_of: KindOf | None = None,
 ) -> NearPairs:
     """Every pair of rows whose hashes differ in at most ``most`` bits.
 
     ``others`` ``(N,)`` are second hashes of the same rows, such as those of their mirror images;
-    then a row's hash and another row's second hash are compared. ``wanted`` says which pairs
-    count. The search is exact: a hash is cut into four pieces of 16 bits, and two hashes that
-    differ in at most ``4 a + b`` bits differ in at most ``a`` bits of one of the first ``b + 1``
-    pieces, or in fewer of another (multi-index hashing, Norouzi et al., 2012). Only rows with such
-    a piece are compared, of which there are some hundred times fewer than pairs. Memory grows with
-    the rows: a row that has :data:`MOST_PARTNERS` pairs is not compared further.
+    then a row's hash and another row's second hash are compared. Without ``kind_of``, all pairs
+    are of one kind. The search is exact: a hash is cut into four pieces of 16 bits, and two hashes
+    that differ in at most ``4 a + b`` bits differ in at most ``a`` bits of one of the first
+    ``b + 1`` pieces, or in fewer of another (multi-index hashing, Norouzi et al., 2012). Only rows
+    with such a piece are compared, of which there are some hundred times fewer than pairs. Memory
+    grows with the rows: a row that has :data:`MOST_PARTNERS` pairs of each kind is not compared
+    further.
     """
     count = len(hashes)
     first_pieces = _pieces(hashes)
     second_pieces = first_pieces if others is None else _pieces(others)
     second = hashes if others is None else others
-    partners = np.zeros(count, np.int64)
+    partners = np.zeros((_KINDS, count), np.int64)
+    if kind_of is None:
+        partners[1:] = MOST_PARTNERS
     keys: list[IntArray] = []
     limits = [most // _PIECES - (piece > most % _PIECES) for piece in range(_PIECES)]
     for piece, limit in enumerate(limits):
@@ -80,34 +84,42 @@ def near_pairs(
         starts = np.searchsorted(
             second_pieces[piece], np.arange(2**_PIECE_BITS + 1), sorter=order
         ).astype(np.int64)
-        for row, other in _candidates(first_pieces[piece], order, starts, limit, partners):
-            near = bit_distances(hashes[row], second[other]) <= most
-            near &= row != other
-            row, other = row[near], other[near]
-            fresh = np.ones(len(row), np.bool_)
+        near = _near(hashes, second[order], first_pieces[piece], starts, limit, most, partners)
+        for row, place in near:
+            other = order[place]
+            kinds = np.zeros(len(row), np.int64) if kind_of is None else kind_of(row, other)
+            fresh = (row != other) & (kinds >= 0)
             # A pair that an earlier piece has shown is listed already.
             for earlier in range(piece):
                 apart = first_pieces[earlier][row] ^ second_pieces[earlier][other]
                 fresh &= _SET_BITS[apart] > limits[earlier]
-            if wanted is not None:
-                fresh &= wanted(row, other)
-            row, other = row[fresh], other[fresh]
-            listed = partners[row] + _rank_in_group(row) < MOST_PARTNERS
-            row, other = row[listed], other[listed]
-            partners += np.bincount(row, minlength=count)
+            row, other, kinds = row[fresh], other[fresh], kinds[fresh]
+            by_kind = np.lexsort((kinds, row))
+            row, other, kinds = row[by_kind], other[by_kind], kinds[by_kind]
+            rank = _rank_in_group(row * _KINDS + kinds)
+            listed = partners[kinds, row] + rank < MOST_PARTNERS
+            row, other, kinds = row[listed], other[listed], kinds[listed]
+            np.add.at(partners, (kinds, row), 1)
             keys.append(np.minimum(row, other) * count + np.maximum(row, other))
     pairs = np.unique(np.concatenate(keys)) if keys else np.zeros(0, np.int64)
+    if kind_of is None:
+        partners = partners[:1]
     return NearPairs(
         np.stack(np.divmod(pairs, max(count, 1)), axis=1),
-        np.flatnonzero(partners >= MOST_PARTNERS).astype(np.int64),
+        np.flatnonzero((partners >= MOST_PARTNERS).any(axis=0)).astype(np.int64),
     )
 
 
 def bit_distances(first: Hashes, second: Hashes) -> IntArray:
     """In how many bits each hash differs from the other, ``(N,)``."""
-    apart = np.ascontiguousarray(first ^ second).view(np.uint16).reshape(-1, _PIECES)
-    counts = sum(_SET_BITS[apart[:, piece]] for piece in range(_PIECES))
-    return np.asarray(counts, np.int64)
+    return _count_bits(first ^ second).astype(np.int64)
+
+
+def _count_bits(hashes: Hashes) -> NDArray[np.uint8]:
+    if hasattr(np, "bitwise_count"):  # since NumPy 2
+        return np.asarray(np.bitwise_count(hashes), np.uint8)
+    pieces = np.ascontiguousarray(hashes).view(np.uint16).reshape(-1, _PIECES)
+    return np.asarray(_SET_BITS[pieces].sum(axis=1), np.uint8)
 
 
 def _pieces(hashes: Hashes) -> list[NDArray[np.int64]]:
@@ -125,33 +137,41 @@ def _changes(most: int) -> Iterator[int]:
         yield number
 
 
-def _candidates(
-    pieces: IntArray, order: IntArray, starts: IntArray, limit: int, partners: IntArray
+def _near(
+    hashes: Hashes,
+    others: Hashes,
+    pieces: IntArray,
+    starts: IntArray,
+    limit: int,
+    most: int,
+    partners: IntArray,
 ) -> Iterator[tuple[IntArray, IntArray]]:
-    """Rows and others whose pieces differ in at most ``limit`` bits, in steps of bounded size.
+    """Rows and places of others that differ in ``limit`` bits of a piece and ``most`` in all.
 
-    ``order`` are the others by piece, and those with piece ``p`` begin at ``starts[p]``. Of many
-    with one piece the first come first, so that rows in a crowd are soon done: the caller counts
-    ``partners``.
+    ``others`` are in the order of their pieces, and those with piece ``p`` begin at ``starts[p]``.
+    Of many with one piece the first come first, so that rows in a crowd are soon done: the caller
+    counts ``partners``.
     """
     for change in _changes(limit):
-        done, size = 0, _FIRST
-        while True:
-            rows = np.flatnonzero(partners < MOST_PARTNERS)
+        done, size, left = 0, _FIRST, True
+        while left:
+            rows = np.flatnonzero((partners < MOST_PARTNERS).any(axis=0))
             places = pieces[rows] ^ change
-            begins = starts[places] + done
-            ends = np.minimum(starts[places + 1], begins + size)
-            left = begins < ends
-            if not left.any():
-                break
-            yield from _members(rows[left], begins[left], ends[left], order)
+            begins, stops = starts[places] + done, starts[places + 1]
+            ends = np.minimum(stops, begins + size)
+            some = begins < ends
+            for row, place in _members(rows[some], begins[some], ends[some]):
+                near = np.flatnonzero(_count_bits(hashes[row] ^ others[place]) <= most)
+                if len(near):
+                    yield row[near], place[near]
+            left = bool((stops > ends).any())
             done, size = done + size, 4 * size
 
 
 def _members(
-    rows: IntArray, starts: IntArray, ends: IntArray, order: IntArray
+    rows: IntArray, starts: IntArray, ends: IntArray
 ) -> Iterator[tuple[IntArray, IntArray]]:
-    """Each row with each of ``order[start:end]``, in steps of bounded size."""
+    """Each row with each number from its start to its end, in steps of bounded size."""
     sizes = ends - starts
     totals = np.cumsum(sizes)
     begin = 0
@@ -159,8 +179,8 @@ def _members(
         done = totals[begin - 1] if begin else 0
         end = max(begin + 1, int(np.searchsorted(totals, done + _AT_ONCE, side="right")))
         part = sizes[begin:end]
-        offsets = np.arange(part.sum()) - np.repeat(np.cumsum(part) - part, part)
-        yield np.repeat(rows[begin:end], part), order[np.repeat(starts[begin:end], part) + offsets]
+        before = starts[begin:end] - (totals[begin:end] - part - done)
+        yield np.repeat(rows[begin:end], part), np.repeat(before, part) + np.arange(part.sum())
         begin = end
 
 

@@ -40,7 +40,7 @@ def near_duplicates(
     """Pairs that hardly differ, but for equal pixels, blank crops and frames of one video.
 
     Of equal crops in one part, the first stands for all. Pairs in different parts and those in one
-    are searched separately, so that none in different parts is missed for many in one. Other crops
+    are listed separately, so that none in different parts is missed for many in one. Other crops
     of one photo are looked for among the rows that are ``embedded``: their numbers ``(K,)`` and
     embeddings ``(K, D)``.
     """
@@ -65,20 +65,18 @@ def near_duplicates(
         """Those that are not listed: a face may be its own mirror image, nearly."""
         return pairs[~np.isin(pairs[:, 0] * len(rows) + pairs[:, 1], listed)]
 
+    def kind_of(one: IntArray, two: IntArray) -> IntArray:
+        """Within a part or across two, so that none across is missed for many within."""
+        return np.where(is_wanted(one, two), parts[one] != parts[two], -1)
+
     for kind, others in enumerate((None, mirrored)):
-        for across in (True, False):
-
-            def wanted(one: IntArray, two: IntArray, across: bool = across) -> NDArray[np.bool_]:
-                is_across = parts[one] != parts[two]
-                return np.asarray((is_across == across) & is_wanted(one, two), np.bool_)
-
-            near = near_pairs(hashes, others, wanted=wanted)
-            crowded |= set(picked[near.crowded].tolist())
-            pairs, correlations = confirmed_pairs(
-                fresh(picked[near.pairs]), rows.crop, mirrored=KINDS[kind] == "mirrored"
-            )
-            lists.append((pairs, correlations, kind))
-            listed = np.concatenate([listed, pairs[:, 0] * len(rows) + pairs[:, 1]])
+        near = near_pairs(hashes, others, kind_of=kind_of)
+        crowded |= set(picked[near.crowded].tolist())
+        pairs, correlations = confirmed_pairs(
+            fresh(picked[near.pairs]), rows.crop, mirrored=KINDS[kind] == "mirrored"
+        )
+        lists.append((pairs, correlations, kind))
+        listed = np.concatenate([listed, pairs[:, 0] * len(rows) + pairs[:, 1]])
     if embedded is not None:
         numbers, embeddings = embedded
         stays = np.isin(numbers, picked)
