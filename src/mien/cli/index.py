@@ -41,7 +41,7 @@ def index(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Index faces, so that `mien search` finds expressions.
+    """Make an index of faces for `mien search`.
 
     The exit code is 1 if some input could not be read.
     """
