@@ -13,6 +13,7 @@ _PARTS = (
     "Rendered photos",
     "Covered faces",
     "Crops",
+    "Persons across cuts",
 )
 
 

@@ -116,7 +116,9 @@ def test_crowds_get_smaller_cards_and_every_face_a_frame() -> None:
 def test_no_layout_hides_a_face(boxes: list[Box], tracked: bool) -> None:
     image = _gray(640, 700)
     faces = [
-        replace(_prediction(box, EXPRESSIONS[n % 8]), track=n if tracked else None)
+        replace(
+            _prediction(box, EXPRESSIONS[n % 8], abstained=n % 2 == 1), track=n if tracked else None
+        )
         for n, box in enumerate(boxes)
     ]
     hidden: list[Box] = []
@@ -130,6 +132,15 @@ def test_no_layout_hides_a_face(boxes: list[Box], tracked: bool) -> None:
         drawn = annotate(image, faces)
     assert hidden == []
     assert drawn.shape[0] >= 640 and (not tracked or drawn.shape == (640, 700, 3))
+
+
+def test_a_number_lies_on_no_other_face() -> None:
+    # The second face is below the first, so that there is no room above it.
+    boxes = [Box(300, 100, 100, 120), Box(300, 222, 100, 120)]
+    faces = [replace(_prediction(box, abstained=n == 0), track=n) for n, box in enumerate(boxes)]
+    drawn = annotate(_gray(700, 900), faces)
+    assert (drawn[112:205, 312:388] == 100).all()
+    assert (drawn[236:330, 312:388] == 100).all()
 
 
 def _shared(one: Box, two: Box) -> float:
