@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PAGE = Path(__file__).parent / "faces.md"
-_PARTS = ("Time and memory", "Large photos", "Real photos", "Rendered photos", "Covered faces")
+_PARTS = (
+    "Time and memory",
+    "Large photos",
+    "Real photos",
+    "Rendered photos",
+    "Covered faces",
+    "Crops",
+    "Persons across cuts",
+)
 
 
 def write_part(title: str, lines: Sequence[str]) -> None:

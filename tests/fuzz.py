@@ -178,6 +178,7 @@ class Inputs:
             ("jp2", "JPEG2000", image, {}),
             ("avif", "AVIF", image, {}),
             ("mpo", "MPO", image, {"save_all": True, "append_images": [image]}),
+            ("blank.png", "PNG", Image.new("RGB", image.size, "gray"), {}),
         ):
             buffer = io.BytesIO()
             with contextlib.suppress(KeyError, OSError):  # a Pillow without this format

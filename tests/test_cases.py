@@ -25,6 +25,8 @@ from mien.data.dataset import Dataset
 from mien.faces.images import load_image
 from mien.faces.video import Video
 from mien.inference.predictor import Predictor
+from mien.schema import Preprocessing
+from mien.synthetic.corpus import write_faces
 
 if TYPE_CHECKING:
     from conftest import Command
@@ -43,8 +45,13 @@ Predict = Callable[..., Rows]
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("av")
     pytest.importorskip("skimage")
+    pytest.importorskip("anny")
     out = tmp_path_factory.mktemp("cases")
-    subprocess.run([sys.executable, SCRIPT, out], check=True, capture_output=True)
+    # The script takes the faces of its two people from a dataset where it runs.
+    place = tmp_path_factory.mktemp("rendered")
+    crops = Preprocessing(size=224)
+    write_faces(place / "faces", faces=30, plain=True, preprocessing=crops, workers=1)
+    subprocess.run([sys.executable, SCRIPT, out], check=True, capture_output=True, cwd=place)
     return out
 
 
@@ -107,6 +114,33 @@ def test_videos_of_every_container_are_read(predict: Predict, cases: Path) -> No
     rows = predict(".", "containers", "--rows", "summary")
     assert set(rows) == {f"containers/{name}" for name in names}
     assert all(map(happy, rows.values()))
+
+
+def test_a_cut_between_two_people_is_seen(command: Command, cases: Path, tmp_path: Path) -> None:
+    videos = sorted((cases / "two_people").iterdir())
+    assert len(videos) == 4
+    for video in videos:
+        table = tmp_path / "persons.csv"
+        assert command("predict", video, "--rows", "summary", "--out", table).code == 0
+        with table.open(encoding="utf-8", newline="") as file:
+            persons = list(csv.DictReader(file))
+        assert [float(row["usable_seconds"]) for row in persons] == [2.0, 2.0], video.name
+
+
+def test_a_recording_of_two_people_is_prepared_as_one_of_two(
+    command: Command, cases: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text(
+        "video,score,subject\n"
+        + "".join(
+            f"{path},{number},{number}\n"
+            for number, path in enumerate(sorted((cases / "two_people").iterdir()))
+        )
+    )
+    ended = command("prepare", "recordings", "t.csv", "--workers", 1, "--out", "data")
+    assert ended.code == 0
+    counts = Dataset.open(tmp_path / "data").info["videos"]
+    assert [(each["tracks"], each["usable"]) for each in counts.values()] == [(2, 10)] * 4
 
 
 def test_paths_of_windows_are_found(command: Command, cases: Path, tmp_path: Path) -> None:

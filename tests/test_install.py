@@ -107,3 +107,14 @@ def test_it_reads_the_photo(light: Path, photo: Path) -> None:
         [written] = csv.DictReader(file)
     assert written["expression"] == "happiness"
     assert (folder / "drawn" / "astronaut.png").is_file()
+
+
+def test_without_litert_it_reads_the_same(light: Path, photo: Path) -> None:
+    command = (light / "mien", "predict", photo.name, "--json")
+    [usual] = json.loads(run(*command, cwd=photo.parent).stdout)
+    run(light / "python", "-m", "pip", "uninstall", "-q", "-y", "ai-edge-litert")
+    code = "from mien.faces.detection.tflite import chosen_backend; print(chosen_backend())"
+    assert run(light / "python", "-c", code).stdout == "opencv\n"
+    [row] = json.loads(run(*command, cwd=photo.parent).stdout)
+    assert (row["status"], row["expression"]) == ("ok", "happiness")
+    assert abs(row["confidence"] - usual["confidence"]) < 0.01

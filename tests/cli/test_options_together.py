@@ -146,3 +146,7 @@ def test_what_commands_refused_before_stays_refused(
     command("prepare", "jaffe", "x", "--out", "d", "--detector", photo, "--thorough").refused(
         "--detector or --thorough"
     )
+
+
+def test_recordings_are_not_searched_thoroughly(command: Command) -> None:
+    command("prepare", "recordings", "x.csv", "--out", "d", "--thorough").refused("--thorough")

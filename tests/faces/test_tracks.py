@@ -134,6 +134,47 @@ def test_a_cut_between_similar_pictures_is_one_too() -> None:
     assert tracker.assign(two, [face_at(100)], 0.2) == [1]
 
 
+def likeness_of(share: float) -> UInt8Array:
+    """The scene of person 1, in which the face looks by a share like that of person 5."""
+    scene, other = person(1), person(5)
+    part = scene[40:140, 80:180] * (1 - share) + other[40:140, 80:180] * share
+    scene[40:140, 80:180] = part.astype(np.uint8)
+    return scene
+
+
+def test_a_cut_before_one_wall_to_a_person_who_looks_a_little_alike() -> None:
+    def tracked(share: float, *, cut: bool) -> list[int]:
+        tracker = Tracker()
+        assert tracker.assign(person(1), [face_at(100)], 0.0) == [0]
+        return tracker.assign(likeness_of(share), [face_at(101)], 0.2, cut=cut)
+
+    assert tracked(0.5, cut=False) == [0]
+    assert tracked(0.5, cut=True) == [1]
+    assert tracked(0.1, cut=True) == [0]
+
+
+def test_who_has_other_colors_after_a_cut_is_another_person() -> None:
+    tracker, scene = Tracker(), person(1, shade=120)
+    assert tracker.assign(scene, [face_at(100)], 0.0) == [0]
+    darker = (scene * 0.6).astype(np.uint8)
+    assert tracker.assign(darker, [face_at(100)], 0.2, cut=True) == [1]
+    assert tracker.assign(scene, [face_at(100)], 0.4, cut=True) == [0]
+
+
+def test_frames_that_are_skipped_are_looked_at_for_cuts(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="videos are read with PyAV")
+    pictures = [person(1)] * 11 + [likeness_of(1.0)] * 14
+    path = write_video(tmp_path / "cut.mp4", pictures)
+    with Video(path) as video:
+        assert [frame.index for frame in video.frames() if frame.cut] == [11]
+    for fps in (1.0, 5.0, 12.5):
+        with Video(path) as video:
+            frames = list(video.frames(fps=fps))
+        [first] = [frame.index for frame in frames if frame.cut] or [None]
+        later = [frame.index for frame in frames if frame.index >= 11]
+        assert first == next(iter(later), None)
+
+
 def test_a_zoom_splits_nobody() -> None:
     tracker, scene = Tracker(), person(1)
     assert tracker.assign(scene, [face_at(100)], 0.0) == [0]

@@ -13,6 +13,7 @@ import numpy as np
 
 from mien.errors import MienError
 from mien.faces.closing import Closing
+from mien.faces.cuts import THUMBNAIL, with_cuts
 from mien.schema import UInt8Array
 
 # A recording may end slightly before its container says; a larger gap is damage.
@@ -31,12 +32,14 @@ _LONGEST_PIXEL = 4.0
 class Frame:
     """A decoded frame: its index in the file, its time in seconds, and its upright pixels.
 
-    ``pixels`` is ``(H, W, 3)`` uint8 RGB, as the video is displayed.
+    ``pixels`` is ``(H, W, 3)`` uint8 RGB, as the video is displayed. ``cut`` says that there is a
+    hard cut between it and the frame that was yielded before, see :mod:`mien.faces.cuts`.
     """
 
     index: int
     time: float
     pixels: UInt8Array
+    cut: bool = False
 
 
 class Video(Closing):
@@ -82,6 +85,7 @@ class Video(Closing):
         fits = 1 / _LONGEST_PIXEL <= aspect <= _LONGEST_PIXEL
         self._aspect = aspect if fits else 1.0
         self._reformatter = av.video.reformatter.VideoReformatter()
+        self._shrinker = av.video.reformatter.VideoReformatter()
         self._begun = False
         self.read = 0
         self.damage = ""
@@ -102,9 +106,9 @@ class Video(Closing):
         self._begun = True
         av = load_av()
         origin: float | None = None
-        time, gap, last_slot, corrupt = 0.0, self._step, -1, 0
+        time, gap, last_slot, corrupt, after_cut = 0.0, self._step, -1, 0, False
         try:
-            for decoded in self._decoded():
+            for decoded, cut in with_cuts(self._decoded(), self._thumbnail):
                 stated = self._time(decoded)
                 if origin is None:
                     origin = stated or 0.0
@@ -115,9 +119,11 @@ class Video(Closing):
                 index, self.read = self.read, self.read + 1
                 corrupt += decoded.is_corrupt
                 slot = math.floor(time * fps + 1e-6) if fps else index
+                after_cut = after_cut or cut
                 if slot > last_slot:
                     last_slot = slot
-                    yield Frame(index, time, self._upright(decoded))
+                    yield Frame(index, time, self._upright(decoded), after_cut)
+                    after_cut = False
         except (av.error.FFmpegError, ValueError) as error:
             self.damage = f"it is damaged after {self.read} frames ({_message(error)})"
             return
@@ -178,6 +184,13 @@ class Video(Closing):
         if self._container.duration:
             return float(self._container.duration) / 1_000_000
         return None
+
+    def _thumbnail(self, frame: Any) -> UInt8Array:
+        width, height = THUMBNAIL
+        small = self._shrinker.reformat(
+            frame, width=width, height=height, format="gray", interpolation="AREA", threads=1
+        )
+        return np.asarray(small.to_ndarray(), np.uint8)
 
     def _upright(self, frame: Any) -> UInt8Array:
         # Pixels that are not square are made so, by enlarging the picture in one direction.

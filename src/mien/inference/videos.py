@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mien.errors import MienError
@@ -131,12 +131,14 @@ def _frames(
     if on_skipped is None:
         yield from video.frames(fps=fps)
         return
-    last = -1
+    last, after_cut = -1, False
     for frame in video.frames():
         slot = math.floor(frame.time * fps + 1e-6)
+        after_cut = after_cut or frame.cut
         if slot > last:
             last = slot
-            yield frame
+            yield replace(frame, cut=after_cut)
+            after_cut = False
         else:
             on_skipped(frame)
 

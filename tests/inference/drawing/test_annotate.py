@@ -116,7 +116,9 @@ def test_crowds_get_smaller_cards_and_every_face_a_frame() -> None:
 def test_no_layout_hides_a_face(boxes: list[Box], tracked: bool) -> None:
     image = _gray(640, 700)
     faces = [
-        replace(_prediction(box, EXPRESSIONS[n % 8]), track=n if tracked else None)
+        replace(
+            _prediction(box, EXPRESSIONS[n % 8], abstained=n % 2 == 1), track=n if tracked else None
+        )
         for n, box in enumerate(boxes)
     ]
     hidden: list[Box] = []
@@ -130,6 +132,15 @@ def test_no_layout_hides_a_face(boxes: list[Box], tracked: bool) -> None:
         drawn = annotate(image, faces)
     assert hidden == []
     assert drawn.shape[0] >= 640 and (not tracked or drawn.shape == (640, 700, 3))
+
+
+def test_a_number_lies_on_no_other_face() -> None:
+    # The second face is below the first, so that there is no room above it.
+    boxes = [Box(300, 100, 100, 120), Box(300, 222, 100, 120)]
+    faces = [replace(_prediction(box, abstained=n == 0), track=n) for n, box in enumerate(boxes)]
+    drawn = annotate(_gray(700, 900), faces)
+    assert (drawn[112:205, 312:388] == 100).all()
+    assert (drawn[236:330, 312:388] == 100).all()
 
 
 def _shared(one: Box, two: Box) -> float:
@@ -243,6 +254,15 @@ def test_files_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(MienError, match="expected to write"):
         annotate_file(_gray(70, 90), [], tmp_path / "face.png")
     assert os.listdir(tmp_path) == ["face.png"]
+
+
+def test_a_person_without_values_has_a_card_where_a_model_of_faces_has_seen_it() -> None:
+    face = Face(Box(300, 200, 160, 200), 0.9)
+    one = Prediction(Status.ABSTAINED, reason="at rest: 1.0 of 5 s", face=face, track=0)
+    unread = annotate(_gray(700, 900), [one])
+    read = annotate(_gray(700, 900), [replace(one, crop=_gray(32, 32))])
+    beside = np.s_[200:400, 480:]
+    assert (unread[beside] == 100).all() and (read[beside] != 100).sum() > 5_000
 
 
 def test_a_card_lists_what_the_heads_list() -> None:

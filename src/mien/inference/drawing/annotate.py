@@ -90,9 +90,9 @@ def _annotated(
     for number, (face, box, card) in enumerate(zip(faces, boxes, cards, strict=True), 1):
         _draw_frame(picture, box, card.color, unit, dashed=face.status is Status.ABSTAINED)
         if face.track is not None:
-            _draw_tag(picture, box, f"person {face.track}", unit)
+            _draw_tag(picture, box, f"person {face.track}", unit, boxes)
         elif beside and len(faces) > 1:
-            _draw_tag(picture, box, str(number), unit)
+            _draw_tag(picture, box, str(number), unit, boxes)
     if beside:
         picture = _widened(picture, places, unit)
     for face, card, place in zip(faces, cards, places, strict=True):
@@ -190,14 +190,38 @@ def _draw_frame(picture: Image.Image, box: Box, color: Color, unit: float, *, da
     rounded(picture, box, 0.7 * unit, color, 1.0, stroke=line, dash=dash)
 
 
-def _draw_tag(picture: Image.Image, box: Box, text: str, unit: float) -> None:
-    """A few words on the upper left of the box, or within it where there is no room."""
+def _draw_tag(picture: Image.Image, box: Box, text: str, unit: float, faces: Sequence[Box]) -> None:
+    """A few words beside the box, off all faces; within its upper left where there is no room."""
     small = 0.8 * unit
-    width = text_length(text, small) + 0.8 * unit
-    top = box.top - 1.5 * unit
-    tag = Box(box.left, top if top >= 0 else box.top + 0.3 * unit, width, 1.3 * unit)
+    width, height = text_length(text, small) + 0.8 * unit, 1.3 * unit
+    line = 0.2 * unit
+    right = box.left + box.width
+    places = [
+        Box(left, top, width, height)
+        for top in (box.top - height - line, box.top + box.height + line)
+        for left in (box.left, right - width)
+    ]
+    places += [
+        Box(left, box.top, width, height) for left in (box.left - width - line, right + line)
+    ]
+    inside = Box(box.left, box.top + 0.3 * unit, width, height)
+    tag = next((each for each in places if _is_free(each, picture, faces)), inside)
     rounded(picture, tag, 0.4 * unit, PANEL, 0.7)
     write(picture, tag.left + 0.4 * unit, tag.top + 0.65 * unit, text, small)
+
+
+def _is_free(place: Box, picture: Image.Image, faces: Sequence[Box]) -> bool:
+    """Whether a place lies in the picture and on no face."""
+    right, bottom = place.left + place.width, place.top + place.height
+    if place.left < 0 or place.top < 0 or right > picture.width or bottom > picture.height:
+        return False
+    return not any(
+        place.left < face.left + face.width
+        and face.left < right
+        and place.top < face.top + face.height
+        and face.top < bottom
+        for face in faces
+    )
 
 
 def _caption(picture: Image.Image, reasons: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from mien.faces.camera import Camera
@@ -72,6 +73,8 @@ class Capture(Closing):
             frames = self._source.frames()
             for frame in _paced(frames) if isinstance(self._source, Video) else frames:
                 with self._changed:
+                    if self._newest is not None and self._newest.frame.cut:
+                        frame = replace(frame, cut=True)  # the dropped frame was after a cut
                     self._newest = Captured(frame, time.monotonic())
                     self._changed.notify()
                 if self._closed:
