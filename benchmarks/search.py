@@ -191,11 +191,13 @@ def _trained(data: Path, out: Path, recipe: str, weights: str, epochs: int) -> O
         settings = [
             *("embedding.size=128", f"schedule.epochs={epochs}", f"seed={SEED}"),
             *(f"backbone.weights={weights}", "backbone.frozen=true", "preprocessing.color=gray"),
+            # Faces as they are, so that the features are computed once.
+            "backbone.augmented_views=0",
         ]
         changes = [part for each in settings for part in ("--set", each)]
         run = [recipe, "--data", str(data), "--out", str(out / recipe), "--threads", "1"]
         for command in (
-            ["train", *run, *changes],
+            ["train", *run, *changes, *(["--resume"] if (out / recipe).exists() else [])],
             ["export", str(out / recipe), "--out", str(path)],
         ):
             subprocess.run([sys.executable, "-m", "mien", *command], check=True)
