@@ -59,6 +59,8 @@ def test_no_command_asks_for_a_name_or_calls_anybody(toy_folder: Path, tmp_path:
         ("predict", "photo.png", "--out", "faces.csv", "--annotate", "drawn"),
         ("live", "film.mp4", "--no-window", "--out", "live.csv", "--video", "shown.mp4"),
         ("models", "fer"),
+        ("index", "photo.png", "--out", "index"),
+        ("search", "index", "photo.png", "--html", "alike.html"),
         ("prepare", "folder", str(toy_folder), "--out", "data", "--size", "32", "--workers", "1"),
         ("train", "softmax", "--data", "data", "--out", "run", "--threads", "1", *changes),
         ("evaluate", "run", "--data", "data", "--split", "test"),

@@ -85,10 +85,10 @@ def train(
         Dataset.open(folder)
     if unsafe_select_on_test and select_on != "test":
         refuse_beside("--unsafe-select-on-test", {"--select-on": select_on}, "it selects on test")
+    check_selection(select_on or "valid", unsafe=unsafe_select_on_test)
     if protocol is not None:
         refuse_beside("--protocol", {"--select-on": select_on}, "each fold selects on its valid")
     select_on = select_on or "valid"
-    check_selection(select_on, unsafe=unsafe_select_on_test)
     from mien.training.ranks.hardware import Hardware
 
     hardware = Hardware(accelerator, devices, nodes, precision, workers)

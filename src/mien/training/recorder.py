@@ -133,8 +133,13 @@ class Recorder(lightning.Callback):
         return better
 
     def _write_model(self, module: TrainingModule, description: dict[str, Any]) -> None:
-        # Learned parts of the losses (centers) go along, under a prefix of their own.
-        state = {**module.network.state_dict(), **module.losses.state_dict(prefix=LOSSES_PREFIX)}
+        # Learned parts of the losses (centers) go along, under a prefix of their own; what they
+        # remember of batches does not.
+        learned = {
+            f"{LOSSES_PREFIX}{name}": value.detach()
+            for name, value in module.losses.named_parameters()
+        }
+        state = {**module.network.state_dict(), **learned}
         # safetensors has errors of its own, see `fit`.
         with replacing(self.out / WEIGHTS, advice=ADVICE) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)

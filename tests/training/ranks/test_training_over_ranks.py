@@ -92,7 +92,7 @@ def test_rows_without_some_labels_and_batches_of_odd_size(
 def test_a_killed_rank_ends_the_run_which_continues_on_one(
     toy_dataset: Path, tmp_path: Path
 ) -> None:
-    changes = (*STEPS, "schedule.epochs=12")
+    changes = (*STEPS, "schedule.epochs=6", "keep=last")
     whole = trained("triplet", toy_dataset, tmp_path / "whole", changes=changes)
     out = tmp_path / "killed"
     line = command("triplet", toy_dataset, out, "--devices", "2", changes=changes)

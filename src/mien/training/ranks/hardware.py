@@ -94,7 +94,12 @@ def environment_of_processes() -> ClusterEnvironment:
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
     if SLURMEnvironment.detect():
-        return SLURMEnvironment()
+        try:
+            return SLURMEnvironment()
+        except RuntimeError as error:  # as on tasks that are not said by machine
+            raise MienError(
+                f"expected tasks as Lightning reads them from SLURM, got: {error}"
+            ) from None
     return LightningEnvironment()
 
 
