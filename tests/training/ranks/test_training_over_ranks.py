@@ -38,9 +38,9 @@ def trained(recipe: str, data: Path, out: Path, *options: str, changes: tuple = 
     return out
 
 
-def check_same(one: Path, other: Path) -> None:
+def check_same(one: Path, other: Path, exact: float = 1e-5) -> None:
     weights, others = (load_file(run / "model.safetensors") for run in (one, other))
-    torch.testing.assert_close(others, weights, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(others, weights, rtol=exact, atol=exact)
     for line, got in zip(read_metrics(one), read_metrics(other), strict=True):
         assert got["train"] == pytest.approx(line["train"], rel=1e-4)
         assert got["valid"] == pytest.approx(line["valid"], rel=1e-3)
@@ -115,7 +115,7 @@ def test_a_killed_rank_ends_the_run_which_continues_on_one(
     assert process.returncode in (1, 2), told
     assert "--resume" in told and "Traceback" not in told
     trained("triplet", toy_dataset, out, "--resume", changes=changes)
-    check_same(whole, out)
+    check_same(whole, out, 1e-4)  # after 60 steps
 
 
 @pytest.mark.slow
