@@ -32,6 +32,7 @@ from mien.training.module import TrainingModule
 from mien.training.ranks.hardware import ONE_DEVICE, Hardware
 from mien.training.ranks.launch import (
     end_others,
+    ended_with_parent,
     is_lost_rank,
     lost_rank,
     share_cores,
@@ -154,12 +155,13 @@ def fit(
         )
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
-            trainer.fit(
-                module,
-                setup.loaders.train,
-                setup.loaders.valid,
-                ckpt_path=str(checkpoint) if resume else None,
-            )
+            with ended_with_parent(out):
+                trainer.fit(
+                    module,
+                    setup.loaders.train,
+                    setup.loaders.valid,
+                    ckpt_path=str(checkpoint) if resume else None,
+                )
         except FloatingPointError as error:
             if not first:
                 raise SystemExit(2) from None  # the first one tells

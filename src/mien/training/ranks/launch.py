@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from torch import distributed
@@ -110,23 +111,27 @@ class _Launcher(_SubprocessScriptLauncher):
             num_devices=self.num_processes, num_nodes=self.num_nodes
         )
         self._call_children_scripts()
-        watch = threading.Thread(target=_watch, args=(self.procs, self._out), daemon=True)
+        done = threading.Event()
+        watch = threading.Thread(target=_watch, args=(self.procs, self._out, done), daemon=True)
         watch.start()
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            done.set()
 
 
-def _watch(processes: list[subprocess.Popen[bytes]], out: Path) -> None:
-    """End this process when one that it has started fails."""
-    while True:
+def _watch(processes: list[subprocess.Popen[bytes]], out: Path, done: threading.Event) -> None:
+    """End this process when one that it has started fails, unless it is done."""
+    while not done.wait(_OFTEN):
         codes = [process.poll() for process in processes]
         failed = [(rank, code) for rank, code in enumerate(codes, 1) if code]
         if failed:
             break
-        if all(code == 0 for code in codes):
-            return
-        time.sleep(_OFTEN)
+    else:
+        return
     # This process mostly notices by itself, or fails for the same reason, and tells more.
-    time.sleep(PATIENCE)
+    if done.wait(PATIENCE):
+        return
     for process in processes:
         process.kill()
     rank, code = failed[0]
@@ -135,15 +140,23 @@ def _watch(processes: list[subprocess.Popen[bytes]], out: Path) -> None:
     os._exit(1)
 
 
-def end_with_parent(out: Path) -> None:
+@contextmanager
+def ended_with_parent(out: Path) -> Iterator[None]:
     """Let a process that Lightning has started end when the one that started it is gone."""
-    parent = os.getppid()
+    environment = environment_of_processes()
+    if not isinstance(environment, LightningEnvironment) or environment.local_rank() == 0:
+        yield
+        return
+    parent, done = os.getppid(), threading.Event()
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_OFTEN)
-        time.sleep(PATIENCE)
-        print(f"mien: {lost_rank(out, 'rank 0')}", file=sys.stderr, flush=True)
-        os._exit(1)
+        while not done.wait(_OFTEN):
+            if os.getppid() != parent and not done.wait(PATIENCE):
+                print(f"mien: {lost_rank(out, 'rank 0')}", file=sys.stderr, flush=True)
+                os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
