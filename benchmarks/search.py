@@ -34,6 +34,7 @@ from mien.audit.duplicates import gray_picture
 from mien.data.dataset import Dataset
 from mien.data.reading import crop_reader
 from mien.data.targets import make_targets
+from mien.faces.action_units import PRESENT
 from mien.inference.model import OnnxModel, open_onnx
 from mien.labels import ACTION_UNIT_PRESENT, ACTION_UNITS
 from mien.schema import FloatArray
@@ -88,10 +89,10 @@ def overlap(one: Rows, other: Rows) -> float:
     return float(np.mean([np.isin(b, a).mean() for a, b in zip(one, other, strict=True)]))
 
 
-def recall(folder: Path, index_folder: Path) -> None:
+def recall(folder: Path, index_folder: Path, queries: int) -> None:
     dataset, index = Dataset.open(folder), open_index(index_folder)
     rows = np.sort(
-        np.random.default_rng(SEED).choice(dataset.split_indices("valid"), QUERIES, replace=False)
+        np.random.default_rng(SEED).choice(dataset.split_indices("valid"), queries, replace=False)
     )
     asked = embed(index.open_model(), dataset, rows)
     halves = stored(index)
@@ -102,17 +103,17 @@ def recall(folder: Path, index_folder: Path) -> None:
     truly = exact(halves, asked, TOP)
     by_all = time.perf_counter() - started
     print(
-        f"{len(index):,} faces, {index.info.model.width} numbers each; {QUERIES:,} queries of "
+        f"{len(index):,} faces, {index.info.model.width} numbers each; {queries:,} queries of "
         f"valid: recall@{TOP} {overlap(got, truly):.4f}; time by the graph over that of comparing "
         f"with all: {by_graph / by_all:.3f}"
     )
-    picked = np.random.default_rng(SEED).choice(len(index), 2 * QUERIES, replace=False)
+    picked = np.random.default_rng(SEED).choice(len(index), 2 * queries, replace=False)
     places = index.faces["row"].to_numpy()[picked]
     singles = embed(index.open_model(), dataset, places)
     agreement = overlap(exact(halves[picked], asked, TOP), exact(singles, asked, TOP))
     worst = np.abs(asked @ singles.T - asked @ halves[picked].T).max()
     print(
-        f"half precision, {2 * QUERIES:,} faces: cosines differ by at most {worst:.5f}, and "
+        f"half precision, {2 * queries:,} faces: cosines differ by at most {worst:.5f}, and "
         f"{agreement:.4f} of the ten nearest are the same"
     )
 
@@ -212,7 +213,10 @@ def _interval(values: FloatArray) -> str:
 
 def units(folder: Path) -> None:
     dataset = Dataset.open(folder)
-    targets = dataset.action_units
+    targets = dataset.action_units.copy()
+    # One jaw drops for both.
+    jaw = ACTION_UNITS.index("AU26")
+    targets[:, jaw] = np.maximum(targets[:, jaw], dataset.column("au27"))
     with tempfile.TemporaryDirectory() as place:
         photos = Path(place) / "photos"
         photos.mkdir()
@@ -220,25 +224,31 @@ def units(folder: Path) -> None:
             Image.fromarray(dataset.crops[row]).save(photos / f"{row:06d}.png")
         index = build_index([photos], Path(place) / "index")
         print(f"{len(dataset):,} rendered faces, of which {len(index):,} are in the index")
-        print(f"request | fit in truth | given | of the first {TOP} right")
-        right_of_all = given_of_all = 0
+        print(
+            f"request | given | fit, rendered at {PRESENT:g} | right | fit, rendered at "
+            f"{ACTION_UNIT_PRESENT:g} | right"
+        )
+        right = dict.fromkeys((PRESENT, ACTION_UNIT_PRESENT), 0)
+        given = 0
         for text in REQUESTS:
             request = parse_units(text)
             answer = with_units(index, request, top=TOP)
             rows = [int(Path(index.row(m.number)["source"]).stem) for m in answer.matches]
-            fits = _fits(targets, request)
-            right = int(fits[rows].sum())
-            right_of_all, given_of_all = right_of_all + right, given_of_all + len(rows)
-            print(f"{text} | {100 * fits.mean():.1f} % | {len(rows)} | {right}")
-    print(
-        f"all: {right_of_all} of {given_of_all} right "
-        f"({100 * right_of_all / max(1, given_of_all):.1f} %)"
-    )
+            given += len(rows)
+            cells = []
+            for threshold in right:
+                fits = _fits(targets, request, threshold)
+                right[threshold] += int(fits[rows].sum())
+                cells += [f"{100 * fits.mean():.1f} %", f"{fits[rows].sum()} of {len(rows)}"]
+            print(" | ".join([text, str(len(rows)), *cells]))
+    for threshold, count in right.items():
+        share = 100 * count / max(1, given)
+        print(f"rendered at {threshold:g}: {count} of {given} right ({share:.1f} %)")
 
 
-def _fits(targets: FloatArray, request: UnitRequest) -> NDArray[np.bool_]:
+def _fits(targets: FloatArray, request: UnitRequest, threshold: float) -> NDArray[np.bool_]:
     """The rows in which all wanted units were rendered as present, and the others were not."""
-    present = targets >= ACTION_UNIT_PRESENT
+    present = targets >= threshold
     columns = {name: present[:, number] for number, name in enumerate(ACTION_UNITS)}
     fits = np.ones(len(targets), np.bool_)
     for name in request.present:
@@ -258,6 +268,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command.add_argument("dataset", type=Path)
         if name in ("recall", "same"):
             command.add_argument("index", type=Path)
+        if name == "recall":
+            command.add_argument("--queries", type=int, default=QUERIES)
         if name == "precision":
             command.add_argument("--out", type=Path, required=True)
             command.add_argument("--weights", default="fer")
@@ -269,8 +281,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         precision(given.dataset, given.out, given.weights, given.rows, given.epochs)
     elif given.command == "units":
         units(given.dataset)
+    elif given.command == "recall":
+        recall(given.dataset, given.index, given.queries)
     else:
-        {"recall": recall, "same": same}[given.command](given.dataset, given.index)
+        same(given.dataset, given.index)
 
 
 if __name__ == "__main__":
