@@ -43,8 +43,8 @@ INTRODUCTION = (
     "of 1,024 x 768 pixels, with rendered heads pasted on pictures of things, textures and drawn",
     "rooms: nothing here is a result on people. Cells are the share of faces found, and in",
     "brackets the share with landmarks, where it differs. Thresholds were chosen on seeds 0 and 1;",
-    "seed 2 has other heads and other things, but what makes a box without landmarks was set after",
-    "its false faces had been seen.",
+    "seed 2 has other heads and other things, but what makes a box without landmarks, and what the",
+    "mirror image must show, was set after false faces at seeds 2 to 9 had been seen.",
 )
 REAL_INTRODUCTION = (
     "`python benchmarks/face_recall.py --real FOLDER ...` writes this part. Photos that other",

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from toy_videos import moving_face, write_video
 
 CHECK = Path(__file__).parents[2] / "shared" / "tools" / "offline_check.py"
 
@@ -52,10 +53,14 @@ def test_no_command_asks_for_a_name_or_calls_anybody(toy_folder: Path, tmp_path:
     from skimage.io import imsave
 
     imsave(tmp_path / "photo.png", data.astronaut())
+    write_video(tmp_path / "film.mp4", moving_face(10))
     changes = [part for change in SMALL for part in ("--set", change)]
     for command in (
         ("predict", "photo.png", "--out", "faces.csv", "--annotate", "drawn"),
+        ("live", "film.mp4", "--no-window", "--out", "live.csv", "--video", "shown.mp4"),
         ("models", "fer"),
+        ("index", "photo.png", "--out", "index"),
+        ("search", "index", "photo.png", "--html", "alike.html"),
         ("prepare", "folder", str(toy_folder), "--out", "data", "--size", "32", "--workers", "1"),
         ("train", "softmax", "--data", "data", "--out", "run", "--threads", "1", *changes),
         ("evaluate", "run", "--data", "data", "--split", "test"),

@@ -58,6 +58,11 @@ import sys
 import mien
 models = [{str(model_file)!r}, {str(severity)!r}]
 assert "matplotlib" not in sys.modules and "av" not in sys.modules
+from mien.inference.live.live import run_live
+from mien.inference.live.views import window_or_terminal
+lines = window_or_terminal(False, "mien", lines=False)
+run_live({str(video)!r}, lines, model=models[0], out={str(tmp_path / "live.csv")!r})
+assert "matplotlib" not in sys.modules and "tkinter" not in sys.modules
 mien.predict({str(video)!r}, model=models, annotate={str(tmp_path / "drawn")!r})
 mien.predict({str(video)!r}, model=models, out={str(tmp_path / "t.parquet")!r})
 """

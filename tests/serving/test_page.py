@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -75,6 +76,12 @@ def test_a_photo_gets_a_name_bars_and_a_table(page: Page, tmp_path: Path) -> Non
     page.wait("document.querySelector('#photo .card')")
     assert page.run("document.querySelector('#photo .card h3').textContent") == "happiness>99 %"
     assert page.run("document.querySelector('#photo .bars').children.length") == 8
+    # Probabilities are percents, intensities of action units are numbers from 0 to 1.
+    assert page.run("document.querySelector('#photo h4').textContent").endswith("0 to 1")
+    shares = "[...document.querySelectorAll('#photo .share')].map((each) => each.textContent)"
+    texts = page.run(shares)
+    assert all(text.endswith(" %") for text in texts[:8]) and len(texts) == 16
+    assert all(re.fullmatch(r"[01]\.\d\d", text) for text in texts[8:])
     width = "document.querySelector('#photo .bars rect').width.baseVal.value"
     assert page.run(width) > 95
     assert page.run("document.querySelector('#photo .caption b').textContent") == "<b>face.jpg"

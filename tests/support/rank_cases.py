@@ -53,16 +53,25 @@ OURS: dict[str, dict[str, Any]] = {
     "histogram": {},
     "label-aware-histogram": {},
     "ordinal-histogram": {},
+    "triplet memory": {"memory": 40},
+    "triplet all memory": {"memory": 7, "mining": "all"},
+    "histogram memory": {"memory": 40},
+    "label-aware-histogram memory": {"memory": 40},
+    "ordinal-histogram memory": {"memory": 40},
 }
 """Settings by a name whose first part is the loss's."""
 PML = {
     **{f"pml.{name}": {"arguments": NEEDED.get(name, {})} for name in external_names("losses")},
     **{f"pml.TripletMarginLoss pml.{name}": {"miner": name} for name in external_names("miners")},
+    "pml.SupConLoss memory": {"memory": 40},
+    "pml.TripletMarginLoss memory": {"memory": 40, "miner": "BatchHardMiner"},
 }
 SETTINGS = OURS | PML
 SOME = [
     *OURS,
     "pml.SupConLoss",
+    "pml.SupConLoss memory",
+    "pml.TripletMarginLoss memory",
     "pml.ArcFaceLoss",
     "pml.TripletMarginLoss pml.MultiSimilarityMiner",
 ]
@@ -210,8 +219,14 @@ def step(name: str, batch: Batch) -> Step:
     if current_ranks().size > 1:
         module = DistributedDataParallel(network, find_unused_parameters=True)
     try:
+        if network.settings.model_dump().get("memory"):
+            module(batch).backward()  # fills it
+            network.zero_grad()
         value = module(batch)
-    except ValueError as error:  # a loss of the library that wants as many rows of each class
+    except (ValueError, RuntimeError) as error:
+        # Losses of the library that want as many rows of each class, or overrun their own buffer.
+        if not name.startswith("pml."):
+            raise
         return Step(torch.zeros(()), {}, {}, str(error))
     value.backward()
     if isinstance(network.loss, CenterLossModule):

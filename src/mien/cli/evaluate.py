@@ -43,6 +43,10 @@ def evaluate(
             "--sensitivity", help="Also change the crops in many ways and measure each of them."
         ),
     ] = False,
+    index: Annotated[
+        Path | None,
+        typer.Option(metavar="INDEX", help="Show the nearest faces of this index below mistakes."),
+    ] = None,
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -55,7 +59,7 @@ def evaluate(
 
     Of several models or datasets, the report is one table.
     """
-    of_one = {"--reference": reference, "--sensitivity": sensitivity}
+    of_one = {"--reference": reference, "--sensitivity": sensitivity, "--index": index}
     if protocol is not None:
         refuse_beside(
             "--protocol",
@@ -87,6 +91,7 @@ def evaluate(
         rule=rule,
         reference=reference,
         sensitivity=sensitivity,
+        index=index,
     )
     if as_json:
         print_json(report)

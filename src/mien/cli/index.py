@@ -41,7 +41,7 @@ def index(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make an index of faces, in which `mien search` finds those with an expression.
+    """Make an index of faces for `mien search`.
 
     The exit code is 1 if some input could not be read.
     """

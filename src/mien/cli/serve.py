@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mien.cli.options import Detector, Thorough, detector_of
 from mien.errors import MienError
+
+if TYPE_CHECKING:
+    from mien.search.neighbors import Neighbors
 
 
 def serve(
@@ -30,6 +33,12 @@ def serve(
     allow_origin: Annotated[
         list[str] | None,
         typer.Option(metavar="URL", help="A page of others whose scripts may ask."),
+    ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="INDEX", help="Show everybody who asks the nearest faces of this index."
+        ),
     ] = None,
     detector: Detector = None,
     thorough: Thorough = False,
@@ -73,7 +82,12 @@ def serve(
     token = _token(token_file)
     faces, clips = open_models([open_onnx(each, threads=1) for each in model or ["fer"]])
     service = Service(
-        faces, clips, limits=limits, detector=detector_of(detector, thorough), threads=threads
+        faces,
+        clips,
+        limits=limits,
+        detector=detector_of(detector, thorough),
+        threads=threads,
+        neighbors=_neighbors(index, model or ["fer"]),
     )
     serve_service(
         service,
@@ -83,6 +97,20 @@ def serve(
         hosts=allow_host or [],
         origins=allow_origin or [],
     )
+
+
+def _neighbors(index: Path | None, models: list[str]) -> Neighbors | None:
+    from mien.models import find_model, read_onnx_info
+    from mien.search.neighbors import open_neighbors
+
+    if index is None:
+        return None
+    of_faces = [each for each in models if read_onnx_info(find_model(each)).clips is None]
+    if not of_faces:
+        raise MienError(
+            f"expected a model of faces for --index, got {' and '.join(models)}; leave it out"
+        )
+    return open_neighbors(index, of_faces[0])
 
 
 def _token(file: Path | None) -> str | None:

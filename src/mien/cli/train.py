@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -35,6 +36,24 @@ def train(
         Path | None,
         typer.Option(metavar="DIR", help="Cache of a frozen backbone (default: DATASET/features)."),
     ] = None,
+    accelerator: Annotated[
+        Literal["auto", "cpu", "gpu"],
+        typer.Option(help="What to train on: with auto, a GPU where there is one."),
+    ] = "auto",
+    devices: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of GPUs, or of processes on CPUs, of each machine."),
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(min=1, help="Number of machines, under torchrun or SLURM.")
+    ] = None,
+    precision: Annotated[
+        Literal["32", "16-mixed", "bf16-mixed"],
+        typer.Option(help="Arithmetic of the network; losses are always computed in 32 bits."),
+    ] = "32",
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that read batches for each device.")
+    ] = 0,
     protocol: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Train every fold of this protocol; RUN holds them all."),
@@ -61,16 +80,21 @@ def train(
     from mien.recipes import recipe_text
     from mien.training.selection import check_selection
 
+    # DDP notes in passing that a batch had labels for every loss.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # What is misspelt is told at once; importing torch takes seconds.
     recipe_text(recipe)
     for folder in data:
         Dataset.open(folder)
     if unsafe_select_on_test and select_on != "test":
         refuse_beside("--unsafe-select-on-test", {"--select-on": select_on}, "it selects on test")
+    check_selection(select_on or "valid", unsafe=unsafe_select_on_test)
     if protocol is not None:
         refuse_beside("--protocol", {"--select-on": select_on}, "each fold selects on its valid")
     select_on = select_on or "valid"
-    check_selection(select_on, unsafe=unsafe_select_on_test)
+    from mien.training.ranks.hardware import Hardware
+
+    hardware = Hardware(accelerator, devices, nodes, precision, workers)
     if protocol is not None:
         _train_folds(
             recipe,
@@ -81,6 +105,7 @@ def train(
             resume=resume,
             threads=threads,
             features=features,
+            hardware=hardware,
             unsafe_select_on_test=unsafe_select_on_test,
             as_json=as_json,
         )
@@ -95,11 +120,14 @@ def train(
         resume=resume,
         threads=threads,
         features=features,
+        hardware=hardware,
         select_on=select_on,
         unsafe_select_on_test=unsafe_select_on_test,
         on_epoch=_print_epoch,
         on_features=_print_view,
     )
+    if hardware.ranks.rank:  # the first process of all tells
+        return
     document = json.loads((run / RUN_FILE).read_text("utf-8"))
     epoch, selected_on = document["epoch"], document["selected_on"]
     if as_json:

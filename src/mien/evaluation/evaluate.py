@@ -27,6 +27,7 @@ def evaluate(
     rule: str = "majority",
     reference: str | None = None,
     sensitivity: bool = False,
+    index: str | Path | None = None,
 ) -> tuple[dict[str, Any], Path]:
     """Evaluate a run or a model on a split of a dataset; (content of report.json, the page).
 
@@ -44,6 +45,10 @@ def evaluate(
     sensitivity
         Whether to predict the rows again after each change of :mod:`mien.evaluation.changes`.
 
+    index
+        What ``mien index`` made with the same model file: the nearest faces in it stand below the
+        most confident mistakes.
+
     Raises :class:`MienError` where the split has no label for any head, and where the dataset's
     classes, scale or crops do not fit the model's.
     """
@@ -51,6 +56,7 @@ def evaluate(
     from mien.evaluation.predictions import evaluation_of
     from mien.reports.report import evaluate as make_report
     from mien.reports.report import write_report
+    from mien.search.neighbors import open_neighbors
 
     check_rule(rule)
     if reference == split:
@@ -65,6 +71,13 @@ def evaluate(
             f"expected no --reference for a model without the head expression, got {reference!r}: "
             "leave it out"
         )
+    if "expression" not in model.info.heads and index is not None:
+        raise MienError(
+            f"expected no --index for a model without the head expression, got {str(index)!r}: "
+            "leave it out"
+        )
+    checksum = str(dataset.info.get("checksum"))
+    neighbors = None if index is None else open_neighbors(index, run_or_model, checksum=checksum)
     evaluation = evaluation_of(
         model,
         dataset,
@@ -79,8 +92,9 @@ def evaluate(
     if "expression" in evaluation.heads:
         command += ["--rule", rule] + ([] if reference is None else ["--reference", reference])
     command += ["--sensitivity"] if sensitivity else []
+    command += [] if index is None else ["--index", str(index)]
     provenance = {**evaluation.provenance, "command": shlex.join(command)}
-    evaluation = replace(evaluation, provenance=provenance)
+    evaluation = replace(evaluation, provenance=provenance, neighbors=neighbors)
     report = make_report(evaluation)
     folder = _default_folder(run_or_model) if out is None else out
     return report, write_report(evaluation, report, folder)

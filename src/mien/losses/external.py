@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mien.errors import MienError
@@ -47,7 +48,8 @@ def pytorch_metric_learning_loss(
     Returns
     -------
     nn.Module
-        A module on embeddings ``(B, D)`` and labels ``(B,)`` that returns a scalar.
+        A module on embeddings ``(B, D)`` and labels ``(B,)`` that returns a scalar. With a third
+        argument, the number of anchors, only so many of the first rows are compared with all.
 
     Raises
     ------
@@ -105,7 +107,27 @@ class _Mined(nn.Module):
         self.loss = loss
         self.miner = miner
 
-    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        pairs = None if self.miner is None else self.miner(embeddings, labels)
-        result: Tensor = self.loss(embeddings, labels, pairs)
+    def forward(self, embeddings: Tensor, labels: Tensor, anchors: int | None = None) -> Tensor:
+        result: Tensor
+        if anchors is None:
+            pairs = None if self.miner is None else self.miner(embeddings, labels)
+            result = self.loss(embeddings, labels, pairs)
+            return result
+        # As the library's own memory does: pairs of the anchors with all rows but themselves.
+        from pytorch_metric_learning.utils import loss_and_miner_utils as pairing
+
+        rows, of_rows = embeddings[:anchors], labels[:anchors]
+        if self.miner is None:
+            pairs = pairing.get_all_pairs_indices(of_rows, labels)
+        else:
+            pairs = self.miner(rows, of_rows, embeddings, labels)
+        places = torch.arange(anchors, device=labels.device)
+        pairs = pairing.remove_self_comparisons(pairs, places, len(labels))
+        result = self.loss(rows, of_rows, pairs, embeddings, labels)
         return result
+
+
+def takes_memory(name: str) -> bool:
+    """Whether a loss of pytorch-metric-learning compares a batch with rows of earlier ones."""
+    memory = vars(_module("losses"))["CrossBatchMemory"]
+    return name in memory.supported_losses()

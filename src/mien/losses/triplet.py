@@ -23,7 +23,12 @@ Mining = Literal["hard", "all"]
 
 @full_precision
 def triplet_loss(
-    embeddings: Tensor, labels: Tensor, *, threshold: float = 0.5, mining: Mining = "hard"
+    embeddings: Tensor,
+    labels: Tensor,
+    *,
+    threshold: float = 0.5,
+    mining: Mining = "hard",
+    anchors: int | None = None,
 ) -> Tensor:
     """Conventional triplet loss, the mean of ``[d(a, p) - d(a, n) + threshold]_+``.
 
@@ -39,14 +44,23 @@ def triplet_loss(
         ``(B, D)``, any scale.
     labels
         ``(B,)`` int64.
+    anchors
+        Only so many of the first rows are anchors; the others, such as rows of earlier batches,
+        are positives and negatives of them. None: all.
     """
     check_rows(embeddings, labels)
-    return _mean_triplet(unit_rows(embeddings)[None], labels, [threshold], mining, dual=False)
+    rows = unit_rows(embeddings)[None]
+    return _mean_triplet(rows, labels, [threshold], mining, dual=False, anchors=anchors)
 
 
 @full_precision
 def dual_triplet_loss(
-    embeddings: Tensor, labels: Tensor, *, threshold: float = 0.5, mining: Mining = "hard"
+    embeddings: Tensor,
+    labels: Tensor,
+    *,
+    threshold: float = 0.5,
+    mining: Mining = "hard",
+    anchors: int | None = None,
 ) -> Tensor:
     """Triplet loss that judges the negative against the anchor and against the positive.
 
@@ -55,7 +69,8 @@ def dual_triplet_loss(
     is exactly twice the conventional one.
     """
     check_rows(embeddings, labels)
-    return _mean_triplet(unit_rows(embeddings)[None], labels, [threshold], mining, dual=True)
+    rows = unit_rows(embeddings)[None]
+    return _mean_triplet(rows, labels, [threshold], mining, dual=True, anchors=anchors)
 
 
 @full_precision
@@ -66,6 +81,7 @@ def multi_threshold_loss(
     thresholds: Sequence[float],
     dual: bool = True,
     mining: Mining = "hard",
+    anchors: int | None = None,
 ) -> Tensor:
     """Mean of one triplet loss per slice, each slice with its own threshold.
 
@@ -84,7 +100,8 @@ def multi_threshold_loss(
             f"expected a width divisible by the {len(thresholds)} thresholds, got {width}"
         )
     slices = embeddings.reshape(batch, len(thresholds), width // len(thresholds)).transpose(0, 1)
-    return _mean_triplet(unit_rows(slices), labels, thresholds, mining, dual=dual)
+    rows = unit_rows(slices)
+    return _mean_triplet(rows, labels, thresholds, mining, dual=dual, anchors=anchors)
 
 
 @torch.no_grad()
@@ -126,7 +143,13 @@ def active_triplets(
 
 
 def _mean_triplet(
-    rows: Tensor, labels: Tensor, thresholds: Sequence[float], mining: Mining, *, dual: bool
+    rows: Tensor,
+    labels: Tensor,
+    thresholds: Sequence[float],
+    mining: Mining,
+    *,
+    dual: bool,
+    anchors: int | None,
 ) -> Tensor:
     """Mean over the slices of ``rows`` (S, B, D), already of unit length."""
     if mining not in ("hard", "all"):
@@ -134,23 +157,26 @@ def _mean_triplet(
     if rows.shape[1] < 2:
         return rows.sum() * 0.0
     levels = torch.as_tensor(thresholds, dtype=rows.dtype, device=rows.device)
+    count = rows.shape[1] if anchors is None else anchors
     if mining == "hard":
-        return _hard(rows, labels, levels, dual=dual)
+        return _hard(rows, labels, levels, dual=dual, anchors=count)
     each = [
-        _all(one, labels, level) for one, level in zip(rows.unbind(), levels.unbind(), strict=True)
+        _all(one, labels, level, count)
+        for one, level in zip(rows.unbind(), levels.unbind(), strict=True)
     ]
     return torch.stack(each).mean() * (2.0 if dual else 1.0)
 
 
-def _hard(rows: Tensor, labels: Tensor, thresholds: Tensor, *, dual: bool) -> Tensor:
-    positives, negatives = pair_masks(labels)
+def _hard(rows: Tensor, labels: Tensor, thresholds: Tensor, *, dual: bool, anchors: int) -> Tensor:
+    positives, negatives = (mask[:anchors] for mask in pair_masks(labels))
     usable = positives.any(1) & negatives.any(1)
     farthest, nearest = _hardest(rows.detach(), positives)
     # Only the mined pairs carry a gradient, so their distances are taken anew from the rows:
     # no (S, B, B) tensor reaches the backward pass, and small distances keep their digits.
     positive, negative = _pick(rows, farthest), _pick(rows, nearest)
-    apart = (rows - positive).square().sum(-1) + thresholds[:, None]
-    loss = torch.relu(apart - (rows - negative).square().sum(-1))
+    anchor = rows[:, :anchors]
+    apart = (anchor - positive).square().sum(-1) + thresholds[:, None]
+    loss = torch.relu(apart - (anchor - negative).square().sum(-1))
     if dual:
         loss = loss + torch.relu(apart - (positive - negative).square().sum(-1))
     return masked_mean(loss, usable.expand_as(loss))
@@ -159,13 +185,16 @@ def _hard(rows: Tensor, labels: Tensor, thresholds: Tensor, *, dual: bool) -> Te
 def _pick(rows: Tensor, chosen: Tensor) -> Tensor:
     slices, batch, width = rows.shape
     first = torch.arange(slices, device=rows.device)[:, None] * batch
-    return rows.reshape(-1, width).index_select(0, (chosen + first).flatten()).view_as(rows)
+    return (
+        rows.reshape(-1, width).index_select(0, (chosen + first).flatten()).view(slices, -1, width)
+    )
 
 
 @torch.no_grad()
 def _hardest(rows: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
-    """Farthest positive and nearest negative of each anchor, both ``(S, B)`` int64.
+    """Farthest positive and nearest negative of each anchor, both ``(S, A)`` int64.
 
+    The anchors are the first rows, as many as ``positives`` ``(A, B)`` has.
     An anchor without one gets any row: the caller leaves it out.
     """
     # |n|^2 - 2 a.n ranks the rows around an anchor as the distance does and lies in [-1, 3];
@@ -173,16 +202,17 @@ def _hardest(rows: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
     offsets = torch.where(positives, 2.5, -2.5).to(rows.dtype)
     offsets.diagonal().fill_(2.0)
     keys = rows.square().sum(-1)[:, None, :] + offsets
-    keys.baddbmm_(rows, rows.transpose(1, 2), alpha=-2)
+    keys.baddbmm_(rows[:, : len(positives)], rows.transpose(1, 2), alpha=-2)
     return keys.argmax(-1), keys.argmin(-1)
 
 
-def _all(rows: Tensor, labels: Tensor, threshold: Tensor) -> Tensor:
+def _all(rows: Tensor, labels: Tensor, threshold: Tensor, anchors: int) -> Tensor:
     """All valid triplets of ``rows`` (B, D) in quadratic memory."""
     distances = squared_distances(rows.detach())
-    counts, total = _active(distances, labels, threshold)
+    counts, total = _active(distances[:anchors], labels, threshold)
     # Over the active triplets the hinge is linear, so their mean is a weighted sum of distances.
-    weights = counts / total.clamp_min(1)
+    weights = torch.zeros_like(distances)
+    weights[:anchors] = counts / total.clamp_min(1)
     summed: Tensor = _WeightedSum.apply(rows, weights, distances)
     return summed + threshold * (total > 0)
 
@@ -205,12 +235,13 @@ class _WeightedSum(torch.autograd.Function):
 
 @torch.no_grad()
 def _active(distances: Tensor, labels: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
-    """In how many active triplets each pair stands, ``(B, B)``, and how many there are.
+    """In how many active triplets each pair stands, ``(A, B)``, and how many there are.
 
-    A positive pair counts upwards, a negative pair downwards. A triplet is active when
+    ``distances`` ``(A, B)`` are those of the anchors, the first rows, to all rows. A positive pair
+    counts upwards, a negative pair downwards. A triplet is active when
     ``d(a, p) + threshold > d(a, n)``.
     """
-    positives, negatives = pair_masks(labels)
+    positives, negatives = (mask[: len(distances)] for mask in pair_masks(labels))
     # A positive stands in its anchor's order at d + threshold, just before a negative at the very
     # same place, whose hinge is zero; the anchor itself stands first.
     reach = torch.nextafter(distances + threshold, distances.new_tensor(-torch.inf))

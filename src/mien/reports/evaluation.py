@@ -15,6 +15,7 @@ from mien.heads.severity import SeverityInfo
 from mien.heads.valence_arousal import ValenceArousalInfo
 from mien.metrics.attention import ClassMaps
 from mien.metrics.classification import IntArray
+from mien.search.neighbors import Neighbors
 from mien.statistics.recordings import Recordings
 from mien.statistics.subjects import subject_numbers
 
@@ -259,6 +260,8 @@ class Evaluation:
     graph
         Of a model with an emotion graph: ``nodes`` (names, valence and arousal last),
         ``adjacency`` and ``correlation`` (or None), as lists. Else None.
+    neighbors
+        Gives the faces of an index that are nearest to a row's, which explain its prediction.
     provenance
         Anything a reader needs to trace the numbers. ``model`` and ``dataset`` make the title,
         ``license_terms`` and ``trained_on`` have a place of their own, the rest is listed.
@@ -278,6 +281,7 @@ class Evaluation:
     groups: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     sensitivity: Sensitivity | None = None
     graph: Mapping[str, Any] | None = None
+    neighbors: Neighbors | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     warnings: Sequence[str] = ()

@@ -171,16 +171,23 @@ class FaceIndex:
         Raises :class:`~mien.errors.MienError` for another model, as embeddings of two models have
         nothing to do with each other.
         """
+        name = self.info.model.file if name_or_file is None else os.fspath(name_or_file)
+        path = find_model(name)
+        self.check_model(path, name)
+        return open_onnx(path, threads=threads)
+
+    def check_model(self, path: Path, name: str) -> None:
+        """Raise :class:`~mien.errors.MienError` unless a file is the model of the index.
+
+        ``name`` is what the user called it.
+        """
         made_with = self.info.model
-        path = find_model(made_with.file if name_or_file is None else name_or_file)
         if (digest := sha256_of(path)) != made_with.sha256:
-            got = str(name_or_file) if name_or_file is not None else made_with.file
             raise MienError(
-                f"expected the model {made_with.name!r} with which {self.folder} was made "
-                f"(sha256 {made_with.sha256[:12]}), got {got!r} ({digest[:12]}); name that model "
+                f"expected the model {made_with.name!r} with which {str(self.folder)!r} was made "
+                f"(sha256 {made_with.sha256[:12]}), got {name!r} ({digest[:12]}); name that model "
                 "with --model, or make the index again"
             )
-        return open_onnx(path, threads=threads)
 
     @cached_property
     def thumbnails(self) -> UInt8Array:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import MienError
+from mien.faces.images import load_image
 from mien.heads.wording import signed
 from mien.inference.predictor import Predictor, unreadable_because
 from mien.schema import FloatArray, Prediction
@@ -86,9 +87,14 @@ def read_face(
     Raises :class:`~mien.errors.MienError` for another model than the index's, and for a photo
     without a face that can be read.
     """
-    with Predictor(index.open_model(model), detector=detector) as predictor:
-        predictions = predictor(photo, tight=tight)
     path = os.fsdecode(photo)
+    opened = index.open_model(model)
+    try:
+        pixels = load_image(photo)
+    except MienError as error:
+        raise MienError(f"{error}: {path!r}") from None
+    with Predictor(opened, detector=detector) as predictor:
+        predictions = predictor(pixels, tight=tight)
     if predictions[0].face is None:
         raise MienError(
             f"expected a face to search for in {path!r}, got none ({predictions[0].reason}); "

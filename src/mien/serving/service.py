@@ -16,9 +16,11 @@ from mien.inference.model import OnnxModel
 from mien.inference.predictor import Predictor
 from mien.inference.rows import Entry, Rows
 from mien.schema import Prediction, Status
+from mien.search.neighbors import Neighbors
 from mien.serving.jobs import Jobs
 from mien.serving.limits import Limits
 from mien.serving.metrics import Metrics
+from mien.serving.neighbors import shown_neighbors
 from mien.serving.problems import Problem
 from mien.serving.uploads import Upload
 from mien.serving.workers import Workers
@@ -31,6 +33,7 @@ class Service:
     """A model of faces, one of clips, or both, ready to be asked.
 
     ``detector`` makes the detector of each of the ``threads``; mien's own unless one is given.
+    ``neighbors`` gives the faces of an index that explain predictions.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Service:
         limits: Limits | None = None,
         detector: Callable[[], Detector] | None = None,
         threads: int | None = None,
+        neighbors: Neighbors | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.faces, self.clips = faces, clips
@@ -49,6 +53,7 @@ class Service:
         self.workers = Workers(threads=self.threads, queue=self.limits.queue)
         self.jobs = Jobs(faces, clips, self.limits, detector=detector)
         self.draining = False
+        self._neighbors = neighbors
         self._detector = detector
         self._local = threading.local()
         self._rows = None if faces is None else Rows("frames", faces=faces.info)
@@ -82,8 +87,12 @@ class Service:
         for opening in [self.workers.submit(open_networks) for _ in range(self.threads)]:
             opening.result()
 
-    def predict(self, pictures: Sequence[Upload], *, tight: bool) -> dict[str, Any]:
+    def predict(
+        self, pictures: Sequence[Upload], *, tight: bool, neighbors: bool = False
+    ) -> dict[str, Any]:
         """What the model of faces says of pictures, as the answer to a request.
+
+        ``neighbors`` adds the nearest faces of the index to each face, where there is one.
 
         Raises :class:`Problem` (422) where none of them can be read, or there is no such model.
         """
@@ -93,7 +102,9 @@ class Service:
                 "expected a video for a model of clips, got pictures; send it to /v1/videos",
             )
         started = time.perf_counter()
-        images = [self._of_picture(picture, tight=tight) for picture in pictures]
+        images = [
+            self._of_picture(picture, tight=tight, neighbors=neighbors) for picture in pictures
+        ]
         statuses = {image["status"] for image in images}
         if statuses == {Status.UNREADABLE.value}:
             raise Problem(422, images[0]["reason"])
@@ -108,7 +119,7 @@ class Service:
         self.jobs.close()
         self.workers.close()
 
-    def _of_picture(self, picture: Upload, *, tight: bool) -> dict[str, Any]:
+    def _of_picture(self, picture: Upload, *, tight: bool, neighbors: bool) -> dict[str, Any]:
         predictor, shape = self._predictor(), (None, None)
         try:
             pixels = load_image(picture.content, max_pixels=self.limits.pixels)
@@ -127,12 +138,15 @@ class Service:
             "reason": None if first.face else first.reason,
             "width": shape[1],
             "height": shape[0],
-            "faces": [self._row(each) for each in predictions if each.face],
+            "faces": [self._row(each, neighbors) for each in predictions if each.face],
         }
 
-    def _row(self, prediction: Prediction) -> dict[str, Any]:
+    def _row(self, prediction: Prediction, neighbors: bool) -> dict[str, Any]:
         assert self._rows is not None
-        return self._rows.row(Entry(prediction, {}))
+        row = self._rows.row(Entry(prediction, {}))
+        if neighbors and self._neighbors is not None and prediction.embedding is not None:
+            row["neighbors"] = shown_neighbors(self._neighbors, prediction.embedding)
+        return row
 
     def _predictor(self) -> Predictor:
         """The predictor of this thread: detectors take one picture at a time."""

@@ -28,16 +28,19 @@ FEWEST_ROWS = 20
 _ROWS_AT_ONCE = 128
 
 
-def watch(module: TrainingModule, labels: Tensor, losses: dict[str, float]) -> dict[str, Any]:
+def watch(
+    module: TrainingModule, embeddings: Tensor, labels: Tensor, losses: dict[str, float]
+) -> dict[str, Any]:
     """``{"embedding": ...}`` for a line of the metrics, and ``"warning"`` after a collapse.
 
     Of the embedding of the validation faces: ``spread``, the root mean square distance of two
     unit rows in [0, 2]; ``effective_rank`` in [1, D], or 0 for rows all alike; ``relative``, each
     loss's mean over the epoch's training batches divided by its trivial value; ``active``,
     the share of the triplets of each triplet loss that still teach, in validation batches of 128.
-    ``labels`` is ``(N,)``, -1 for a row without an expression, which is in no triplet.
+    ``embeddings`` is ``(N, D)`` on the CPU, ``labels`` ``(N,)``, -1 for a row without an
+    expression, which is in no triplet.
     """
-    embeddings = torch.cat([outputs.embedding for outputs in module.validation]).float().cpu()
+    embeddings = embeddings.float()
     rows = embeddings.numpy()
     if len(rows) < 2:  # nothing to be apart from
         return {}

@@ -15,6 +15,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import RichProgressBar, WeightAveraging
+from lightning.pytorch.trainer.states import TrainerStatus
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -28,6 +29,16 @@ from mien.terminal import shows_progress
 from mien.training.licenses import licenses_of_run
 from mien.training.memory import keep_freed_memory
 from mien.training.module import TrainingModule
+from mien.training.ranks.hardware import ONE_DEVICE, Hardware
+from mien.training.ranks.launch import (
+    end_others,
+    ended_with_parent,
+    is_lost_rank,
+    lost_rank,
+    share_cores,
+    trainer_arguments,
+)
+from mien.training.ranks.layers import over_ranks
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.recorder import ADVICE, CHECKPOINT, Recorder
 from mien.training.setup import Setup, set_up
@@ -41,6 +52,7 @@ def fit(
     resume: bool = False,
     threads: int | None = None,
     features: str | Path | None = None,
+    hardware: Hardware = ONE_DEVICE,
     selected_on: str = "valid",
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
     on_features: Callable[[str, int, int], None] | None = None,
@@ -55,36 +67,59 @@ def fit(
     :mod:`mien.training.batches.features`), in the dataset's folder unless said otherwise.
     ``selected_on`` is the split of the corpus that the rows of valid are from, for the record (see
     :mod:`mien.training.selection`). ``on_epoch`` receives each line of ``metrics.jsonl``,
-    ``on_features`` each view of a frozen backbone that has to be computed. Returns the folder.
+    ``on_features`` each view of a frozen backbone that has to be computed. On several devices the
+    same steps are taken as on one, by processes that Lightning starts with the same command unless
+    torchrun or SLURM did; the first of them writes and calls. Returns the folder.
     """
     out = Path(out)
+    hardware = hardware.resolved()
+    ranks = hardware.ranks
+    first = ranks.rank == 0
     if features is not None and not recipe.backbone.frozen:
         raise MienError(
             "expected a recipe with a frozen backbone for --features, got one whose backbone is "
             "trained, so that nothing is kept there: leave it out, or set backbone.frozen=true"
         )
-    _check_folder(out, recipe, dataset, resume=resume, selected_on=selected_on)
+    if first:
+        _check_folder(out, recipe, dataset, resume=resume, selected_on=selected_on)
     if threads:
         torch.set_num_threads(threads)
+    else:
+        share_cores(hardware)
     keep_freed_memory()
     dataset = dataset.with_preprocessing(recipe.preprocessing_for(dataset.preprocessing))
     folder = dataset.folder / "features" if features is None else Path(features)
-    setup = set_up(recipe, dataset, folder, on_features)
+    setup = set_up(
+        recipe,
+        dataset,
+        folder,
+        on_features if first else None,
+        ranks=ranks,
+        workers=hardware.workers,
+    )
 
     # Only now, so that a start that fails leaves no folder behind.
     checkpoint = out / CHECKPOINT
-    for folder in (out, checkpoint.parent):
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_temporaries(folder)
-    write_text(out / "recipe.yaml", recipe.to_yaml())
+    if first:
+        for folder in (out, checkpoint.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_temporaries(folder)
+        write_text(out / "recipe.yaml", recipe.to_yaml())
     resume = resume and checkpoint.is_file()
     if recipe.backbone.restore_batch_norm and not resume and not recipe.backbone.frozen:
         restore_batch_norm(
             setup.network.backbone,
             (batch.inputs for batch in islice(setup.loaders.plain, 8)),
         )
+    network = setup.network
+    if ranks.size > 1:
+        network = over_ranks(network, on_cpu=hardware.on_cpu)
     module = TrainingModule(
-        setup.network, recipe, setup.context, steps_per_epoch=setup.loaders.steps
+        network,
+        recipe,
+        setup.context,
+        steps_per_epoch=setup.loaders.steps,
+        fused=hardware.precision == "32",
     )
     recorder = Recorder(
         out,
@@ -99,14 +134,15 @@ def fit(
         callbacks.append(
             WeightAveraging(use_buffers=True, multi_avg_fn=_averaging(recipe.averaging))
         )
-    terminal = shows_progress()
+    terminal = shows_progress() and first
     if terminal:
         # The other bar of Lightning writes to stdout, which belongs to results.
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
+    targets = setup.units.targets["train"]
+    all_labeled = all(targets.labeled(loss.head).all() for loss in recipe.losses)
     with _quiet():
         trainer = lightning.Trainer(
-            accelerator="cpu" if not torch.cuda.is_available() else "auto",
-            devices=1,
+            **trainer_arguments(hardware, out, find_unused=not all_labeled),
             max_epochs=recipe.schedule.epochs,
             callbacks=callbacks,
             logger=False,
@@ -119,13 +155,16 @@ def fit(
         )
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
-            trainer.fit(
-                module,
-                setup.loaders.train,
-                setup.loaders.valid,
-                ckpt_path=str(checkpoint) if resume else None,
-            )
+            with ended_with_parent(out):
+                trainer.fit(
+                    module,
+                    setup.loaders.train,
+                    setup.loaders.valid,
+                    ckpt_path=str(checkpoint) if resume else None,
+                )
         except FloatingPointError as error:
+            if not first:
+                raise SystemExit(2) from None  # the first one tells
             raise MienError(
                 f"the training diverged: {error}; lower optimizer.lr and train again"
             ) from None
@@ -133,10 +172,17 @@ def fit(
             raise MienError(
                 f"expected to write the model into {out}, got {error}; {ADVICE}"
             ) from None
+        except RuntimeError as error:
+            if ranks.size == 1 or not is_lost_rank(error):
+                raise
+            raise MienError(lost_rank(out)) from None
         except SystemExit:
             # How Lightning ends on Ctrl-C, after it switched Ctrl-C off.
             signal.signal(signal.SIGINT, on_interrupt)
             raise KeyboardInterrupt from None
+        finally:
+            if trainer.state.status != TrainerStatus.FINISHED:
+                end_others(trainer.strategy)
     return out
 
 

@@ -14,7 +14,7 @@ from mien.networks.network import Network, Outputs
 from mien.training.batches.batch import Batch, mix
 from mien.training.losses import LossContext, loss_value
 from mien.training.losses.centers import CenterLossModule
-from mien.training.ranks import current_ranks, whole_batch
+from mien.training.ranks import whole_batch
 from mien.training.recipe.recipe import Recipe
 
 
@@ -22,9 +22,17 @@ class TrainingModule(lightning.LightningModule):
     """Network, losses, optimizer and schedule of a recipe."""
 
     def __init__(
-        self, network: Network, recipe: Recipe, context: LossContext, *, steps_per_epoch: int
+        self,
+        network: Network,
+        recipe: Recipe,
+        context: LossContext,
+        *,
+        steps_per_epoch: int,
+        fused: bool = True,
     ) -> None:
         super().__init__()
+        self.fused = fused
+        """Whether the optimizer may be fused, which cannot clip gradients that are scaled."""
         flat = all(parameter.ndim < 5 for parameter in network.parameters())
         self.network = network.to(memory_format=torch.channels_last) if flat else network
         self.recipe = recipe
@@ -55,16 +63,15 @@ class TrainingModule(lightning.LightningModule):
         self._sums, self._counts = {}, {}
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
-        """Seed what is left of global randomness (dropout) by (seed, step, rank).
+        """Seed what is left of global randomness (dropout) by (seed, step).
 
         At every step, because whoever draws in between (a loader's start, a logger) must not
         make a resumed run differ.
         """
-        self._seed(current_ranks().rank)
+        self._seed()
 
-    def _seed(self, rank: int) -> None:
-        numbers = (self.recipe.seed, self.global_step, *([rank] if rank else []))
-        state = np.random.SeedSequence(numbers).generate_state(1)
+    def _seed(self) -> None:
+        state = np.random.SeedSequence((self.recipe.seed, self.global_step)).generate_state(1)
         # torch.manual_seed also notes a stack trace for every accelerator that is not there.
         on_cpu = self.device.type == "cpu"
         (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(int(state[0]))
@@ -80,7 +87,7 @@ class TrainingModule(lightning.LightningModule):
                 batch, alpha=self.recipe.mixup, seed=self.recipe.seed, step=self.global_step
             )
         outputs, batch = whole_batch(self(batch.inputs), batch)
-        self._seed(0)  # a loss that draws (a miner) draws the same on every rank
+        self._seed()  # a loss that draws (a miner) draws the same on every rank
         # A zero that backpropagates, for a batch that no loss can use.
         total = torch.stack([output.sum() for output in outputs.heads.values()]).sum() * 0
         for name, settings, loss in zip(
@@ -138,10 +145,10 @@ class TrainingModule(lightning.LightningModule):
                 groups.append({"params": parameters, "weight_decay": 0.0, "lr": lr})
         optimizer: torch.optim.Optimizer
         if settings.name == "adamw":
-            optimizer = torch.optim.AdamW(groups, lr=settings.lr, fused=True)
+            optimizer = torch.optim.AdamW(groups, lr=settings.lr, fused=self.fused)
         else:
             optimizer = torch.optim.SGD(
-                groups, lr=settings.lr, momentum=settings.momentum, fused=True
+                groups, lr=settings.lr, momentum=settings.momentum, fused=self.fused
             )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._lr_at)
         return {

@@ -16,6 +16,7 @@ from mien.errors import MienError
 from mien.files import write_json
 from mien.models import RUN_FILE
 from mien.training.fit import fit
+from mien.training.ranks.hardware import ONE_DEVICE, Hardware
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.selection import WARNING, selecting_on
 
@@ -32,6 +33,7 @@ def train_protocol(
     resume: bool = False,
     threads: int | None = None,
     features: str | os.PathLike[str] | None = None,
+    hardware: Hardware = ONE_DEVICE,
     unsafe_select_on_test: bool = False,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
     on_features: Callable[[str, int, int], None] | None = None,
@@ -49,6 +51,11 @@ def train_protocol(
     Raises :class:`~mien.errors.MienError` where recipe, protocol and dataset do not fit.
     """
     protocol = protocol if isinstance(protocol, Protocol) else protocol_of(protocol)
+    if (size := hardware.ranks.size) > 1:
+        raise MienError(
+            f"expected one device for the protocol {protocol.name}, whose folds are trained one "
+            f"after the other, got {size}; leave --devices and --nodes out"
+        )
     out = Path(out)
     changes = list(changes)
     settings = load_recipe(recipe, changes)
@@ -92,6 +99,7 @@ def train_protocol(
                 resume=resume and run.exists(),
                 threads=threads,
                 features=None if features is None else Path(features),
+                hardware=hardware,
                 selected_on=split,
                 on_epoch=on_epoch,
                 on_features=on_features,

@@ -30,7 +30,7 @@ ADVICE = "make room and resume with --resume"
 
 
 class Recorder(lightning.Callback):
-    """Writes metrics, the kept model and the checkpoint of a run.
+    """Writes metrics, the kept model and the checkpoint of a run; on several ranks, the first does.
 
     ``document`` is what ``model.json`` says before an epoch is kept, ``selected_on`` the split that
     the epoch is selected on.
@@ -63,7 +63,7 @@ class Recorder(lightning.Callback):
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Forget lines of an epoch that was not finished before a kill."""
         path = self.out / "metrics.jsonl"
-        if path.is_file():
+        if trainer.is_global_zero and path.is_file():
             lines = path.read_text("utf-8").splitlines(keepends=True)
             write_text(path, "".join(lines[: trainer.current_epoch]))
 
@@ -80,6 +80,9 @@ class Recorder(lightning.Callback):
         if not isinstance(module, TrainingModule):
             raise TypeError(f"expected a {TrainingModule.__name__}, got {type(module).__name__}")
         outputs = join_outputs(module.validation)
+        module.validation = []
+        if not trainer.is_global_zero:
+            return
         measured = validations(self.setup_.units, self.setup_.infos, outputs)
         values = validation_metrics(measured)
         losses = module.epoch_losses()
@@ -87,7 +90,7 @@ class Recorder(lightning.Callback):
             "epoch": trainer.current_epoch,
             "train": losses,
             "valid": values,
-            **watch(module, self.labels, losses),
+            **watch(module, outputs.embedding, self.labels, losses),
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": round(time.monotonic() - self.started, 1),
         }
@@ -130,8 +133,13 @@ class Recorder(lightning.Callback):
         return better
 
     def _write_model(self, module: TrainingModule, description: dict[str, Any]) -> None:
-        # Learned parts of the losses (centers) go along, under a prefix of their own.
-        state = {**module.network.state_dict(), **module.losses.state_dict(prefix=LOSSES_PREFIX)}
+        # Learned parts of the losses (centers) go along, under a prefix of their own; what they
+        # remember of batches does not.
+        learned = {
+            f"{LOSSES_PREFIX}{name}": value.detach()
+            for name, value in module.losses.named_parameters()
+        }
+        state = {**module.network.state_dict(), **learned}
         # safetensors has errors of its own, see `fit`.
         with replacing(self.out / WEIGHTS, advice=ADVICE) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
@@ -141,5 +149,8 @@ class Recorder(lightning.Callback):
         self, trainer: lightning.Trainer, module: lightning.LightningModule
     ) -> None:
         """Lightning's checkpoint, whole or not at all."""
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(self.out / CHECKPOINT)  # takes part, and writes nothing
+            return
         with replacing(self.out / CHECKPOINT, advice=ADVICE) as temporary:
             trainer.save_checkpoint(temporary)

@@ -17,6 +17,7 @@ from mien.networks.network import Network, create_network
 from mien.training.batches.units import Loaders, OnView, Units, open_units
 from mien.training.graph import EmotionGraphData, graph_of
 from mien.training.losses import LossContext
+from mien.training.ranks import ONE, Ranks
 from mien.training.recipe.recipe import Recipe
 
 
@@ -37,13 +38,19 @@ class Setup(NamedTuple):
 
 
 def set_up(
-    recipe: Recipe, dataset: Dataset, features: Path, on_view: OnView | None = None
+    recipe: Recipe,
+    dataset: Dataset,
+    features: Path,
+    on_view: OnView | None = None,
+    *,
+    ranks: Ranks = ONE,
+    workers: int = 0,
 ) -> Setup:
     """Everything that a training needs but the training itself.
 
     ``dataset`` reads crops as the recipe does. The maps of a frozen backbone lie in the folder
-    ``features``, or are computed into it. Raises :class:`~mien.errors.MienError` where recipe and
-    dataset do not fit.
+    ``features``, or are computed into it. ``workers`` are processes that read batches. Raises
+    :class:`~mien.errors.MienError` where recipe and dataset do not fit.
     """
     _check_joined(recipe, dataset)
     labels = Labels(dataset.label_space, dataset.scale, dataset.license_terms, str(dataset.folder))
@@ -83,7 +90,7 @@ def set_up(
         architecture=architecture,
         infos=infos,
         units=units,
-        loaders=units.loaders(network, features, on_view),
+        loaders=units.loaders(network, features, on_view, ranks=ranks, workers=workers),
         context=context,
         described={
             "clips": _clips(recipe, dataset),

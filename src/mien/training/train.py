@@ -10,6 +10,7 @@ from typing import Any
 from mien.data.concat import concat_datasets
 from mien.data.dataset import Dataset
 from mien.training.fit import fit
+from mien.training.ranks.hardware import ONE_DEVICE, Hardware
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.selection import selecting_on
 
@@ -26,6 +27,7 @@ def train(
     resume: bool = False,
     threads: int | None = None,
     features: str | os.PathLike[str] | None = None,
+    hardware: Hardware = ONE_DEVICE,
     select_on: str = "valid",
     unsafe_select_on_test: bool = False,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
@@ -45,6 +47,8 @@ def train(
         Changes of a recipe given by name or file, each ``"key.key=value"``.
     select_on, unsafe_select_on_test
         As for :func:`mien.training.selection.selecting_on`.
+    hardware
+        On what to train, a :class:`mien.training.ranks.hardware.Hardware`.
     resume, threads, features, on_epoch, on_features
         As for :func:`mien.training.fit.fit`.
 
@@ -67,6 +71,7 @@ def train(
         resume=resume,
         threads=threads,
         features=None if features is None else Path(features),
+        hardware=hardware,
         selected_on=selected_on,
         on_epoch=on_epoch,
         on_features=on_features,

@@ -15,14 +15,25 @@ from mien.heads import HEADS, Arrays, HeadInfo, Validation
 from mien.networks.heads import head_predictions
 from mien.networks.network import Outputs
 from mien.training.batches.units import Units
+from mien.training.ranks import gather
 
 
 def join_outputs(parts: list[Outputs]) -> Outputs:
-    """The outputs of several batches, one after the other, on the CPU; attention is left out."""
-    return Outputs(
-        torch.cat([part.embedding for part in parts]).cpu(),
-        {name: torch.cat([part.heads[name] for part in parts]).cpu() for name in parts[0].heads},
+    """The outputs of the split valid from those of its batches on all ranks, on the CPU.
+
+    In the order of its rows; attention is left out.
+    """
+    names = list(parts[0].heads)
+    embedding, *heads = (
+        rows.cpu()
+        for rows in gather(
+            [
+                torch.cat([part.embedding for part in parts]),
+                *(torch.cat([part.heads[name] for part in parts]) for name in names),
+            ]
+        )
     )
+    return Outputs(embedding, dict(zip(names, heads, strict=True)))
 
 
 def validations(

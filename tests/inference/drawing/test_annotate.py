@@ -256,6 +256,15 @@ def test_files_that_cannot_be_written(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["face.png"]
 
 
+def test_a_person_without_values_has_a_card_where_a_model_of_faces_has_seen_it() -> None:
+    face = Face(Box(300, 200, 160, 200), 0.9)
+    one = Prediction(Status.ABSTAINED, reason="at rest: 1.0 of 5 s", face=face, track=0)
+    unread = annotate(_gray(700, 900), [one])
+    read = annotate(_gray(700, 900), [replace(one, crop=_gray(32, 32))])
+    beside = np.s_[200:400, 480:]
+    assert (unread[beside] == 100).all() and (read[beside] != 100).sum() > 5_000
+
+
 def test_a_card_lists_what_the_heads_list() -> None:
     one = _prediction(Box(300, 200, 160, 200))
     units = {"AU1": 0.2, "AU6": 0.9, "AU12": 0.8, "AU25": 0.1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,11 @@ from ..conftest import OneFace, WriteModel, picture
 class Sees(OneFace):
     def at(self, image: UInt8Array, time: float) -> list[Face]:
         return self(image)
+
+
+class SeesOnce(Sees):
+    def __enter__(self) -> SeesOnce:
+        return self
 
 
 class Shown:
@@ -206,7 +212,7 @@ def test_a_video_is_written_on_request(
     out, view = tmp_path / "shown.mp4", Shown(draws=False)
     session = live(Plugged(PICTURES), view, model, monkeypatch, video=out)
     assert view.notice.endswith("Stored: this video.")
-    assert session.places == (str(out),)
+    assert session.places == (str(out),) and session.sentence.endswith(f"; written to {out}")
     with Video(out) as made:
         frames = list(made.frames())
     assert [frame.time for frame in frames] == pytest.approx([0, 0.1, 0.2, 0.3], abs=1e-3)
@@ -278,6 +284,27 @@ def test_an_error_leaves_the_rows_and_says_where(
     with pytest.raises(MienError, match="no unfinished work, got rows of an earlier run"):
         live(Plugged(PICTURES), Shown(), model, monkeypatch, out=out)
     assert len(read(left)) == 2
+
+
+def test_the_page(
+    tmp_path: Path,
+    model: OnnxModel,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The Python of the page on cameras, and its numbers."""
+    page = (Path(__file__).parents[3] / "docs" / "live.md").read_text("utf-8")
+    [block] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    film = write_video(tmp_path / "film.mp4", [picture(0)] * 3, rate=30)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "open_source", lambda source: Video(film))
+    monkeypatch.setattr(module, "open_models", lambda models, **options: (model, None))
+    monkeypatch.setattr("mien.inference.live.views.Window", lambda title: Shown())
+    monkeypatch.setattr(module, "VideoFaceDetector", SeesOnce)
+    exec(block, {})
+    assert "written to session.csv" in capsys.readouterr().out
+    assert read(tmp_path / "session.csv")[0]["status"] == "ok"
+    assert module.SMOOTH_SECONDS == 0.5 and "`--smooth 0.5`, the default" in page
 
 
 def test_what_cannot_be_a_camera(tmp_path: Path) -> None:

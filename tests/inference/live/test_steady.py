@@ -145,6 +145,14 @@ def test_the_first_seconds_are_rest_and_the_others_relative_to_them() -> None:
     assert more.action_units["AU12"] == pytest.approx(0.4, abs=1e-6)
 
 
+def test_rest_is_the_mean_of_what_was_read_and_not_of_what_was_smoothed() -> None:
+    steady, smoothing = Steady(READING, smooth=10.0, baseline=1.0), Smoothing(10.0)
+    for time, valence in ((0.0, 0.0), (0.5, 0.9), (1.0, 0.9), (1.1, 0.9)):
+        [prediction] = steady.read([seen(time, HAPPY, (valence, 0.0))])
+        smoothed = float(smoothing.add(time, {"x": np.array([[valence]])})["x"][0, 0])
+    assert prediction.valence == pytest.approx(smoothed - 0.6, abs=1e-6)
+
+
 def test_rest_is_time_in_which_the_face_was_read() -> None:
     steady = Steady(READING, smooth=0.0, baseline=2.5)
     steady.read([seen(0.0, SAD)])

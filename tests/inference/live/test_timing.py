@@ -29,6 +29,11 @@ def test_the_pace_of_now() -> None:
     assert pace.delay == pytest.approx(0.04)
 
 
+def test_a_slow_reader_has_a_pace_too() -> None:
+    pace = timing_of(30, every=150, delay=3.0).now()
+    assert pace is not None and pace.read == pytest.approx(0.2) and pace.delay == pytest.approx(3)
+
+
 def test_the_pace_of_now_forgets() -> None:
     timing = timing_of(5, every=3, delay=0.04)
     for index in range(150, 300):

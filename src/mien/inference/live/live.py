@@ -55,8 +55,8 @@ class Session:
         """All of it in one sentence."""
         parts = [self.ended, self.timing.sentence]
         if self.places:
-            counts = ", ".join(f"{count} {status}" for status, count in self.rows.items())
-            parts.append(f"{counts or 'no rows'}, written to {' and '.join(self.places)}")
+            counts = [f"{count} {status}" for status, count in self.rows.items()]
+            parts.append(", ".join([*counts, f"written to {' and '.join(self.places)}"]))
         return "; ".join(parts)
 
 
@@ -225,9 +225,14 @@ class _Live:
         if pace is None:
             return self._settings
         return (
-            f"{pace.read:.0f} of {pace.came:.0f} frames a second, {1000 * pace.delay:.0f} ms late, "
+            f"{_short(pace.read)} of {_short(pace.came)} frames a second, "
+            f"{1000 * pace.delay:.0f} ms late, "
             f"{self._settings}"
         )
+
+
+def _short(fps: float) -> str:
+    return f"{fps:.0f}" if fps >= 9.95 else f"{fps:.1f}"
 
 
 def _settings(smooth: float, baseline: float | None) -> str:

@@ -41,7 +41,8 @@ class Timing:
         delay = shown - captured.at
         self._delays[min(int(delay / _BIN_SECONDS), _DELAY_BINS - 1)] += 1
         self._recent.append((captured, shown))
-        while shown - self._recent[0][1] > _WINDOW_SECONDS:
+        # Two at least, however slow it is.
+        while len(self._recent) > 2 and shown - self._recent[0][1] > _WINDOW_SECONDS:
             self._recent.popleft()
 
     @property

@@ -16,7 +16,7 @@ from mien.reports.evaluation import Evaluation, ExpressionArrays, arrays_of
 from mien.reports.figures import classes
 from mien.reports.figures.attention import attention_pictures
 from mien.reports.figures.embedding import FEWEST_FOR_MAP, embedding_map, project
-from mien.reports.figures.pictures import picture
+from mien.reports.figures.pictures import Picture, picture
 from mien.reports.figures.reliability import reliability_diagram
 from mien.reports.sections.expression_comparison import (
     Measured,
@@ -41,6 +41,7 @@ from mien.reports.tables import (
     plural,
     value_table,
 )
+from mien.search.neighbors import Neighbor
 from mien.statistics.bootstrap import Bootstrap, Interval, bootstrap, intervals
 
 __all__ = [
@@ -258,8 +259,31 @@ def _mistakes(
             "target": names[arrays.targets[row]],
             "prediction": names[predicted[row]],
             "confidence": float(confidence[row]),
+            "neighbors": _neighbors(evaluation, int(row)),
         }
         for row in first
+    ]
+
+
+def _neighbors(evaluation: Evaluation, row: int) -> list[dict[str, Any]]:
+    if evaluation.neighbors is None or evaluation.embeddings is None:
+        return []
+    embedding = np.asarray(evaluation.embeddings[row], np.float32)
+    neighbors = evaluation.neighbors.of(embedding, without=str(evaluation.ids[row]))
+    return [each._asdict() for each in neighbors]
+
+
+def _neighbor_pictures(evaluation: Evaluation, entry: Entry) -> list[list[Picture | None]]:
+    """The pictures of the neighbors of each mistake, small."""
+    if evaluation.neighbors is None:
+        return [[] for _ in entry["mistakes"]]
+    of_mistakes = [
+        [Neighbor(**each) for each in mistake["neighbors"]] for mistake in entry["mistakes"]
+    ]
+    pixels = iter(evaluation.neighbors.pictures([each for some in of_mistakes for each in some]))
+    return [
+        [None if (crop := next(pixels)) is None else picture(crop, longest=64) for _ in some]
+        for some in of_mistakes
     ]
 
 
@@ -319,6 +343,7 @@ def figures(evaluation: Evaluation, entry: Entry, *, seed: int = 0) -> dict[str,
             None if crops is None else picture(crops[mistake["row"]])
             for mistake in entry["mistakes"]
         ],
+        "neighbors": _neighbor_pictures(evaluation, entry),
     }
 
 

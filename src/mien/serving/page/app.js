@@ -14,7 +14,7 @@ const colors = () => colorsOfModels;
 async function readFile(file) {
   const form = new FormData();
   form.append("image", file, file.name);
-  const answer = await (await ask("v1/predict", { method: "POST", body: form })).json();
+  const answer = await (await ask("v1/predict?neighbors=true", { method: "POST", body: form })).json();
   return answer.images[0];
 }
 

@@ -36,12 +36,21 @@ export function cardOf(row, colors, which) {
     const text = (share) => share.toFixed(2);
     card.append(make("h4", {}, `${name}, ${many ? "the strongest, " : ""}0 to 1`), barsOf(shares, colors, many, text));
   }
+  if (row.neighbors?.length) card.append(make("h4", {}, "Nearest faces of the index"), neighborsOf(row.neighbors));
   return card;
+}
+
+// What the model takes for alike, with the labels of these faces.
+function neighborsOf(neighbors) {
+  return make("ol", { class: "neighbors" }, neighbors.map((face) =>
+    make("li", { title: face.similarity.toFixed(3) },
+      face.picture ? make("img", { src: face.picture, alt: "" }) : make("span", { class: "gone" }, "no picture"),
+      make("span", {}, face.label ?? "no label"))));
 }
 
 function otherShares(row) {
   return Object.entries(row)
-    .filter(([name, value]) => value && typeof value === "object" && !["box", "probabilities"].includes(name))
+    .filter(([name, value]) => value && typeof value === "object" && !["box", "probabilities", "neighbors"].includes(name))
     .filter(([, value]) => Object.values(value).every((share) => typeof share === "number" && share >= 0 && share <= 1))
     .map(([name, value]) => [name.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase()), value]);
 }

@@ -1,7 +1,7 @@
 // Rows as CSV, with the columns and cells that `mien predict --out` writes.
 
 export function csvOf(rows) {
-  const columns = Object.keys(rows[0] ?? {});
+  const columns = Object.keys(rows[0] ?? {}).filter((name) => name !== "neighbors");
   const lines = [columns, ...rows.map((row) => columns.map((name) => cell(name, row[name])))];
   return new Blob([lines.map((line) => line.map(quoted).join(",") + "\r\n").join("")], { type: "text/csv" });
 }

@@ -16,6 +16,14 @@ class BoxAnswer(BaseModel):
     height: float
 
 
+class NeighborAnswer(BaseModel):
+    """A face of the server's index that is nearest to a face of the picture."""
+
+    label: str | None
+    similarity: float = Field(description="The cosine of the embeddings of both.")
+    picture: str | None = Field(description="A data URL; empty where its file has gone.")
+
+
 class FaceAnswer(BaseModel):
     """One face: the row that `mien predict` writes; the model's heads add their fields."""
 
@@ -34,6 +42,9 @@ class FaceAnswer(BaseModel):
     pitch: float | None
     roll: float | None
     model: str
+    neighbors: list[NeighborAnswer] | None = Field(
+        default=None, description="Only where the server has an index."
+    )
 
 
 class ImageAnswer(BaseModel):

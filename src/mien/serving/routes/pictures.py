@@ -30,6 +30,9 @@ def picture_routes(service: Service) -> APIRouter:
         tight: Annotated[
             bool, Query(description="The pictures are tight face crops: detect no face.")
         ] = False,
+        neighbors: Annotated[
+            bool, Query(description="With the nearest faces of the server's index, if it has one.")
+        ] = False,
     ) -> Response:
         """Predict the faces of one picture or several.
 
@@ -45,7 +48,8 @@ def picture_routes(service: Service) -> APIRouter:
         with service.workers.admission() as admission:
             pictures = await read_pictures(request, service.limits)
             answer = await admission.run(
-                partial(service.predict, pictures, tight=tight), service.limits.request_seconds
+                partial(service.predict, pictures, tight=tight, neighbors=neighbors),
+                service.limits.request_seconds,
             )
         return JSONResponse(answer)
 

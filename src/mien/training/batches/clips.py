@@ -13,6 +13,7 @@ from mien.data.dataset import Dataset
 from mien.data.targets import Targets
 from mien.training.batches.batch import Batch
 from mien.training.batches.faces import network_input, target_tensors
+from mien.training.ranks import ONE, Ranks
 from mien.training.recipe.recipe import Recipe
 
 ClipIndex = tuple[int, NDArray[np.int64], NDArray[np.int64]]
@@ -23,12 +24,19 @@ class ClipBatches:
     """A batch sampler that yields (epoch, numbers of recordings, their clips' rows).
 
     ``order`` ``(V,)`` are numbers by which a batch is spread over the recordings: their scores.
+    On several ranks, each yields its part of the same batches.
     """
 
     def __init__(
-        self, recipe: Recipe, clips: Clips, videos: Videos, order: NDArray[np.floating]
+        self,
+        recipe: Recipe,
+        clips: Clips,
+        videos: Videos,
+        order: NDArray[np.floating],
+        ranks: Ranks = ONE,
     ) -> None:
         self.recipe, self.clips, self.videos, self.order = recipe, clips, videos, order
+        self.ranks = ranks
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -53,11 +61,8 @@ class ClipBatches:
             generator = np.random.default_rng((self.recipe.seed, epoch, number, 1))
             counts = self.videos.counts[recordings]
             offsets = random_offsets(counts, self.clips, generator)
-            yield (
-                epoch,
-                recordings,
-                clip_rows(self.videos.starts[recordings], counts, offsets, self.clips),
-            )
+            rows = clip_rows(self.videos.starts[recordings], counts, offsets, self.clips)
+            yield epoch, self.ranks.deal(recordings), self.ranks.deal(rows)
 
 
 class ClipCrops(torch.utils.data.Dataset[Batch]):

@@ -19,14 +19,24 @@ from mien.data.targets import Targets
 from mien.faces.tensors import to_tensor
 from mien.schema import Preprocessing
 from mien.training.batches.batch import Batch
+from mien.training.ranks import ONE, Ranks
 from mien.training.recipe.recipe import Recipe
 
 
 class FaceBatches:
-    """A batch sampler that yields (epoch, dataset rows), so a batch depends on nothing else."""
+    """A batch sampler that yields (epoch, dataset rows), so a batch depends on nothing else.
 
-    def __init__(self, recipe: Recipe, rows: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
-        self.recipe, self.rows, self.labels = recipe, rows, labels
+    On several ranks, each yields its part of the same batches.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        rows: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        ranks: Ranks = ONE,
+    ) -> None:
+        self.recipe, self.rows, self.labels, self.ranks = recipe, rows, labels, ranks
         # A folder of one's own may have fewer classes than a recipe for seven expects.
         self.classes = min(recipe.sampler.classes, len(np.unique(labels[labels >= 0])))
         self.epoch = 0
@@ -49,7 +59,7 @@ class FaceBatches:
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
         epoch = self.epoch
         for batch in self._batches(epoch):
-            yield epoch, self.rows[batch]
+            yield epoch, self.rows[self.ranks.deal(batch)]
 
 
 class FaceCrops(torch.utils.data.Dataset[Batch]):
@@ -109,7 +119,24 @@ def images_for_network(crops: NDArray[np.uint8], preprocessing: Preprocessing) -
     return torch.from_numpy(to_tensor(crops, preprocessing, channels_last=True))
 
 
-def loader(rows: torch.utils.data.Dataset[Batch], batches: Any) -> DataLoader[Batch]:
-    """A loader without workers: a batch costs a few percent of a step and stays reproducible."""
+def loader(
+    rows: torch.utils.data.Dataset[Batch], batches: Any, workers: int = 0
+) -> DataLoader[Batch]:
+    """A loader, without workers by default: a batch costs a few percent of a step.
+
+    A batch depends on its index alone, so with workers the batches are the same.
+    """
     # `batch_size=None` hands each (epoch, rows) pair to the dataset as it is.
-    return DataLoader(rows, sampler=batches, batch_size=None)
+    return DataLoader(
+        rows,
+        sampler=batches,
+        batch_size=None,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        worker_init_fn=_one_thread if workers else None,
+    )
+
+
+def _one_thread(worker: int) -> None:
+    """OpenCV's threads do not survive a fork, and workers share the cores anyway."""
+    cv2.setNumThreads(0)

@@ -31,6 +31,7 @@ from mien.training.batches.features import (
     cached_features,
     cached_frames,
 )
+from mien.training.ranks import ONE, Ranks
 from mien.training.recipe.recipe import Recipe
 
 SPLITS = ("train", "valid")
@@ -42,7 +43,8 @@ _FACES_AT_ONCE, _CLIPS_AT_ONCE = 128, 16
 class Loaders(NamedTuple):
     """Batches of the splits train and valid; ``plain`` are training ones without augmentation.
 
-    ``steps`` are batches per epoch.
+    On several ranks, ``train`` and ``valid`` are of this rank's rows. ``steps`` are batches per
+    epoch.
     """
 
     train: DataLoader[Batch]
@@ -61,8 +63,19 @@ class Units(ABC):
     subjects: dict[str, NDArray[np.str_]]
 
     @abstractmethod
-    def loaders(self, network: Network, features: Path, on_view: OnView | None) -> Loaders:
-        """The batches; those of a frozen backbone are its maps, kept in the folder ``features``."""
+    def loaders(
+        self,
+        network: Network,
+        features: Path,
+        on_view: OnView | None,
+        *,
+        ranks: Ranks = ONE,
+        workers: int = 0,
+    ) -> Loaders:
+        """The batches; those of a frozen backbone are its maps, kept in the folder ``features``.
+
+        ``workers`` are processes that read them for this one.
+        """
 
     @abstractmethod
     def pool(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -104,7 +117,15 @@ class Faces(Units):
             )
         return rows
 
-    def loaders(self, network: Network, features: Path, on_view: OnView | None) -> Loaders:
+    def loaders(
+        self,
+        network: Network,
+        features: Path,
+        on_view: OnView | None,
+        *,
+        ranks: Ranks = ONE,
+        workers: int = 0,
+    ) -> Loaders:
         """As :meth:`Units.loaders`."""
         recipe, targets = self.recipe, self.all_targets
         source: dict[str, torch.utils.data.Dataset[Batch]]
@@ -123,12 +144,15 @@ class Faces(Units):
                 split: FaceCrops(self.dataset, targets, recipe, training=split == "train")
                 for split in SPLITS
             }
-        batches = FaceBatches(recipe, self.rows["train"], self.targets["train"]["expression"])
-        chunks = _chunks(self.rows["valid"], _FACES_AT_ONCE)
+        labels = self.targets["train"]["expression"]
+        batches = FaceBatches(recipe, self.rows["train"], labels, ranks)
+        plain = FaceBatches(recipe, self.rows["train"], labels)
+        _check_dealt(plain, len(self.rows["valid"]), ranks)
+        chunks = _chunks(ranks.deal(self.rows["valid"]), _FACES_AT_ONCE)
         return Loaders(
-            train=loader(source["train"], batches),
-            valid=loader(source["valid"], [(0, chunk) for chunk in chunks]),
-            plain=loader(FaceCrops(self.dataset, targets, recipe, training=False), batches),
+            train=loader(source["train"], batches, workers),
+            valid=loader(source["valid"], [(0, chunk) for chunk in chunks], workers),
+            plain=loader(FaceCrops(self.dataset, targets, recipe, training=False), plain),
             steps=len(batches),
         )
 
@@ -174,7 +198,15 @@ class Recordings(Units):
             )
         return labeled
 
-    def loaders(self, network: Network, features: Path, on_view: OnView | None) -> Loaders:
+    def loaders(
+        self,
+        network: Network,
+        features: Path,
+        on_view: OnView | None,
+        *,
+        ranks: Ranks = ONE,
+        workers: int = 0,
+    ) -> Loaders:
         """As :meth:`Units.loaders`."""
         recipe = self.recipe
         source: dict[str, torch.utils.data.Dataset[Batch]]
@@ -193,16 +225,19 @@ class Recordings(Units):
                 )
                 for split in SPLITS
             }
-        batches = ClipBatches(recipe, self.clips, self.videos["train"], self._order())
-        chunks = _chunks(np.arange(len(self.valid_rows)), _CLIPS_AT_ONCE)
-        plain = ClipCrops(self.dataset, self.targets["train"], recipe, training=False)
+        parts = (recipe, self.clips, self.videos["train"], self._order())
+        batches, plain = ClipBatches(*parts, ranks), ClipBatches(*parts)
+        _check_dealt(plain, len(self.valid_rows), ranks)
+        chunks = _chunks(ranks.deal(np.arange(len(self.valid_rows))), _CLIPS_AT_ONCE)
+        unchanged = ClipCrops(self.dataset, self.targets["train"], recipe, training=False)
         return Loaders(
-            train=loader(source["train"], batches),
+            train=loader(source["train"], batches, workers),
             valid=loader(
                 source["valid"],
                 [(0, self.owners[chunk], self.valid_rows[chunk]) for chunk in chunks],
+                workers,
             ),
-            plain=loader(plain, batches),
+            plain=loader(unchanged, plain),
             steps=len(batches),
         )
 
@@ -258,6 +293,19 @@ def _check_labels(
             f"expected {units} with {HEADS[head].labels} in the split valid, which select="
             f"{recipe.select} is measured on, got none in {dataset.folder}; set select to another "
             "metric or prepare a split valid that has them"
+        )
+
+
+def _check_dealt(batches: FaceBatches | ClipBatches, valid: int, ranks: Ranks) -> None:
+    """Every rank has a row of every batch."""
+    if ranks.size == 1:
+        return
+    smallest = min(len(index[1]) for index in batches)
+    if min(smallest, valid) < ranks.size:
+        raise MienError(
+            f"expected batches and a split valid of at least one row for each of {ranks.size} "
+            f"processes, got {smallest} rows in a batch and {valid} in valid; use fewer --devices "
+            "or larger batches"
         )
 
 

@@ -21,14 +21,18 @@ from mien.losses.triplet import Mining
 from mien.networks.network import Outputs
 from mien.training.batches.batch import Batch
 from mien.training.losses.loss import FunctionLoss, Loss, LossContext, register
+from mien.training.losses.memory import WithMemory
 
 if TYPE_CHECKING:
     from mien.training.recipe.recipe import Recipe
 
 
 @register("triplet")
-class Triplet(Loss):
-    """:func:`mien.losses.triplet_loss`, or with ``dual`` :func:`mien.losses.dual_triplet_loss`."""
+class Triplet(WithMemory):
+    """:func:`mien.losses.triplet_loss`, or with ``dual`` :func:`mien.losses.dual_triplet_loss`.
+
+    With ``memory``, anchors of the batch have partners in the last so many rows before it too.
+    """
 
     threshold: float = Field(default=0.5, gt=0)
     dual: bool = False
@@ -44,11 +48,12 @@ class Triplet(Loss):
             embeddings, labels, thresholds=[self.threshold], dual=self.dual, mining=self.mining
         )
 
-    def value(self, outputs: Outputs, batch: Batch) -> Tensor:
+    def among(self, embeddings: Tensor, targets: Tensor, anchors: int | None) -> Tensor:
         """The mean over triplets."""
         function = dual_triplet_loss if self.dual else triplet_loss
-        labels = batch.targets["expression"]
-        return function(outputs.embedding, labels, threshold=self.threshold, mining=self.mining)
+        return function(
+            embeddings, targets, threshold=self.threshold, mining=self.mining, anchors=anchors
+        )
 
 
 @register("multi-threshold")

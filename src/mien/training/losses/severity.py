@@ -27,6 +27,7 @@ from mien.losses import (
 from mien.networks.network import Outputs
 from mien.training.batches.batch import Batch
 from mien.training.losses.loss import Loss, LossContext, register
+from mien.training.losses.memory import WithMemory
 
 if TYPE_CHECKING:
     from mien.training.recipe.recipe import Recipe
@@ -74,6 +75,12 @@ class LabelDistribution(_OfLevels):
         return loss
 
 
+class _OfPairs(WithMemory):
+    """Losses of pairs of embeddings by the scores of their clips."""
+
+    head = "severity"
+
+
 @register("score-classification")
 class ScoreClassification(_OfLevels):
     """Cross-entropy of the level nearest to the score; levels are classes without an order."""
@@ -112,7 +119,7 @@ class ScoreRegression(_OfScores):
 
 
 @register("histogram")
-class Histogram(_OfScores):
+class Histogram(_OfPairs):
     """:func:`mien.losses.histogram_loss`: a pair is like when its scores fall into one group.
 
     Groups are ``width`` points wide and begin at 0 (ours: pairs of the very same score are rare).
@@ -121,28 +128,32 @@ class Histogram(_OfScores):
     width: float = Field(default=5.0, gt=0)
     bins: int = Field(default=151, ge=2, le=10_001)
 
-    def value(self, outputs: Outputs, batch: Batch) -> Tensor:
+    def among(self, embeddings: Tensor, targets: Tensor, anchors: int | None) -> Tensor:
         """The overlap of the similarities of like and of unlike pairs."""
-        groups = (_scores(batch) / self.width).floor().long()
-        return histogram_loss(outputs.embedding, groups, bins=self.bins)
+        groups = (targets.to(torch.float32) / self.width).floor().long()
+        return histogram_loss(embeddings, groups, bins=self.bins, anchors=anchors)
 
 
 @register("label-aware-histogram")
-class LabelAwareHistogram(_OfScores):
+class LabelAwareHistogram(_OfPairs):
     """:func:`mien.losses.label_aware_histogram_loss`, the soft reading; ``bandwidth`` in points."""
 
     bandwidth: float = Field(default=5.0, gt=0)
     bins: int = Field(default=151, ge=2, le=10_001)
 
-    def value(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """The loss of the batch's pairs."""
+    def among(self, embeddings: Tensor, targets: Tensor, anchors: int | None) -> Tensor:
+        """The loss of the pairs."""
         return label_aware_histogram_loss(
-            outputs.embedding, _scores(batch), bins=self.bins, bandwidth=self.bandwidth
+            embeddings,
+            targets.to(torch.float32),
+            bins=self.bins,
+            bandwidth=self.bandwidth,
+            anchors=anchors,
         )
 
 
 @register("ordinal-histogram")
-class OrdinalHistogram(_OfScores):
+class OrdinalHistogram(_OfPairs):
     """:func:`mien.losses.ordinal_histogram_loss`, the reading by groups of gaps; in points.
 
     The last of ``edges`` must lie beyond the scale's top.
@@ -167,10 +178,14 @@ class OrdinalHistogram(_OfScores):
                 f"{info.scale.top + 1}"
             )
 
-    def value(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """The loss of the batch's pairs."""
+    def among(self, embeddings: Tensor, targets: Tensor, anchors: int | None) -> Tensor:
+        """The loss of the pairs."""
         return ordinal_histogram_loss(
-            outputs.embedding, _scores(batch), edges=self.edges, bins=self.bins
+            embeddings,
+            targets.to(torch.float32),
+            edges=self.edges,
+            bins=self.bins,
+            anchors=anchors,
         )
 
 

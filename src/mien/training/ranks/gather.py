@@ -91,22 +91,32 @@ def gather(tensors: Sequence[Tensor]) -> list[Tensor]:
     ranks when it averages what each rank passes on through the network. What the loss itself
     learns gets the whole gradient on every rank, which the average leaves as it is.
 
-    Raises ``RuntimeError`` where the ranks' numbers of rows are not those of :meth:`Ranks.deal`.
+    Raises as :func:`row_counts` does.
     """
     ranks = current_ranks()
     if ranks.size == 1:
         return list(tensors)
-    return list(_Gather.apply(ranks, _sizes(tensors[0], ranks), *tensors))
+    return list(_Gather.apply(ranks, row_counts(tensors[0], ranks), *tensors))
 
 
-def _sizes(rows: Tensor, ranks: Ranks) -> list[int]:
-    counts = torch.empty(ranks.size, dtype=torch.int64, device=rows.device)
-    distributed.all_gather_into_tensor(counts, counts.new_tensor([len(rows)]))
-    sizes: list[int] = counts.tolist()
+def row_counts(rows: Tensor, ranks: Ranks) -> list[int]:
+    """How many of a batch's rows each rank has.
+
+    Raises ``RuntimeError`` where they were not dealt by :meth:`Ranks.deal`.
+    """
+    counts = exchange(torch.tensor([len(rows)], device=rows.device), ranks)
+    sizes: list[int] = counts[:, 0].tolist()
     dealt = [len(range(rank, sum(sizes), ranks.size)) for rank in range(ranks.size)]
     if sizes != dealt:
         raise RuntimeError(f"expected {dealt} rows on the ranks of a batch, got {sizes}")
     return sizes
+
+
+def exchange(tensor: Tensor, ranks: Ranks) -> Tensor:
+    """The tensors ``(...)`` of all ranks, of one shape, as ``(size, ...)``; without gradients."""
+    everyone = tensor.new_empty(ranks.size, *tensor.shape)
+    distributed.all_gather(list(everyone.unbind()), tensor)
+    return everyone
 
 
 class _Gather(torch.autograd.Function):
@@ -121,8 +131,7 @@ class _Gather(torch.autograd.Function):
         joined = torch.cat([part.to(widest or torch.float32) for part in flat], 1)
         padded = joined.new_zeros(sizes[0], joined.shape[1])
         padded[: len(joined)] = joined
-        dealt = joined.new_empty(ranks.size, *padded.shape)
-        distributed.all_gather_into_tensor(dealt.flatten(0, 1), padded)
+        dealt = exchange(padded, ranks)
         # Row i of the batch is row i // size of rank i % size, so padding comes last.
         rows = dealt.transpose(0, 1).flatten(0, 1)[: sum(sizes)]
         parts = torch.split(rows, [part.shape[1] for part in flat], 1)

@@ -1,4 +1,4 @@
-"""Batch norms of every kind on ranks, and the same on one rank."""
+"""Layers that see the whole batch, on ranks and on one rank."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mien.training.ranks.batch_norm import synchronize_batch_norm
 from mien.training.ranks.gather import current_ranks, gather
+from mien.training.ranks.layers import over_ranks
 
 NORMS = {
     "vectors": lambda: nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Tanh()),
@@ -22,9 +22,10 @@ NORMS = {
     "clips": lambda: nn.Sequential(nn.Conv3d(5, 4, 1), nn.BatchNorm3d(4), nn.Tanh()),
     "with an activation": lambda: nn.Sequential(nn.Conv2d(5, 4, 3), BatchNormAct2d(4)),
     "without weights": lambda: nn.Sequential(nn.Conv2d(5, 4, 3), nn.BatchNorm2d(4, affine=False)),
+    "dropout": lambda: nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Dropout(0.4)),
     "cumulative": lambda: nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4, momentum=None)),
 }
-SHAPES = {"vectors": (5,), "cumulative": (5,), "clips": (5, 3, 4, 4)}
+SHAPES = {"vectors": (5,), "dropout": (5,), "cumulative": (5,), "clips": (5, 3, 4, 4)}
 ROWS = 7
 
 
@@ -55,11 +56,12 @@ def _normed(kind: str, dtype: torch.dtype) -> Normed:
     network: nn.Module = NORMS[kind]().to(dtype)
     module = network
     if ranks.size > 1:
-        network = synchronize_batch_norm(network, on_cpu=True)
+        network = over_ranks(network, on_cpu=True)
         module = DistributedDataParallel(network, broadcast_buffers=False)
     rows = inputs(kind, dtype)
     for _ in range(2):
         network.zero_grad()
+        torch.manual_seed(7)
         (outputs,) = gather([module(rows[ranks.rank :: ranks.size]).flatten(1)])
         # Not a mean of rows: products of neighbors.
         loss = (outputs[1:] * outputs[:-1]).sum() + outputs.square().mean()

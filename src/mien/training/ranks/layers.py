@@ -1,8 +1,8 @@
-"""Batch norm whose statistics are those of the whole batch, on GPUs and on CPUs."""
+"""Layers that see the whole batch: batch norm and dropout as on one rank."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from timm.layers.norm_act import BatchNormAct2d, convert_sync_batchnorm
@@ -10,27 +10,44 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mien.training.ranks.gather import current_ranks
+from mien.training.ranks.gather import current_ranks, exchange, row_counts
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
-def synchronize_batch_norm(network: nn.Module, *, on_cpu: bool) -> nn.Module:
-    """The network with batch norms over all ranks, their weights and statistics as they were.
+def over_ranks(network: Module, *, on_cpu: bool) -> Module:
+    """The network with layers over all ranks, their weights and statistics as they were.
 
-    Torch has a layer for GPUs, to which timm's conversion leads: torch's drops the activations
-    of timm's layers. DDP refuses that layer on CPUs, so there a layer of ours takes its place.
+    Of batch norm, torch has a layer for GPUs, to which timm's conversion leads: torch's drops the
+    activations of timm's layers. DDP refuses that layer on CPUs, so there one of ours takes its
+    place. Names of weights stay.
     """
-    if not on_cpu:
-        converted: nn.Module = convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-        return converted
     layer: Any
     for layer in network.modules():
-        if isinstance(layer, _BatchNorm):
+        if type(layer) is nn.Dropout:
+            layer.__class__ = _Dropout
+        elif on_cpu and isinstance(layer, _BatchNorm):
             timms = isinstance(layer, BatchNormAct2d)
-            layer.__class__ = _OverRanksWithActivation if timms else _OverRanks
-    return network
+            layer.__class__ = _BatchNormWithActivation if timms else _BatchNormOverRanks
+    if on_cpu:
+        return network
+    converted: Module = convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    return converted
 
 
-class _OverRanks(_BatchNorm):
+class _Dropout(nn.Dropout):
+    """Dropout by this rank's part of the whole batch's mask, which is one rank's on CPUs."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        ranks = current_ranks()
+        if not self.training or ranks.size == 1 or not 0 < self.p < 1:
+            return super().forward(inputs)
+        rows = sum(row_counts(inputs, ranks))
+        mask = inputs.new_empty(rows, *inputs.shape[1:]).bernoulli_(1 - self.p).div_(1 - self.p)
+        return inputs * mask[ranks.rank :: ranks.size]
+
+
+class _BatchNormOverRanks(_BatchNorm):
     """A batch norm that in training reads the statistics of all ranks; for CPUs."""
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -58,7 +75,7 @@ class _OverRanks(_BatchNorm):
         """What the layer checked that this one took the place of."""
 
 
-class _OverRanksWithActivation(_OverRanks):
+class _BatchNormWithActivation(_BatchNormOverRanks):
     """Timm's layer, whose activation follows the norm."""
 
     drop: nn.Module
@@ -84,8 +101,7 @@ class _Normalize(torch.autograd.Function):
         wide = inputs if inputs.dtype == torch.float64 else inputs.float()
         variance, mean = torch.var_mean(wide, places, correction=0)
         local = torch.cat([mean.new_tensor([inputs.numel() // channels]), mean, variance]).double()
-        parts = local.new_empty(current_ranks().size, len(local))
-        distributed.all_gather_into_tensor(parts.view(-1), local)
+        parts = exchange(local, current_ranks())
         counts, means, variances = torch.split(parts, [1, channels, channels], 1)
         count = counts.sum()
         whole = (counts * means).sum(0) / count
