@@ -201,10 +201,10 @@ def main() -> None:
     parser.add_argument("--real", type=Path, nargs="*", default=[])
     given = parser.parse_args()
     lines = [
-        "`python benchmarks/face_tracks.py --seed 1 --real VIDEO ...` writes this part. Videos of",
+        "`python benchmarks/face_tracks.py --seed SEED` writes this part. Videos of",
         "two rendered people before one wall, in one light, often in the same clothes, 10 frames",
-        "a second; nothing here is a result on people, except for the last line. Thresholds were",
-        "chosen on seed 0.",
+        "a second; nothing here is a result on people, except for recordings that are named so.",
+        "Thresholds were chosen on seeds 0 and 1.",
         "",
         f"Seed {given.seed}, {given.scenes} scenes.",
         "",

@@ -44,7 +44,7 @@ def test_a_protocol_is_of_one_dataset_and_one_folder(command: Command, toy_datas
     command("evaluate", "a", "b", *one).refused("got 2 and 1")
     command("evaluate", "a", *one, "--data", toy_dataset).refused("got 1 and 2")
     command("train", "softmax", *one, "--data", toy_dataset, "--out", "x").refused("got 2")
-    select = ("train", "softmax", *one, "--out", "x", "--select-on", "train")
+    select = ("train", "softmax", *one, "--out", "x", "--select-on", "valid")
     command(*select).refused("--protocol without --select-on")
 
 

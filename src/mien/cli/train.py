@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -79,6 +80,8 @@ def train(
     from mien.recipes import recipe_text
     from mien.training.selection import check_selection
 
+    # DDP notes in passing that a batch had labels for every loss.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # What is misspelt is told at once; importing torch takes seconds.
     recipe_text(recipe)
     for folder in data:

@@ -27,8 +27,8 @@ _THUMBNAIL = (16, 16)
 # person in neighboring frames correlate by more (also about 99), and rarely by less than 0.4.
 _SAME_LOOK, _OTHER_LOOK, _SOON_SECONDS = 0.8, 0.4, 0.5
 # Before one wall, two people's often correlate by more; hair and colors tell them apart as well.
-# Of two people in one light and pose 5 of 100 pairs are more alike, as are 95 of one person. The
-# likeness falls as a head turns, by this much a degree.
+# Of two people in one light and pose some 5 of 100 pairs are more alike, and more than 95 of one
+# person. The likeness falls as a head turns, by this much a degree.
 _LOOK, _FACE = Preprocessing(size=26, margin=0.3), slice(5, 21)
 _SAME_LIKENESS, _LESS_ALIKE = 0.72, 0.01
 # After a cut a person may come back, anywhere in the picture: who looks as in one of the last

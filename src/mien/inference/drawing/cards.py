@@ -67,7 +67,7 @@ class Card:
 
 
 def has_card(prediction: Prediction) -> bool:
-    """Whether there is anything to show of a face, or why a model of faces says nothing of it."""
+    """Whether there is anything to show of a face, or at least why a model says nothing."""
     if prediction.crop is not None:
         return True
     return prediction.valence is not None or any(head.bars(prediction) for head in HEADS.values())
