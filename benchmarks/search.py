@@ -37,6 +37,7 @@ from mien.data.targets import make_targets
 from mien.faces.action_units import PRESENT
 from mien.inference.model import OnnxModel, open_onnx
 from mien.labels import ACTION_UNIT_PRESENT, ACTION_UNITS
+from mien.preparation.write import write_dataset
 from mien.schema import FloatArray
 from mien.search.build import build_index
 from mien.search.index import FaceIndex, open_index
@@ -149,10 +150,12 @@ def _one_picture(dataset: Dataset, first: int, second: int) -> bool:
 
 def precision(folder: Path, out: Path, weights: str, rows: int | None, epochs: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
+    if rows is not None:
+        folder = _smaller(Dataset.open(folder), out / f"dataset-{rows}", rows)
     dataset = Dataset.open(folder)
     labels = make_targets(dataset, "majority")["expression"]
     names = dataset.label_space.names
-    train, valid = (_labeled(dataset, labels, split, rows) for split in ("train", "valid"))
+    train, valid = (_labeled(dataset, labels, split) for split in ("train", "valid"))
     shares = {}
     for recipe in RECIPES:
         model = _trained(folder, out, recipe, weights, epochs)
@@ -176,12 +179,28 @@ def precision(folder: Path, out: Path, weights: str, rows: int | None, epochs: i
         print(f"{recipe} less softmax, paired: {_interval(shares[recipe] - shares['softmax'])}")
 
 
-def _labeled(dataset: Dataset, labels: Rows, split: str, rows: int | None) -> Rows:
-    known = dataset.split_indices(split)
-    known = known[labels[known] >= 0]
-    if rows is None or rows >= len(known):
-        return known
-    return np.sort(np.random.default_rng(SEED).choice(known, rows, replace=False))
+def _labeled(dataset: Dataset, labels: Rows, split: str) -> Rows:
+    rows = dataset.split_indices(split)
+    return rows[labels[rows] >= 0]
+
+
+def _smaller(dataset: Dataset, out: Path, rows: int) -> Path:
+    """A copy of a dataset with so many rows of train, and all of valid; made unless it is there."""
+    if not out.exists():
+        train, valid = dataset.split_indices("train"), dataset.split_indices("valid")
+        picked = np.random.default_rng(SEED).choice(train, min(rows, len(train)), replace=False)
+        taken = np.sort(np.concatenate([picked, valid]))
+        write_dataset(
+            out,
+            [(dataset.faces.take(taken), dataset.crops[taken])],
+            rows=len(taken),
+            label_space=dataset.label_space,
+            preprocessing=dataset.preprocessing,
+            corpus=str(dataset.info["corpus"]),
+            license_terms=dataset.license_terms,
+            vote_names=dataset.vote_names,
+        )
+    return out
 
 
 def _trained(data: Path, out: Path, recipe: str, weights: str, epochs: int) -> OnnxModel:
@@ -191,11 +210,13 @@ def _trained(data: Path, out: Path, recipe: str, weights: str, epochs: int) -> O
         settings = [
             *("embedding.size=128", f"schedule.epochs={epochs}", f"seed={SEED}"),
             *(f"backbone.weights={weights}", "backbone.frozen=true", "preprocessing.color=gray"),
+            # Faces as they are, so that the features are computed once.
+            "backbone.augmented_views=0",
         ]
         changes = [part for each in settings for part in ("--set", each)]
         run = [recipe, "--data", str(data), "--out", str(out / recipe), "--threads", "1"]
         for command in (
-            ["train", *run, *changes],
+            ["train", *run, *changes, *(["--resume"] if (out / recipe).exists() else [])],
             ["export", str(out / recipe), "--out", str(path)],
         ):
             subprocess.run([sys.executable, "-m", "mien", *command], check=True)
@@ -273,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if name == "precision":
             command.add_argument("--out", type=Path, required=True)
             command.add_argument("--weights", default="fer")
-            command.add_argument("--rows", type=int)
+            command.add_argument("--rows", type=int, help="of train (default: all)")
             command.add_argument("--epochs", type=int, default=10)
     given = parser.parse_args(arguments)
     print(f"numpy {np.__version__}, {os.cpu_count()} processors, seed {SEED}")

@@ -23,7 +23,7 @@ from mien.search.units import UnitRequest, strengths
 if TYPE_CHECKING:
     from mien.faces.detection.detect import Detector
 
-SAME_PICTURE = 0.9999
+SAME_PICTURE = 0.9995
 """From this cosine on, the network sees one picture, whatever its file is called (our choice,
 measured in ``benchmarks/search.md``)."""
 MOMENT_SECONDS = 2.0
