@@ -43,6 +43,7 @@ def test_other_crops_of_one_photo_are_confirmed(scale: float, mirrored: bool) ->
     assert len(recropped_pairs(false, lambda row: both[row])[0]) == 0
 
 
+@pytest.mark.slow
 def test_the_nearest_are_found_in_each_part_whatever_the_others() -> None:
     rows = embedded(600)
     rows[100:103] = rows[500:503] + 0.01 * embedded(3, 1)  # in another part
@@ -71,6 +72,7 @@ def test_projected_products_are_nearly_those_of_whole_rows() -> None:
     np.testing.assert_allclose(small @ small.T, unit @ unit.T, atol=0.01)
 
 
+@pytest.mark.slow
 def test_an_audit_with_a_model_lists_other_crops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def test_wrong_use_says_how_to_get_help(arguments: tuple[str, ...], command: Com
     assert "Error: " in ended.err and "Traceback" not in ended.err
 
 
+@pytest.mark.slow
 def test_bad_images_are_rows_with_a_reason(
     command: Command, toy_model: Path, tmp_path: Path
 ) -> None:

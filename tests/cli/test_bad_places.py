@@ -82,6 +82,7 @@ def test_training_goes_on_after_a_full_disk(
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == expected
 
 
+@pytest.mark.slow
 def test_places_that_cannot_be_written(
     command: Command, toy_run: Path, toy_model: Path, toy_folder: Path, toy_dataset: Path
 ) -> None:

@@ -42,6 +42,7 @@ def test_help_lists_the_commands_and_each_has_its_own(command: Command) -> None:
     assert command("--version") == (0, f"mien {mien.__version__}\n", "")
 
 
+@pytest.mark.slow
 def test_the_whole_way_with_classes_of_ones_own(command: Command, tmp_path: Path) -> None:
     """prepare, train, evaluate, export, predict; --json leaves stdout to the result."""
     classes = {"very happy": "happiness", "so-so, <b>sad</b>": "sadness", "zornig ü": "anger"}

@@ -222,6 +222,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_the_light_install_names_what_a_command_needs(
     toy_folder: Path, toy_dataset: Path, toy_run: Path, toy_model: Path, tmp_path: Path
 ) -> None:

@@ -38,7 +38,12 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return write_toy_videos(tmp_path_factory.mktemp("toy") / "videos", videos=50)
 
 
-@pytest.fixture(scope="module", params=OF_CLIPS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=() if name == "dj-ldml" else pytest.mark.slow) for name in OF_CLIPS
+    ],
+)
 def trained(
     request: pytest.FixtureRequest, videos: Dataset, tmp_path_factory: pytest.TempPathFactory
 ) -> Trained:

@@ -53,7 +53,15 @@ QUICKLY_RESUMED = {"dacl", "emotion-gcn", "fer"}
 """One with centers that move by a rule of their own, one with a graph, one with mixup."""
 
 
-@pytest.fixture(scope="module", params=OF_FACES)
+QUICK = QUICKLY_RESUMED | {"softmax", "multi-threshold"}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in OF_FACES
+    ],
+)
 def trained(
     request: pytest.FixtureRequest,
     toy_dataset: Path,

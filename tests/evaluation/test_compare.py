@@ -35,6 +35,7 @@ def change_recipe(run: Path, out: Path, **changes: object) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_run_and_its_model_do_not_differ(
     command: Command, toy_run: Path, toy_model: Path, toy_dataset: Path, tmp_path: Path
 ) -> None:

@@ -201,6 +201,7 @@ def test_a_photo_gives_training_and_inference_the_same_tensor(
     assert np.array_equal(np.concatenate(tensors), training)
 
 
+@pytest.mark.slow
 def test_balanced_probabilities_are_those_divided_by_the_shares(
     run: Run, tmp_path: Path, toy_dataset: Path
 ) -> None:

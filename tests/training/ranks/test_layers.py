@@ -13,6 +13,7 @@ from torch import nn
 from mien.training.ranks.layers import over_ranks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NORMS)
 def test_layers_on_two_ranks_equal_those_on_one(two_ranks: list[dict[str, Any]], kind: str) -> None:
     expected = normed()[kind]

@@ -51,12 +51,14 @@ def test_a_loss_is_refused_on_few_batches_only() -> None:
     assert not refused
 
 
+@pytest.mark.slow
 @EACH_BATCH
 @pytest.mark.parametrize("name", SOME)
 def test_two_ranks_equal_one(two_ranks: list[dict[str, Steps]], name: str, kind: str) -> None:
     check([of_rank["steps"] for of_rank in two_ranks], name, kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_wrong_gradient_is_seen(two_ranks: list[dict[str, Steps]], fault: str) -> None:
     faulty = [{("triplet", "even"): of_rank["faults"][fault, "even"]} for of_rank in two_ranks]
