@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_model import tiny_inference
 
 from mien.faces.detection.detect import Detector
 from mien.search.build import build_index
 from mien.search.index import FaceIndex
 
-
-def _inference() -> ModuleType:
-    """The tiny model and its detector, from the tests of inference."""
-    place = Path(__file__).parents[1] / "inference" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("tiny_inference_of_search", place)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tiny = _inference()
+tiny = tiny_inference()
 write_model = tiny.write_model
 
 

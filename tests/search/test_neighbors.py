@@ -20,7 +20,7 @@ from mien.serving.neighbors import shown_neighbors
 
 @pytest.fixture
 def small_model(write_model) -> Path:  # type: ignore[no-untyped-def]
-    from tiny_inference_of_search import description
+    from tiny_inference import description
 
     crops = Preprocessing(size=16)
     metadata = description(

@@ -68,7 +68,7 @@ def of_dataset(write_model, tmp_path: Path) -> FaceIndex:  # type: ignore[no-unt
 
 
 def _description(preprocessing):  # type: ignore[no-untyped-def]
-    from tiny_inference_of_search import description
+    from tiny_inference import description
 
     return description(
         preprocessing=preprocessing.model_dump(mode="json"), preprocessing_hash=preprocessing.hash

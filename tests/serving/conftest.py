@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+from tiny_model import tiny_inference
 
 from mien.inference.model import open_onnx
 from mien.serving.app import create_app
 from mien.serving.limits import Limits
 from mien.serving.service import Service
 
-
-def _inference() -> ModuleType:
-    """The tiny model and its detector, from the tests of inference."""
-    place = Path(__file__).parents[1] / "inference" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("tiny_inference", place)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tiny = _inference()
+tiny = tiny_inference()
 write_model = tiny.write_model
 model_file = tiny.model_file
 

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import Detector, Json, MaxPixels, Thorough, Tight, detector_of
+from mien.cli.options import (
+    Detector,
+    FramesPerSecond,
+    Json,
+    MaxPixels,
+    PhotosAtOnce,
+    Thorough,
+    Tight,
+    detector_of,
+)
 
 
 def index(
@@ -31,14 +40,9 @@ def index(
     tight: Tight = False,
     thorough: Thorough = False,
     detector: Detector = None,
-    fps: Annotated[
-        float | None,
-        typer.Option(min=0.01, help="Frames per second to read (videos only; default: 5)."),
-    ] = None,
+    fps: FramesPerSecond = None,
     max_pixels: MaxPixels = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Photos to read at a time (default: one per core).")
-    ] = None,
+    threads: PhotosAtOnce = None,
     as_json: Json = False,
 ) -> None:
     """Make an index of faces for `mien search`.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from mien.cli.options import AbstainBelow
+
 if TYPE_CHECKING:
     from mien.inference.live.views import View
     from mien.inference.rows import Rows
@@ -53,15 +55,7 @@ def live(
     seconds: Annotated[
         float | None, typer.Option(min=0.1, metavar="SECONDS", help="End after so long.")
     ] = None,
-    abstain_below: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Abstain below this confidence in an expression (default: the model's own; "
-            "0: never).",
-        ),
-    ] = None,
+    abstain_below: AbstainBelow = None,
 ) -> None:
     """Show what faces in front of a camera express.
 

@@ -34,6 +34,21 @@ MaxPixels = Annotated[
     int | None,
     typer.Option(min=1, help="Refuse photos with more pixels (default: 120000000)."),
 ]
+FramesPerSecond = Annotated[
+    float | None,
+    typer.Option(min=0.01, help="Frames per second to read (videos only; default: 5)."),
+]
+AbstainBelow = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Abstain below this confidence in an expression (default: the model's own; 0: never).",
+    ),
+]
+PhotosAtOnce = Annotated[
+    int | None, typer.Option(min=1, help="Photos to read at a time (default: one per core).")
+]
 Workers = Annotated[int | None, typer.Option(help="Number of processes (default: one per core).")]
 
 

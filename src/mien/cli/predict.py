@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.options import Detector, Json, MaxPixels, Thorough, Tight, detector_of, refuse_beside
+from mien.cli.options import (
+    AbstainBelow,
+    Detector,
+    FramesPerSecond,
+    Json,
+    MaxPixels,
+    PhotosAtOnce,
+    Thorough,
+    Tight,
+    detector_of,
+    refuse_beside,
+)
 from mien.errors import MienError
 
 if TYPE_CHECKING:
@@ -61,24 +72,13 @@ def predict(
     tight: Tight = False,
     thorough: Thorough = False,
     detector: Detector = None,
-    fps: Annotated[
-        float | None,
-        typer.Option(min=0.01, help="Frames per second to read (videos only; default: 5)."),
-    ] = None,
+    fps: FramesPerSecond = None,
     rows: Annotated[
         str | None,
         typer.Option(help="One row per person (summary), frame (frames) or clip (clips)."),
     ] = None,
     max_pixels: MaxPixels = None,
-    abstain_below: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Abstain below this confidence in an expression (default: the model's own; "
-            "0: never).",
-        ),
-    ] = None,
+    abstain_below: AbstainBelow = None,
     blendshapes: Annotated[
         bool,
         typer.Option("--blendshapes", help="Add the 52 blendshapes of each face (rows of frames)."),
@@ -89,9 +89,7 @@ def predict(
             "--whole", help="Decode large JPEGs in full, not at the size that faces need."
         ),
     ] = False,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Photos to read at a time (default: one per core).")
-    ] = None,
+    threads: PhotosAtOnce = None,
     as_json: Json = False,
 ) -> None:
     """Run a model on the faces in photos and videos.
